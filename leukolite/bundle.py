@@ -1,0 +1,251 @@
+"""What a deployed model is: a folder, or the same files in one zip, that holds all a device needs and nothing else.
+
+    model.tflite    the network
+    manifest.json   what it expects, what it answers, where it comes from, how well it did
+    labels.txt      the labels, one a line
+    golden.npz      `frames`, the `inputs` they must become and the `outputs` they must give
+
+`Bundle.load` proves that the files belong together; `leukolite.judge.open_judge` goes on to prove the tensors and the
+golden outputs on the runtime at hand.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from leukolite.decision import Decision
+from leukolite.errors import BundleError
+from leukolite.files import new_folder
+from leukolite.metrics import Metrics
+from leukolite.preprocess import InputSpec
+
+SCHEMA = 1
+MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
+MAX_FILE_BYTES = 256_000_000
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Unit = Literal["cell", "field"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorFormat(_Part):
+    """A tensor's type and, for integers, real value = (integer - zero_point) * scale."""
+
+    dtype: Literal["uint8", "int8", "int16", "float32"]
+    scale: float = Field(default=1.0, gt=0)
+    zero_point: int = 0
+
+
+class GoldenSpec(_Part):
+    """Whose outputs golden.npz holds, and how far (in probability) each runtime's may lie from them."""
+
+    runtime: str
+    tolerance: dict[str, float]
+
+
+class Training(_Part):
+    """Where the model comes from."""
+
+    recipe: dict[str, object] = Field(description="the resolved recipe, every field")
+    dataset: str = Field(description="the layout's name")
+    dataset_fingerprint: Sha256
+    split: dict[str, dict[str, int]] = Field(description="images a part and class")
+    seed: int
+    versions: dict[str, str]
+    seen: list[str] = Field(description="first 12 hex digits of the SHA-256 of each image used to fit or to choose it")
+
+
+class NoiseMetrics(Metrics):
+    """Metrics at one noise level."""
+
+    sigma: float
+
+
+class Measured(_Part):
+    """How well the quantised model did on images that training never saw."""
+
+    part: str
+    noise_seed: int
+    runtime: str
+    float_agreement: float = Field(description="share of these images (sigma 0) with the float model's verdict")
+    results: list[NoiseMetrics]
+
+
+class Manifest(_Part):
+    """All that is to be known of a model; see the module's docstring and docs/bundle.md."""
+
+    schema_version: Literal[1]
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    unit: Unit
+    labels: Annotated[list[Label], Field(min_length=2, max_length=1000)]
+    malignant: list[Label]
+    input: InputSpec
+    input_tensor: TensorFormat
+    output_tensor: TensorFormat
+    decision: Decision
+    model_sha256: Sha256
+    golden: GoldenSpec
+    training: Training | None
+    measured: Measured | None
+
+    @model_validator(mode="after")
+    def _labels_are_consistent(self) -> "Manifest":
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels must be distinct, found {self.labels}")
+        if unknown := [label for label in self.malignant if label not in self.labels]:
+            raise ValueError(f"malignant names {unknown}, which are not among the labels {self.labels}")
+        return self
+
+    @property
+    def malignant_indices(self) -> list[int]:
+        """Where the malignant classes stand among the labels."""
+        return [self.labels.index(label) for label in self.malignant]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Synthetic captures and what must become of them.
+
+    Attributes:
+        frames: uint8 RGB, shape (n, height, width, 3), at a capture's resolution.
+        inputs: what preprocessing makes of them, shape (n, input height, input width, 3), of the input tensor's type.
+        outputs: float32 probabilities of the reference runtime, shape (n, classes), before any temperature.
+    """
+
+    frames: np.ndarray
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+    def to_bytes(self) -> bytes:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, frames=self.frames, inputs=self.inputs, outputs=self.outputs)
+        return buffer.getvalue()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> "Golden":
+        """Raises: ValueError, KeyError, OSError or zipfile.BadZipFile on anything but three plain arrays."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Golden(arrays["frames"], arrays["inputs"], arrays["outputs"])
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files were proved to belong together."""
+
+    path: Path
+    manifest: Manifest
+    model: bytes
+    golden: Golden
+
+    @staticmethod
+    def load(path: Path) -> "Bundle":
+        """Read a bundle and check its schema, hash, labels and golden arrays.
+
+        Args:
+            path: the bundle's folder, or its zip file.
+
+        Raises:
+            BundleError: names the field, what was expected and what was found.
+        """
+        manifest_bytes = _member(path, MANIFEST)
+        manifest = _parse_manifest(path, manifest_bytes)
+        model = _member(path, MODEL)
+        found = hashlib.sha256(model).hexdigest()
+        if found != manifest.model_sha256:
+            raise BundleError(
+                f"{path}: {MODEL} does not match its manifest (sha256 {found[:12]}, expected {manifest.model_sha256[:12]});"
+                " copy the bundle again"
+            )
+        _check_labels(path, _member(path, LABELS), manifest)
+        return Bundle(path, manifest, model, _parse_golden(path, _member(path, GOLDEN), manifest))
+
+
+def write_bundle(path: Path, manifest: Manifest, model: bytes, golden: Golden, card: str) -> None:
+    """Write a bundle's folder whole or not at all; an older bundle at `path` is replaced.
+
+    Raises:
+        LeukoliteError: `path` holds something that is not a bundle, or cannot be written.
+    """
+    with new_folder(path, replace_if_holds=MANIFEST) as folder:
+        (folder / MODEL).write_bytes(model)
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (folder / LABELS).write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")
+        (folder / GOLDEN).write_bytes(golden.to_bytes())
+        (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def _member(path: Path, name: str) -> bytes:
+    try:
+        if path.is_dir():
+            file = path / name
+            if not file.is_file():
+                raise BundleError(f"{path}: {name} is missing; expected a bundle with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}")
+            if file.stat().st_size > MAX_FILE_BYTES:
+                raise BundleError(f"{file}: larger than {MAX_FILE_BYTES // 1_000_000} MB; this is not one of leukolite's bundles")
+            return file.read_bytes()
+        if not path.exists():
+            raise BundleError(f"{path}: no such bundle; expected a folder or zip with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}")
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(name)
+            if info.file_size > MAX_FILE_BYTES:
+                raise BundleError(f"{path}: {name} is larger than {MAX_FILE_BYTES // 1_000_000} MB")
+            return archive.read(info)
+    except KeyError as error:
+        raise BundleError(f"{path}: the archive has no {name} at its top; zip the files of a bundle, not its folder") from error
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise BundleError(f"{path}: neither a bundle folder nor a whole zip file ({error})") from error
+    except OSError as error:
+        raise BundleError(f"{path}: {name} cannot be read ({error.strerror or error})") from error
+
+
+def _parse_manifest(path: Path, data: bytes) -> Manifest:
+    try:
+        raw = json.loads(data)
+    except ValueError as error:
+        raise BundleError(f"{path}: {MANIFEST} is not JSON ({error}); copy the bundle again") from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA:
+        raise BundleError(f"{path}: {MANIFEST} schema_version: expected {SCHEMA}, found {version!r}; convert the run again")
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "manifest"
+        shown = repr(first.get("input"))[:80]
+        raise BundleError(f"{path}: {MANIFEST} {where}: {first['msg']}, found {shown}") from error
+
+
+def _check_labels(path: Path, data: bytes, manifest: Manifest) -> None:
+    lines = data.decode("utf-8", errors="replace").splitlines()
+    if lines != manifest.labels:
+        raise BundleError(f"{path}: {LABELS} has {lines}, expected the manifest's labels {manifest.labels}")
+
+
+def _parse_golden(path: Path, data: bytes, manifest: Manifest) -> Golden:
+    try:
+        golden = Golden.from_bytes(data)
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path}: {GOLDEN} is damaged ({error}); copy the bundle again") from error
+    n = len(golden.frames)
+    expected = {
+        "frames": (golden.frames, "uint8", (n, *golden.frames.shape[1:3], 3)),
+        "inputs": (golden.inputs, manifest.input_tensor.dtype, (n, manifest.input.height, manifest.input.width, 3)),
+        "outputs": (golden.outputs, "float32", (n, len(manifest.labels))),
+    }
+    for name, (array, dtype, shape) in expected.items():
+        if n == 0 or array.dtype != dtype or array.shape != shape:
+            raise BundleError(
+                f"{path}: {GOLDEN} {name}: expected {dtype} of shape {shape}, found {array.dtype} of shape {array.shape}"
+            )
+    return golden

@@ -1,0 +1,36 @@
+"""The `leukolite` command. Each part of the house brings its own commands; they are imported when they are called."""
+
+import click
+
+from leukolite import __version__
+from leukolite.terminal import RESEARCH_USE, LazyGroup
+
+COMMANDS = {
+    "train": "leukolite.train.cli:train",
+    "convert": "leukolite.convert.cli:convert",
+    "evaluate": "leukolite.benchmarks.cli:evaluate",
+    "overhead": "leukolite.benchmarks.cli:overhead",
+    "info": "leukolite.info:info",
+    "synthetic": "leukolite.train.cli:synthetic",
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_at=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"{RESEARCH_USE}",
+)
+@click.version_option(__version__, prog_name="leukolite")
+def main() -> None:
+    """Train, convert and measure leukaemia classifiers for small machines.
+
+    `edge-run` runs them beside a microscope.
+
+    \b
+    Example:
+      leukolite train mobilenet_m --data taleqani --out runs/m --weights imagenet
+      leukolite convert runs/m --out bundles/m
+      leukolite evaluate bundles/m --data taleqani --unseen --noise 0,10
+      edge-run --bundle bundles/m --source slides/
+    """

@@ -1,0 +1,76 @@
+"""From a network's probabilities to a verdict: temperature, threshold, abstention."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SMALLEST_PROBABILITY = 1 / 512  # half a step of a uint8 softmax output: what a quantised 0 stands for
+
+
+class Decision(BaseModel):
+    """How probabilities become a label; part of a bundle's manifest, fitted on the quantised model's outputs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=1.0, gt=0, description="softmax temperature (Guo et al. 2017)")
+    threshold: float | None = Field(
+        default=None, gt=0, lt=1, description="two classes, one malignant: its least probability for a malignant verdict"
+    )
+    abstain: tuple[float, float] | None = Field(
+        default=None, description="band of the deciding probability (the malignant one, else the top one) without a verdict"
+    )
+
+    @model_validator(mode="after")
+    def _band_is_ordered(self) -> "Decision":
+        if self.abstain is not None and not 0 <= self.abstain[0] <= self.abstain[1] <= 1:
+            raise ValueError(f"abstain must be an ordered band within 0..1, found {self.abstain}")
+        return self
+
+
+def calibrate(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities at another softmax temperature: p ** (1 / temperature), normalised. Shape and order stay.
+
+    With temperature 1 they are passed on as they are.
+    """
+    if temperature == 1.0:
+        return probabilities
+    powered = np.maximum(probabilities, SMALLEST_PROBABILITY) ** (1 / temperature)
+    return powered / powered.sum(axis=-1, keepdims=True)
+
+
+def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """The temperature of least negative log likelihood, between 0.05 and 20 (golden-section search on its logarithm).
+
+    Args:
+        probabilities: the quantised model's outputs, shape (n, classes).
+        truth: class indices, shape (n,).
+    """
+
+    def loss(log_temperature: float) -> float:
+        calibrated = calibrate(probabilities, float(np.exp(log_temperature)))
+        return float(-np.log(calibrated[np.arange(len(truth)), truth]).mean())
+
+    low, high = np.log(0.05), np.log(20.0)
+    ratio = (5**0.5 - 1) / 2
+    for _ in range(40):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, right) if loss(left) <= loss(right) else (left, high)
+    return round(float(np.exp((low + high) / 2)), 4)
+
+
+def decide(probabilities: np.ndarray, decision: Decision, malignant: Sequence[int]) -> int | None:
+    """The verdict's class index; None where the model abstains.
+
+    Args:
+        probabilities: calibrated, shape (classes,).
+        malignant: indices of the malignant classes.
+    """
+    top = int(probabilities.argmax())
+    deciding = float(probabilities[top])
+    if decision.threshold is not None and len(probabilities) == 2 and len(malignant) == 1:
+        deciding = float(probabilities[malignant[0]])
+        top = malignant[0] if deciding >= decision.threshold else 1 - malignant[0]
+    if decision.abstain is not None and decision.abstain[0] <= deciding <= decision.abstain[1]:
+        return None
+    return top

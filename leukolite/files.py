@@ -1,0 +1,109 @@
+"""Files and folders that are written whole or not at all: built beside their place, then moved there."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from leukolite.errors import LeukoliteError
+
+
+def _cannot_write(path: Path, error: OSError) -> LeukoliteError:
+    reason = error.strerror or str(error)
+    return LeukoliteError(f"{path}: cannot be written ({reason}); choose a place that exists, is writable and has room")
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write `content` (text as UTF-8) to `path`; after a crash the old file or the new one is there, never a part.
+
+    Raises:
+        LeukoliteError: the place cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+
+
+@contextmanager
+def new_folder(path: Path, *, replace_if_holds: str | None = None) -> Iterator[Path]:
+    """A folder that appears at `path` only if the block ends well.
+
+    Args:
+        path: where the folder shall be.
+        replace_if_holds: a file name; an existing folder at `path` may be replaced only if it holds that file
+            (so that a mistyped path never deletes somebody's pictures). None: `path` must not exist, or be empty.
+
+    Yields:
+        A temporary folder beside `path` to fill.
+
+    Raises:
+        LeukoliteError: `path` holds something else, or the place cannot be written.
+    """
+    check_replaceable(path, replace_if_holds)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        yield staging
+        staging.chmod(0o777 & ~_umask())
+        _swap(staging, path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_replaceable(path: Path, replace_if_holds: str | None) -> None:
+    """Refuse early, before hours of work, a place where `new_folder` would not put its result.
+
+    Raises:
+        LeukoliteError: `path` is a file, or a folder that is neither empty nor one of ours, or cannot be written.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise LeukoliteError(f"{path}: expected a folder or nothing, found a file or link; choose another place")
+    if path.is_dir() and any(path.iterdir()) and not (replace_if_holds and (path / replace_if_holds).is_file()):
+        wanted = f" one of leukolite's (with {replace_if_holds})" if replace_if_holds else " empty"
+        raise LeukoliteError(f"{path}: the folder exists and is not{wanted}; choose another place")
+    parent = path.resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise LeukoliteError(f"{path}: cannot be written ({parent} is not a writable folder); choose another place")
+
+
+def _swap(staging: Path, path: Path) -> None:
+    """Move `staging` to `path`; between the two renames of a replacement the old folder is intact beside it."""
+    if not path.exists():
+        staging.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    path.rename(old / "folder")
+    try:
+        staging.rename(path)
+    except OSError:
+        (old / "folder").rename(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

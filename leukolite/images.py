@@ -1,0 +1,52 @@
+"""Image files to pixels: one decoder for training, evaluation and the edge, which refuses what it cannot vouch for."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from leukolite.errors import ImageError
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+MAX_PIXELS = 50_000_000  # ten times a 2592x1944 camera still; 150 MB decoded, more would not fit beside the model on a Pi
+
+_EIGHT_BIT_MODES = frozenset({"RGB", "L", "P", "1"})
+
+
+def is_image_name(path: Path) -> bool:
+    """True if the file's name ends like an image of a supported format and is not hidden."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Decode an image file.
+
+    Returns:
+        uint8 RGB, shape (height, width, 3), contiguous.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated, not an image, larger than `MAX_PIXELS`, or holds what
+            8-bit RGB cannot (16-bit or float samples, CMYK, real transparency).
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise ImageError(f"{path}: the file is empty (0 bytes)")
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ImageError(
+                    f"{path}: {width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first"
+                )
+            if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):
+                image.load()
+            elif image.mode not in _EIGHT_BIT_MODES:
+                raise ImageError(f"{path}: expected 8-bit RGB or grey, found Pillow mode {image.mode}; convert it first")
+            return np.ascontiguousarray(np.asarray(image.convert("RGB"), dtype=np.uint8))
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not an image that can be read; expected {', '.join(sorted(SUFFIXES))}") from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow's decoders raise these on damaged data
+        raise ImageError(f"{path}: damaged or truncated ({error})") from error

@@ -1,0 +1,85 @@
+"""Pixels to network input: crop, resize, quantise. The one implementation, used by training, conversion and the edge.
+
+The commonest fault of deployed classifiers is preprocessing that was copied from training to device and drifted.
+"""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class InputSpec(BaseModel):
+    """What a network expects of an image; part of a bundle's manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    height: int = Field(ge=8, le=4096)
+    width: int = Field(ge=8, le=4096)
+    crop: Literal["centre-square"] = "centre-square"
+    crop_fraction: float = Field(default=1.0, gt=0, le=1, description="side of the crop over the image's shorter side")
+    kernel: Literal["area"] = "area"
+    channels: Literal["RGB"] = "RGB"
+    scale: float = Field(default=1 / 255, gt=0, description="network value = grey level * scale + offset")
+    offset: float = 0.0
+
+
+def crop_and_resize(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
+    """The centred square of `pixels`, resized to the network's input.
+
+    The square's side is `round(min(height, width) * crop_fraction)`, its corner `(length - side) // 2`. It is
+    shrunk with OpenCV's INTER_AREA and enlarged with INTER_LINEAR; a square of the right size is passed on as it is.
+
+    Args:
+        pixels: uint8 RGB, shape (h, w, 3).
+
+    Returns:
+        uint8 RGB, shape (spec.height, spec.width, 3), contiguous; it may be `pixels` itself.
+
+    Raises:
+        ValueError: `pixels` is not uint8 of shape (h, w, 3).
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise ValueError(f"expected uint8 pixels of shape (h, w, 3), found {pixels.dtype} of shape {pixels.shape}")
+    height, width = pixels.shape[:2]
+    side = max(1, round(min(height, width) * spec.crop_fraction))
+    top, left = (height - side) // 2, (width - side) // 2
+    square = pixels[top : top + side, left : left + side]
+    if side == spec.height == spec.width:
+        return np.ascontiguousarray(square)
+    shrinks = side >= spec.height and side >= spec.width
+    return cv2.resize(square, (spec.width, spec.height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def input_table(spec: InputSpec, dtype: str, quantum: float, zero_point: int) -> np.ndarray | None:
+    """What each grey level becomes in the network's input tensor.
+
+    Args:
+        dtype: the input tensor's type: 'uint8', 'int8', 'int16' or 'float32'.
+        quantum: the tensor's quantisation scale (ignored for float32).
+        zero_point: the tensor's zero point (ignored for float32).
+
+    Returns:
+        256 values of `dtype`, index = grey level; None where every level stays as it is (raw bytes go in).
+    """
+    values = np.arange(256) * spec.scale + spec.offset
+    if dtype == "float32":
+        return values.astype(np.float32)
+    limits = np.iinfo(dtype)
+    table = np.clip(np.rint(values / quantum) + zero_point, limits.min, limits.max).astype(dtype)
+    return None if dtype == "uint8" and np.array_equal(table, np.arange(256)) else table
+
+
+def to_input(pixels: np.ndarray, spec: InputSpec, table: np.ndarray | None) -> np.ndarray:
+    """Crop, resize and quantise one image.
+
+    Args:
+        pixels: uint8 RGB, shape (h, w, 3).
+        table: from `input_table`.
+
+    Returns:
+        Shape (1, spec.height, spec.width, 3), of the table's dtype, or uint8 where `table` is None.
+    """
+    resized = crop_and_resize(pixels, spec)
+    return (resized if table is None else table[resized])[np.newaxis]

@@ -1,0 +1,172 @@
+"""How every command speaks: errors as one line, results on stdout, progress on stderr, numbers parsed once."""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from leukolite.errors import LeukoliteError
+from leukolite.files import write_file
+from leukolite.noise import check_sigma
+from leukolite.runtime import quiet_stderr
+
+RESEARCH_USE = "Research use only; never a diagnosis."
+DEFAULT_SIGMAS = (0.0, 2.0, 5.0, 8.0, 10.0)  # Makem et al. 2025, Tables 6 to 8
+
+
+class Command(click.Command):
+    """A click command whose errors are one line: exit code 2 for a wrong call, 1 for what failed."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise _one_line(error) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            raise _one_line(error) from error
+        except LeukoliteError as error:
+            raise click.ClickException(" ".join(str(error).split("\n"))) from error
+
+
+class LazyGroup(click.Group):
+    """A command group that imports a command's module only when it is called.
+
+    Args:
+        commands_at: name -> 'module:attribute'.
+    """
+
+    def __init__(self, *args: Any, commands_at: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._commands_at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._commands_at)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self._commands_at:
+            return None
+        module, _, attribute = self._commands_at[name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise _one_line(error) from error
+
+
+class Sigmas(click.ParamType):
+    """A comma-separated list of noise levels, as '0,2,5,8,10'."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            sigmas = tuple(check_sigma(float(part)) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"expected noise levels from 0 to 255 like 0,2,5,8,10, found {value!r}", param, ctx)
+        return tuple(dict.fromkeys(sigmas))
+
+
+def stdout() -> Console:
+    """Where results go."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr; silent where stderr is no terminal."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield bar
+
+
+def add_task(bar: Progress, description: str, total: float | None = None) -> TaskID:
+    """A task with an empty note, for `progress_bar`."""
+    return bar.add_task(description, total=total, note="")
+
+
+def warn(line: str) -> None:
+    """One line on stderr."""
+    click.echo(line, err=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all. Raises: LeukoliteError, if the place cannot be written."""
+    write_file(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def check_json_place(path: Path | None) -> None:
+    """Refuse, before the work begins, a place where `write_json` would fail."""
+    if path is None:
+        return
+    parent = path.resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise LeukoliteError(f"{path}: cannot be written; choose a file in a writable folder")
+
+
+def import_keras(needed_for: str) -> None:
+    """Load Keras without a word on the terminal.
+
+    Raises:
+        LeukoliteError: it is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    try:
+        with quiet_stderr():
+            importlib.import_module("keras")
+    except ImportError as error:
+        raise LeukoliteError(f"{needed_for} needs Keras and a backend ({error}); pip install 'leukolite[train]'") from error
+
+
+def choice_of(names: Sequence[str]) -> click.Choice[str]:
+    """A choice among names, whatever their case."""
+    return click.Choice(list(names), case_sensitive=False)
+
+
+def percent(value: float | None) -> str:
+    """'98.7%'; '-' where the value is undefined."""
+    return "-" if value is None else f"{100 * value:.1f}%"
+
+
+def percent_with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    """'98.7% (96.2-99.6)', the 95% interval in brackets."""
+    if value is None or interval is None:
+        return percent(value)
+    return f"{percent(value)} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
+
+
+def _one_line(error: click.UsageError) -> click.UsageError:
+    """The error without click's usage lines above it."""
+    message = " ".join(error.format_message().split())
+    command = error.ctx.command_path if error.ctx is not None else ""
+    short = click.UsageError(f"{message} Try '{command} --help'." if command else message)
+    short.ctx = None
+    return short
+
+
+def exit_quietly_on_broken_pipe() -> None:
+    """`leukolite ... | head` is no error."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115

@@ -1,0 +1,56 @@
+"""What a network sees of an image while it trains: a new rotation, shift, brightness, stain and noise each epoch."""
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from leukolite.noise import add_gaussian_noise
+
+
+class Augmentation(BaseModel):
+    """Ranges of the random changes; each is drawn anew for every image and epoch. The defaults change nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    noise_sigmas: tuple[float, ...] = Field(default=(0.0,), min_length=1, description="grey levels; one is drawn, in equal parts")
+    rotation: float = Field(default=0.0, ge=0, le=180, description="degrees either way")
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    shift: float = Field(default=0.0, ge=0, lt=1, description="of width and height, either way")
+    zoom: tuple[float, float] = Field(default=(1.0, 1.0), description="shown part of the image's side; below 1 enlarges")
+    shear: float = Field(default=0.0, ge=0, lt=45, description="degrees either way")
+    brightness: tuple[float, float] = Field(default=(1.0, 1.0), description="factor on the grey levels")
+    stain: float = Field(default=0.0, ge=0, lt=1, description="factor 1 +- stain on each colour channel, drawn apart")
+
+
+def augment(pixels: np.ndarray, spec: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """One random variant of an image: geometry first, then light and stain, then sensor noise.
+
+    Args:
+        pixels: uint8 RGB, shape (height, width, 3).
+
+    Returns:
+        uint8 RGB of the same shape. What the geometry uncovers is filled by reflection.
+    """
+    changed = cv2.warpAffine(
+        pixels, _affine(pixels.shape, spec, rng), (pixels.shape[1], pixels.shape[0]), flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )  # fmt: skip
+    gains = rng.uniform(*spec.brightness) * rng.uniform(1 - spec.stain, 1 + spec.stain, 3)
+    table = np.clip(np.rint(np.arange(256)[:, np.newaxis] * gains), 0, 255).astype(np.uint8)
+    changed = cv2.LUT(changed, table.reshape(256, 1, 3))
+    return add_gaussian_noise(changed, float(rng.choice(spec.noise_sigmas)), rng)
+
+
+def _affine(shape: tuple[int, ...], spec: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """The 2x3 matrix from the image to its variant, about the image's centre."""
+    height, width = shape[:2]
+    angle, shear = np.deg2rad(rng.uniform(-spec.rotation, spec.rotation)), np.deg2rad(rng.uniform(-spec.shear, spec.shear))
+    size = 1 / rng.uniform(*spec.zoom)
+    mirror_x = -1 if spec.horizontal_flip and rng.random() < 0.5 else 1
+    mirror_y = -1 if spec.vertical_flip and rng.random() < 0.5 else 1
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = size * rotation @ np.array([[1, -np.sin(shear)], [0, np.cos(shear)]]) @ np.diag([mirror_x, mirror_y])
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    moved = rng.uniform(-spec.shift, spec.shift, 2) * (width, height)
+    return np.column_stack([linear, centre + moved - linear @ centre])

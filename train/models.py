@@ -1,0 +1,156 @@
+"""The networks. Each takes float RGB in [0, 1] and ends in a softmax."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leukolite.errors import TrainingError
+
+if TYPE_CHECKING:
+    import keras
+
+IMAGENET_HINT = "without a network, pass the file of MobileNet's ImageNet weights without top: --weights FILE"
+
+
+def build(model: str, classes: int, side: int, *, dropout: float, seed: int) -> "keras.Model":
+    """A fresh network.
+
+    Args:
+        model: a key of `MODELS`.
+        classes: outputs, 2 or more.
+        side: input height and width in pixels.
+        dropout: rate of its dropout layers.
+        seed: of the initial weights and of dropout.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    return MODELS[model](classes, side, dropout)
+
+
+def mobilenet_m(classes: int, side: int, dropout: float) -> "keras.Model":
+    """MobileNet 1.0 with a regularised head; 3,235,010 parameters for two classes, 3,211,074 of them trainable.
+
+    Source: Makem, Tamas and Busoniu 2025, doi 10.3389/frai.2025.1620252, Tables 4 and 5. The rate of its dropout is
+    not given there.
+    """
+    import keras
+    from keras import layers
+
+    backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(side, side, 3))
+    x = layers.GlobalAveragePooling2D()(backbone.output)
+    x = layers.Flatten()(x)
+    x = layers.Dropout(dropout)(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.Dense(classes, kernel_initializer="random_uniform", kernel_regularizer=keras.regularizers.L1(0.015))(x)
+    return keras.Model(backbone.input, _softmax(x), name="mobilenet_m")
+
+
+def light_cnn(classes: int, side: int, dropout: float) -> "keras.Model":
+    """Five convolutions of 32 to 512 filters; 8,095,330 parameters for two classes at 224x224, the table's 8.1 M.
+
+    Source: Adiwijaya, Ardiansyah and Swasono 2025, doi 10.22219/kinetik.v10i1.2027, "improved model".
+    """
+    return _plain_cnn("light_cnn", (32, 64, 128, 256, 512), classes, side, dropout)
+
+
+def light_cnn_32(classes: int, side: int, dropout: float) -> "keras.Model":
+    """The text's variant of `light_cnn`: 32 filters everywhere; 564,642 parameters for two classes at 224x224."""
+    return _plain_cnn("light_cnn_32", (32,) * 5, classes, side, dropout)
+
+
+def small_cnn(classes: int, side: int, dropout: float) -> "keras.Model":
+    """Four depthwise-separable stages of 16 to 64 filters: the demo's network, some ten thousand parameters."""
+    import keras
+    from keras import layers
+
+    image = layers.Input((side, side, 3))
+    x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(image)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    for filters in (32, 48, 64):
+        x = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+        x = layers.Conv2D(filters, 1, use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.Dropout(dropout)(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, _softmax(layers.Dense(classes)(x)), name="small_cnn")
+
+
+MODELS: dict[str, Callable[[int, int, float], "keras.Model"]] = {
+    "mobilenet_m": mobilenet_m,
+    "light_cnn": light_cnn,
+    "light_cnn_32": light_cnn_32,
+    "small_cnn": small_cnn,
+}
+
+
+def load_weights(model: "keras.Model", weights: str, *, backbone: bool) -> None:
+    """Start from other weights.
+
+    Args:
+        weights: 'none', 'imagenet' (downloaded through Keras), or a .weights.h5 file: of the whole network or, where
+            `backbone` is true, of `keras.applications.MobileNet` without its top.
+        backbone: the network is a MobileNet with a head.
+
+    Raises:
+        TrainingError: the download fails, or the file is missing, damaged or of another architecture.
+    """
+    if weights == "none":
+        return
+    if weights == "imagenet":
+        if not backbone:
+            raise TrainingError(f"{model.name} has no ImageNet weights; use --weights none or a file")
+        _imagenet(model)
+        return
+    path = Path(weights)
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such weights file; expected 'imagenet', 'none' or a .weights.h5 file")
+    targets = [_mobilenet_part(model), model] if backbone else [model]
+    reasons = []
+    for target in targets:
+        try:
+            target.load_weights(path)
+        except (ValueError, OSError, KeyError) as error:  # what Keras and h5py raise on another or a damaged file
+            reasons.append(" ".join(str(error).split())[:150])
+        else:
+            return
+    raise TrainingError(f"{path}: not weights of {model.name}, or damaged ({reasons[0]})")
+
+
+def _plain_cnn(name: str, filters: tuple[int, ...], classes: int, side: int, dropout: float) -> "keras.Model":
+    import keras
+    from keras import layers
+
+    stack: list[Any] = [layers.Input((side, side, 3))]
+    for n in filters:
+        stack += [layers.Conv2D(n, 3, activation="relu"), layers.MaxPooling2D()]
+    stack.append(layers.Flatten())
+    for units in (500, 250):
+        stack += [layers.Dense(units, activation="relu"), layers.Dropout(dropout)]
+    body = keras.Sequential(stack)
+    return keras.Model(body.inputs, _softmax(layers.Dense(classes)(body.outputs[0])), name=name)
+
+
+def _softmax(logits: Any) -> Any:
+    from keras import layers
+
+    return layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
+
+
+def _mobilenet_part(model: "keras.Model") -> "keras.Model":
+    """The backbone inside `model`, sharing its layers, in the shape that Keras' own weight files have."""
+    import keras
+
+    last = next(layer for layer in model.layers if layer.name.startswith("global_average_pooling2d"))
+    return keras.Model(model.input, last.input)
+
+
+def _imagenet(model: "keras.Model") -> None:
+    import keras
+
+    side = model.input_shape[1]
+    try:
+        source = keras.applications.MobileNet(include_top=False, weights="imagenet", input_shape=(side, side, 3))
+    except Exception as error:  # Keras' download raises a bare Exception
+        raise TrainingError(f"the ImageNet weights could not be had ({' '.join(str(error).split())[:120]}); {IMAGENET_HINT}") from error
+    _mobilenet_part(model).set_weights(source.get_weights())
