@@ -107,11 +107,6 @@ class Manifest(_Part):
             raise ValueError(f"malignant names {unknown}, which are not among the labels {self.labels}")
         return self
 
-    @property
-    def malignant_indices(self) -> list[int]:
-        """Where the malignant classes stand among the labels."""
-        return [self.labels.index(label) for label in self.malignant]
-
 
 @dataclass(frozen=True)
 class Golden:

@@ -28,6 +28,9 @@ class Decision(BaseModel):
         return self
 
 
+UNCALIBRATED = Decision()
+
+
 def calibrate(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities at another softmax temperature: p ** (1 / temperature), normalised. Shape and order stay.
 

@@ -4,15 +4,15 @@
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from leukolite.bundle import GOLDEN, Bundle, Manifest
-from leukolite.decision import calibrate, decide
+from leukolite.bundle import GOLDEN, Bundle
+from leukolite.decision import UNCALIBRATED, Decision, calibrate, decide
 from leukolite.errors import BundleError
-from leukolite.preprocess import input_table, to_input
+from leukolite.preprocess import InputSpec, input_table, to_input
 from leukolite.runtime import Runtime, TfliteRuntime
 
 Clock = Callable[[], int]  # nanoseconds, monotonic
@@ -47,13 +47,29 @@ class Verdict:
 
 
 class Judge:
-    """A model ready to judge; make one with `open_judge`."""
+    """A model ready to judge. For a bundle make one with `open_judge`, which proves it first.
 
-    def __init__(self, manifest: Manifest, runtime: Runtime, *, clock: Clock = time.perf_counter_ns) -> None:
-        self.manifest, self.runtime = manifest, runtime
+    Args:
+        runtime: gives the probabilities.
+        labels: in the order of the runtime's outputs.
+        malignant: those of the labels that mean leukaemia.
+        spec: what the network expects of an image.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        labels: Sequence[str],
+        malignant: Sequence[str],
+        spec: InputSpec,
+        decision: Decision = UNCALIBRATED,
+        clock: Clock = time.perf_counter_ns,
+    ) -> None:
+        self.runtime, self.labels, self.malignant, self.spec, self.decision = runtime, labels, malignant, spec, decision
         tensor = runtime.input.format
-        self.table = input_table(manifest.input, tensor.dtype, tensor.scale, tensor.zero_point)
-        self._malignant = manifest.malignant_indices
+        self.table = input_table(spec, tensor.dtype, tensor.scale, tensor.zero_point)
+        self._malignant_indices = [list(labels).index(label) for label in malignant]
         self._clock = clock
 
     def __call__(self, pixels: np.ndarray, *, capture_ms: float = 0.0) -> Verdict:
@@ -67,12 +83,12 @@ class Judge:
             ValueError: `pixels` is not uint8 RGB.
         """
         started = self._clock()
-        batch = to_input(pixels, self.manifest.input, self.table)
+        batch = to_input(pixels, self.spec, self.table)
         prepared = self._clock()
         raw = self.runtime.invoke(batch)
         invoked = self._clock()
-        probabilities = calibrate(raw, self.manifest.decision.temperature)
-        index = decide(probabilities, self.manifest.decision, self._malignant)
+        probabilities = calibrate(raw, self.decision.temperature)
+        index = decide(probabilities, self.decision, self._malignant_indices)
         ended = self._clock()
         latency = Latency(
             capture=capture_ms,
@@ -81,7 +97,7 @@ class Judge:
             total=capture_ms + (ended - started) / 1e6,
         )
         shown = int(probabilities.argmax()) if index is None else index
-        label = "abstain" if index is None else self.manifest.labels[index]
+        label = "abstain" if index is None else self.labels[index]
         return Verdict(index, label, float(probabilities[shown]), probabilities, latency)
 
 
@@ -101,7 +117,15 @@ def open_judge(bundle: Bundle, *, runtime: str = "litert", threads: int = 1, clo
     except BundleError as error:
         raise BundleError(f"{bundle.path}: {error}") from error
     check_tensors(bundle, interpreter)
-    judge = Judge(bundle.manifest, interpreter, clock=clock)
+    manifest = bundle.manifest
+    judge = Judge(
+        interpreter,
+        labels=manifest.labels,
+        malignant=manifest.malignant,
+        spec=manifest.input,
+        decision=manifest.decision,
+        clock=clock,
+    )
     check_golden(bundle, judge)
     return judge
 
@@ -134,7 +158,7 @@ def check_golden(bundle: Bundle, judge: Judge) -> None:
         known = ", ".join(sorted(bundle.manifest.golden.tolerance))
         raise BundleError(f"{bundle.path}: manifest.json golden.tolerance has no entry for {runtime.name} (it has {known})")
     for i, frame in enumerate(golden.frames):
-        batch = to_input(frame, bundle.manifest.input, judge.table)
+        batch = to_input(frame, judge.spec, judge.table)
         # one quantisation step: OpenCV's rounding of a resized pixel may differ by one between processors
         drift = np.abs(batch[0].astype(np.float64) - golden.inputs[i].astype(np.float64)).max()
         if drift > 1:

@@ -2,10 +2,6 @@
 
 import importlib
 import importlib.metadata
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +9,7 @@ import numpy as np
 
 from leukolite.bundle import TensorFormat
 from leukolite.errors import BundleError, RuntimeUnavailable
+from leukolite.quiet import quiet
 
 # name -> (module with the Interpreter, package, how to get it)
 RUNTIMES = {
@@ -65,7 +62,7 @@ class TfliteRuntime:
             raise RuntimeUnavailable(f"the runtime {name} cannot be loaded ({error}); {remedy}") from error
         self.name, self.threads = name, threads
         try:
-            with quiet_stderr():
+            with quiet():
                 self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
@@ -103,16 +100,3 @@ def _tensor(detail: dict[str, Any]) -> Tensor:
     if not scale > 0:
         raise BundleError(f"tensor {detail['name']}: {dtype} without quantisation parameters")
     return Tensor(shape, TensorFormat(dtype=dtype, scale=float(scale), zero_point=int(zero_point)))
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Keep what C++ libraries write to file descriptor 2 from the terminal; if the block fails, pass it on."""
-    with tempfile.TemporaryFile() as kept:
-        saved = os.dup(2)
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

@@ -3,20 +3,21 @@
 import importlib
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from leukolite.errors import LeukoliteError
 from leukolite.files import write_file
 from leukolite.noise import check_sigma
-from leukolite.runtime import quiet_stderr
+from leukolite.quiet import quiet
 
 RESEARCH_USE = "Research use only; never a diagnosis."
 DEFAULT_SIGMAS = (0.0, 2.0, 5.0, 8.0, 10.0)  # Makem et al. 2025, Tables 6 to 8
@@ -92,9 +93,12 @@ def stdout() -> Console:
 def progress_bar() -> Iterator[Progress]:
     """A bar on stderr; silent where stderr is no terminal."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
+    )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield bar
@@ -103,6 +107,13 @@ def progress_bar() -> Iterator[Progress]:
 def add_task(bar: Progress, description: str, total: float | None = None) -> TaskID:
     """A task with an empty note, for `progress_bar`."""
     return bar.add_task(description, total=total, note="")
+
+
+def results_table(title: str, caption: str | None = None) -> Table:
+    """An empty table that fits 80 columns with nine narrow ones."""
+    return Table(
+        title=title, caption=caption, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
 
 
 def warn(line: str) -> None:
@@ -135,7 +146,7 @@ def import_keras(needed_for: str) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
-        with quiet_stderr():
+        with quiet():
             importlib.import_module("keras")
     except ImportError as error:
         raise LeukoliteError(f"{needed_for} needs Keras and a backend ({error}); pip install 'leukolite[train]'") from error
@@ -165,8 +176,3 @@ def _one_line(error: click.UsageError) -> click.UsageError:
     short = click.UsageError(f"{message} Try '{command} --help'." if command else message)
     short.ctx = None
     return short
-
-
-def exit_quietly_on_broken_pipe() -> None:
-    """`leukolite ... | head` is no error."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115

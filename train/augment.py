@@ -33,9 +33,12 @@ def augment(pixels: np.ndarray, spec: Augmentation, rng: np.random.Generator) ->
         uint8 RGB of the same shape. What the geometry uncovers is filled by reflection.
     """
     changed = cv2.warpAffine(
-        pixels, _affine(pixels.shape, spec, rng), (pixels.shape[1], pixels.shape[0]), flags=cv2.INTER_LINEAR,
+        pixels,
+        _affine(pixels.shape, spec, rng),
+        (pixels.shape[1], pixels.shape[0]),
+        flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT_101,
-    )  # fmt: skip
+    )
     gains = rng.uniform(*spec.brightness) * rng.uniform(1 - spec.stain, 1 + spec.stain, 3)
     table = np.clip(np.rint(np.arange(256)[:, np.newaxis] * gains), 0, 255).astype(np.uint8)
     changed = cv2.LUT(changed, table.reshape(256, 1, 3))

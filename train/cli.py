@@ -8,7 +8,7 @@ import click
 import cv2
 import numpy as np
 
-#SYN from leukolite import synthetic as smears
+from leukolite import synthetic as smears
 from leukolite.errors import DatasetError
 from leukolite.files import new_folder
 from leukolite.terminal import Command, add_task, import_keras, percent_with_interval, progress_bar, stdout, warn
@@ -38,9 +38,17 @@ def _as_override(text: str) -> tuple[str, str]:
 @click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: the layout's]")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
 def train(
-    model: str, data: Path, out: Path, weights: str | None, epochs: int | None, batch_size: int | None, seed: int,
-    unit: str | None, malignant: str | None, settings: tuple[str, ...],
-) -> None:  # fmt: skip
+    model: str,
+    data: Path,
+    out: Path,
+    weights: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    seed: int,
+    unit: str | None,
+    malignant: str | None,
+    settings: tuple[str, ...],
+) -> None:
     """Train MODEL on a labelled image folder and leave a run folder.
 
     The run folder holds the .keras model, the split, the history, the metrics and every setting.
@@ -67,9 +75,14 @@ def train(
                 warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
 
         run = fit.train(
-            dataset, recipe, out, unit="cell" if chosen_unit == "cell" else "field", malignant=chosen_malignant, seed=seed,
+            dataset,
+            recipe,
+            out,
+            unit="cell" if chosen_unit == "cell" else "field",
+            malignant=chosen_malignant,
+            seed=seed,
             progress=show,
-        )  # fmt: skip
+        )
     for line in describe_unusable(dataset.unusable):
         warn(line)
     _print_run(out, run)
@@ -78,7 +91,9 @@ def train(
 def _malignant(dataset: Dataset, given: str | None) -> tuple[str, ...]:
     chosen = dataset.malignant if given is None else tuple(label.strip() for label in given.split(",") if label.strip())
     if unknown := [label for label in chosen if label not in dataset.labels]:
-        raise click.BadParameter(f"{', '.join(unknown)}: not among the labels {', '.join(dataset.labels)}", param_hint="--malignant")
+        raise click.BadParameter(
+            f"{', '.join(unknown)}: not among the labels {', '.join(dataset.labels)}", param_hint="--malignant"
+        )
     if given is None and not chosen:
         warn("note: this layout does not say which labels are malignant; name them with --malignant")
     return chosen

@@ -1,9 +1,9 @@
 """Labelled folders of blood-smear images in their native layouts.
 
-    Taleqani    Original/{Benign,Early,Pre,Pro}/*.jpg              whole fields       Aria et al. 2021
-    C-NMC 2019  [training_data/]fold_*/{all,hem}/UID_*             one segmented cell Gupta et al., TCIA
-    ALL-IDB2    [img/]ImNNN_{1,0}.tif                              one centred cell   Scotti et al. 2011
-    folders     CLASS/**                                           as the user says
+Taleqani    Original/{Benign,Early,Pre,Pro}/*.jpg              whole fields       Aria et al. 2021
+C-NMC 2019  [training_data/]fold_*/{all,hem}/UID_*             one segmented cell Gupta et al., TCIA
+ALL-IDB2    [img/]ImNNN_{1,0}.tif                              one centred cell   Scotti et al. 2011
+folders     CLASS/**                                           as the user says
 """
 
 import hashlib
@@ -101,9 +101,7 @@ def open_dataset(root: Path) -> Dataset:
     )
 
 
-def load_images(
-    dataset: Dataset, spec: InputSpec, on_image: Callable[[], None] = lambda: None
-) -> tuple[Dataset, np.ndarray]:
+def load_images(dataset: Dataset, spec: InputSpec, on_image: Callable[[], None] = lambda: None) -> tuple[Dataset, np.ndarray]:
     """Decode every image once, cropped and resized for the network.
 
     Args:
@@ -185,7 +183,7 @@ def _allidb2(root: Path) -> _Listing | None:
         named = {path: _ALLIDB2_NAME.match(path.stem) for path in entries}
         files = [(path, int(name[1]), None) for path, name in named.items() if name and is_image_name(path)]
         if files:
-            others = {path for path in entries} - {path for path, _, _ in files}
+            others = set(entries) - {path for path, _, _ in files}
             unusable = [Unusable(path, "its name is not ImNNN_0.tif or ImNNN_1.tif") for path in sorted(others)]
             return _Listing("all-idb2", "cell", ALLIDB2_CLASSES, ("lymphoblast",), list(files), unusable)
     return None
@@ -203,9 +201,7 @@ def _class_folders(root: Path) -> _Listing | None:
     return _Listing("folders", None, classes, (), files, unusable)
 
 
-def _files_a_class(
-    parents: list[Path], classes: tuple[str, ...]
-) -> tuple[list[tuple[Path, int, str | None]], list[Unusable]]:
+def _files_a_class(parents: list[Path], classes: tuple[str, ...]) -> tuple[list[tuple[Path, int, str | None]], list[Unusable]]:
     files: list[tuple[Path, int, str | None]] = []
     unusable: list[Unusable] = []
     for label, name in enumerate(classes):

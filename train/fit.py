@@ -40,9 +40,15 @@ def no_progress(stage: str, done: int, total: int, values: Mapping[str, float]) 
 
 
 def train(
-    dataset: Dataset, recipe: Recipe, out: Path, *, unit: Unit, malignant: Sequence[str], seed: int,
+    dataset: Dataset,
+    recipe: Recipe,
+    out: Path,
+    *,
+    unit: Unit,
+    malignant: Sequence[str],
+    seed: int,
     progress: Progress = no_progress,
-) -> Run:  # fmt: skip
+) -> Run:
     """Train by a recipe and leave a run folder at `out`.
 
     Args:
@@ -128,9 +134,14 @@ def to_float(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
 
 
 def _measure(
-    model: "keras.Model", spec: InputSpec, pixels: np.ndarray, truth: np.ndarray, indices: Sequence[int],
-    labels: Sequence[str], malignant: Sequence[str],
-) -> Metrics:  # fmt: skip
+    model: "keras.Model",
+    spec: InputSpec,
+    pixels: np.ndarray,
+    truth: np.ndarray,
+    indices: Sequence[int],
+    labels: Sequence[str],
+    malignant: Sequence[str],
+) -> Metrics:
     chosen = list(indices)
     probabilities = predict(model, pixels[chosen], spec)
     verdicts = [int(k) for k in probabilities.argmax(axis=1)]
@@ -138,9 +149,15 @@ def _measure(
 
 
 def _fit(
-    recipe: Recipe, spec: InputSpec, classes: int, pixels: np.ndarray, truth: np.ndarray, split: Split, seed: int,
+    recipe: Recipe,
+    spec: InputSpec,
+    classes: int,
+    pixels: np.ndarray,
+    truth: np.ndarray,
+    split: Split,
+    seed: int,
     progress: Progress,
-) -> tuple["keras.Model", list[dict[str, float]]]:  # fmt: skip
+) -> tuple["keras.Model", list[dict[str, float]]]:
     """The trained float32 model at its best epoch, and one row of metrics an epoch."""
     import keras
 
@@ -154,17 +171,19 @@ def _fit(
         trained = build(recipe.model, classes, recipe.side, dropout=recipe.dropout, seed=seed)
         keras.config.set_dtype_policy(previous)
         trained.set_weights(model.get_weights())
-    trained.compile(
-        optimizer=keras.optimizers.Adam(recipe.learning_rate), loss="categorical_crossentropy", metrics=["accuracy"]
-    )
+    trained.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss="categorical_crossentropy", metrics=["accuracy"])
     onehot = np.eye(classes, dtype=np.float32)[truth]
     batches = _batches(pixels, onehot, split.train, spec, recipe.augmentation, recipe.batch_size, seed)
     validation = _batches(pixels, onehot, split.validation, spec, None, 32, seed)
     history: list[dict[str, float]] = []
     trained.fit(
-        batches, validation_data=validation, epochs=recipe.epochs, shuffle=False, verbose=0,
+        batches,
+        validation_data=validation,
+        epochs=recipe.epochs,
+        shuffle=False,
+        verbose=0,
         callbacks=_callbacks(recipe, len(batches), history, progress),
-    )  # fmt: skip
+    )
     if trained is not model:
         model.set_weights(trained.get_weights())
     if not all(math.isfinite(row["loss"]) for row in history):
@@ -210,9 +229,14 @@ def _callbacks(recipe: Recipe, steps: int, history: list[dict[str, float]], prog
 
 
 def _batches(
-    pixels: np.ndarray, onehot: np.ndarray, indices: Sequence[int], spec: InputSpec, augmentation: Augmentation | None,
-    batch_size: int, seed: int,
-) -> Any:  # fmt: skip
+    pixels: np.ndarray,
+    onehot: np.ndarray,
+    indices: Sequence[int],
+    spec: InputSpec,
+    augmentation: Augmentation | None,
+    batch_size: int,
+    seed: int,
+) -> Any:
     """A Keras dataset over uint8 images; order and augmentation depend on seed, epoch and image alone."""
     import keras
 

@@ -152,5 +152,7 @@ def _imagenet(model: "keras.Model") -> None:
     try:
         source = keras.applications.MobileNet(include_top=False, weights="imagenet", input_shape=(side, side, 3))
     except Exception as error:  # Keras' download raises a bare Exception
-        raise TrainingError(f"the ImageNet weights could not be had ({' '.join(str(error).split())[:120]}); {IMAGENET_HINT}") from error
+        raise TrainingError(
+            f"the ImageNet weights could not be had ({' '.join(str(error).split())[:120]}); {IMAGENET_HINT}"
+        ) from error
     _mobilenet_part(model).set_weights(source.get_weights())

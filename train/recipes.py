@@ -27,7 +27,7 @@ class Recipe(BaseModel):
     epochs: int = Field(ge=1)
     learning_rate: float = Field(gt=0, description="of Adam, at the start")
     schedule: Literal["plateau", "cosine", "constant"] = Field(
-        description="plateau: times 0.1 after 5 epochs without a better validation loss, down to 1e-6; cosine: to 0 at the last epoch"
+        description="plateau: times 0.1 after 5 epochs without a better validation loss, to 1e-6; cosine: to 0 at the last epoch"
     )
     early_stop: int | None = Field(default=None, ge=1, description="epochs without a better monitored value")
     monitor: Literal["val_loss", "val_accuracy"] = Field(description="whose best epoch is kept")
@@ -46,9 +46,16 @@ RECIPES: dict[str, Recipe] = {
         dropout=0.3,
         split=(0.7, 0.1, 0.2),
         augmentation=Augmentation(
-            noise_sigmas=(0, 3, 9), rotation=45, horizontal_flip=True, vertical_flip=True, shift=0.1, zoom=(0.8, 1.0), shear=3,
-            brightness=(0.8, 1.2), stain=0.05,
-        ),  # fmt: skip
+            noise_sigmas=(0, 3, 9),
+            rotation=45,
+            horizontal_flip=True,
+            vertical_flip=True,
+            shift=0.1,
+            zoom=(0.8, 1.0),
+            shear=3,
+            brightness=(0.8, 1.2),
+            stain=0.05,
+        ),
         epochs=100,
         learning_rate=1e-3,
         schedule="plateau",
@@ -62,9 +69,15 @@ RECIPES: dict[str, Recipe] = {
         dropout=0.5,
         split=(0.9, 0.1, 0.0),
         augmentation=Augmentation(
-            noise_sigmas=(0, 3, 9), rotation=45, horizontal_flip=True, vertical_flip=True, shift=0.1, zoom=(0.8, 1.0),
-            brightness=(0.8, 1.2), stain=0.05,
-        ),  # fmt: skip
+            noise_sigmas=(0, 3, 9),
+            rotation=45,
+            horizontal_flip=True,
+            vertical_flip=True,
+            shift=0.1,
+            zoom=(0.8, 1.0),
+            brightness=(0.8, 1.2),
+            stain=0.05,
+        ),
         epochs=500,
         learning_rate=2e-4,
         schedule="plateau",

@@ -1,9 +1,9 @@
 """The run folder: what a training leaves for conversion, evaluation and for the person who asks how it was made.
 
-    model.keras     the float32 model
-    run.json        labels, input, the resolved recipe, dataset, seed, versions, metrics
-    split.json      each part's files, with class and SHA-256
-    history.csv, history.png, confusion.png
+model.keras     the float32 model
+run.json        labels, input, the resolved recipe, dataset, seed, versions, metrics
+split.json      each part's files, with class and SHA-256
+history.csv, history.png, confusion.png
 """
 
 import json
@@ -87,7 +87,9 @@ def load_run(folder: Path) -> Run:
     try:
         return Run.model_validate_json((folder / RUN).read_bytes())
     except (ValidationError, OSError) as error:
-        raise TrainingError(f"{folder / RUN}: damaged, or of another version ({str(error).splitlines()[0]}); train again") from error
+        raise TrainingError(
+            f"{folder / RUN}: damaged, or of another version ({str(error).splitlines()[0]}); train again"
+        ) from error
 
 
 def load_split(folder: Path) -> dict[str, list[SplitFile]]:

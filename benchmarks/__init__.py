@@ -1,0 +1,1 @@
+"""Measurements: accuracy under noise beside latency, and what the edge runner adds to bare inference."""

@@ -1,0 +1,124 @@
+"""`leukolite evaluate` and `leukolite overhead`."""
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from leukolite.benchmarks import stress
+from leukolite.benchmarks.overhead import measure_overhead
+from leukolite.edge.cli import bundle_path
+from leukolite.runtime import RUNTIMES
+from leukolite.terminal import (
+    Command,
+    Sigmas,
+    add_task,
+    check_json_place,
+    percent,
+    percent_with_interval,
+    progress_bar,
+    results_table,
+    stdout,
+    warn,
+    write_json,
+)
+from leukolite.train.datasets import describe_unusable
+
+MOST_CLASSES_UNWRAPPED = 5
+
+
+@click.command(cls=Command)
+@click.argument("model", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
+@click.option("--noise", type=Sigmas(), default=(0.0,), help="Noise levels, grey levels.  [default: 0]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise.")
+@click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads (bundles).")
+@click.option("--runtime", type=click.Choice(list(RUNTIMES)), default="litert", show_default=True, help="For bundles.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result as JSON.")
+def evaluate(
+    model: Path, data: Path, noise: tuple[float, ...], seed: int, unseen: bool, threads: int, runtime: str, json_path: Path | None
+) -> None:
+    """Accuracy under Gaussian noise beside latency, on a labelled folder.
+
+    \b
+    Example:
+      leukolite evaluate bundles/m --data taleqani --unseen --noise 0,2,5,8,10 --json result.json
+    """
+    check_json_place(json_path)
+    subject = stress.open_subject(bundle_path(model), runtime=runtime, threads=threads)
+    with progress_bar() as bar:
+        task = add_task(bar, "images")
+        evaluation = stress.evaluate(
+            subject,
+            data,
+            noise,
+            seed=seed,
+            unseen_only=unseen,
+            on_start=lambda total: bar.update(task, total=total),
+            on_image=lambda: bar.advance(task),
+        )
+    for line in describe_unusable(evaluation.unusable):
+        warn(line)
+    if evaluation.seen:
+        warn(
+            f"note: {evaluation.seen} of these {evaluation.n} images trained or chose the model, so the figures flatter;"
+            " --unseen leaves them out"
+        )
+    console = stdout()
+    for table in _tables(evaluation):
+        console.print(table)
+    if json_path is not None:
+        write_json(json_path, evaluation.to_json())
+
+
+@click.command(cls=Command)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 1000), default=15, show_default=True)
+@click.option("--frames", type=click.IntRange(10, 100_000), default=200, show_default=True, help="Frames a round.")
+@click.option("--size", type=click.IntRange(32, 4096), default=224, show_default=True, help="Side of the frames, pixels.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every round as JSON.")
+def overhead(bundle: Path, threads: int, rounds: int, frames: int, size: int, json_path: Path | None) -> None:
+    """What edge-run adds to the bare invoke() of a BUNDLE, as a ratio measured in turns in one process.
+
+    \b
+    Example:
+      leukolite overhead mobilenet_m-taleqani
+    """
+    check_json_place(json_path)
+    result = measure_overhead(bundle_path(bundle), threads=threads, rounds=rounds, frames=frames, size=size)
+    console = stdout()
+    console.print(f"{result.model}, {size}x{size} frames, {result.runtime}, {threads} thread(s), {rounds} rounds of {frames}")
+    for name, values in (("invoke() alone", result.invoke_ms), ("edge-run's loop", result.runner_ms)):
+        console.print(f"  {name:<16} p50 {sorted(values)[len(values) // 2]:.3f} ms ({min(values):.3f} to {max(values):.3f})")
+    console.print(f"  ratio {result.ratio:.3f}: edge-run adds {100 * (result.ratio - 1):.1f}%")
+    if json_path is not None:
+        write_json(json_path, result.to_json())
+
+
+def _tables(evaluation: stress.Evaluation) -> list[Table]:
+    results = evaluation.results
+    positive = results[0].positive
+    runtime = evaluation.judge.runtime
+    whose = f"positive class {positive}" if positive else "macro averages"
+    table = results_table(
+        f"{evaluation.name}: {evaluation.n} images, {whose}",
+        caption=f"{runtime.name} {runtime.version}; p50, p99: preprocess to verdict, ms",
+    )
+    for heading in ("sigma", "accuracy (95%)", "prec.", "recall", "spec.", "F1", "AUC", "p50", "p99"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in results:
+        accuracy = percent_with_interval(row.accuracy, row.accuracy_interval)
+        rates = [percent(value) for value in (row.precision, row.recall, row.specificity, row.f1, row.auc)]
+        total = evaluation.latency(row.sigma)["total"]
+        table.add_row(f"{row.sigma:g}", accuracy, *rates, f"{total['p50']:.2f}", f"{total['p99']:.2f}")
+    first = results[0]
+    labels = evaluation.judge.labels
+    confusion = results_table(f"Confusion at sigma {first.sigma:g} (row: truth, column: verdict)")
+    for heading in ("", *labels, "recall (95%)", "prec.", "spec.", "F1", "AUC"):
+        confusion.add_column(heading, justify="right", no_wrap=len(labels) <= MOST_CLASSES_UNWRAPPED)
+    for one, counts in zip(first.classes, first.confusion, strict=True):
+        rates = [percent(value) for value in (one.precision, one.specificity, one.f1, one.auc)]
+        confusion.add_row(one.label, *map(str, counts), percent_with_interval(one.recall, one.recall_interval), *rates)
+    return [table, confusion]

@@ -1,0 +1,102 @@
+"""What the edge runner adds to bare inference: the runner's loop against `invoke()` alone, in turns, in one process."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leukolite.bundle import Bundle
+from leukolite.edge.pipeline import run
+from leukolite.edge.sources import Frame, Gap
+from leukolite.judge import Judge, open_judge
+from leukolite.preprocess import to_input
+from leukolite.synthetic import LABELS, render_cell
+
+DISTINCT_FRAMES = 32
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Median milliseconds a frame of each round: the runner's whole loop, and `invoke()` alone on the same inputs."""
+
+    model: str
+    runtime: str
+    threads: int
+    frame: tuple[int, int]
+    frames_a_round: int
+    runner_ms: tuple[float, ...]
+    invoke_ms: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Median over the rounds of runner / invoke; 1.0 would be no overhead at all."""
+        return float(np.median(np.array(self.runner_ms) / np.array(self.invoke_ms)))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"ratio": self.ratio}
+
+
+class _Memory:
+    """Frames that are in memory already, so that nothing but the runner is timed."""
+
+    name, truths = "memory", LABELS
+
+    def __init__(self, pictures: list[np.ndarray], count: int) -> None:
+        self._pictures, self._count = pictures, count
+
+    def frames(self) -> Iterator[Frame | Gap]:
+        for index in range(self._count):
+            yield Frame(self._pictures[index % len(self._pictures)], index, time.perf_counter_ns(), 0.0, "memory", LABELS[0])
+
+
+def measure_overhead(path: Path, *, threads: int, rounds: int, frames: int, size: int) -> Overhead:
+    """Time the runner's loop and bare `invoke()` in alternating rounds on square synthetic frames.
+
+    Args:
+        frames: frames a round.
+        size: side of the frames in pixels.
+
+    Raises:
+        BundleError: the bundle is not whole.
+    """
+    bundle = Bundle.load(path)
+    judge = open_judge(bundle, threads=threads)
+    pictures = [render_cell(np.random.default_rng(i), LABELS[i % 2], size=size) for i in range(DISTINCT_FRAMES)]
+    batches = [to_input(picture, judge.spec, judge.table) for picture in pictures]
+    _time_invoke(judge, batches, frames)
+    runner, bare = [], []
+    for _ in range(rounds):
+        bare.append(_time_invoke(judge, batches, frames))
+        runner.append(_time_runner(judge, pictures, frames))
+    return Overhead(
+        model=bundle.manifest.name,
+        runtime=f"{judge.runtime.name} {judge.runtime.version}",
+        threads=threads,
+        frame=(size, size),
+        frames_a_round=frames,
+        runner_ms=tuple(runner),
+        invoke_ms=tuple(bare),
+    )
+
+
+def _time_runner(judge: Judge, pictures: list[np.ndarray], frames: int) -> float:
+    """Median time between one verdict and the next, milliseconds."""
+    ends: list[int] = []
+    run(_Memory(pictures, frames), judge, (0.0,), seed=0, on_frame=lambda *_: ends.append(time.perf_counter_ns()), on_gap=_no_gap)
+    return float(np.median(np.diff(ends))) / 1e6
+
+
+def _time_invoke(judge: Judge, batches: list[np.ndarray], frames: int) -> float:
+    times = []
+    for index in range(frames):
+        started = time.perf_counter_ns()
+        judge.runtime.invoke(batches[index % len(batches)])
+        times.append(time.perf_counter_ns() - started)
+    return float(np.median(times)) / 1e6
+
+
+def _no_gap(gap: Gap) -> None:
+    raise AssertionError(f"frames in memory have no gaps: {gap}")

@@ -1,0 +1,151 @@
+"""Accuracy under Gaussian noise beside latency, of a bundle or of a float run, on a labelled data folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leukolite.bundle import MANIFEST, Bundle, NoiseMetrics
+from leukolite.errors import DatasetError, LeukoliteError
+from leukolite.evaluation import Judged, evaluate_files, latency_summary, metrics_by_sigma
+from leukolite.judge import Judge, open_judge
+from leukolite.terminal import import_keras
+from leukolite.train.datasets import Dataset, Unusable, open_dataset
+from leukolite.train.runs import RUN
+
+SCHEMA = 1
+STAGES = ("preprocess", "invoke", "total")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated: a bundle or a run, ready to judge.
+
+    Attributes:
+        seen: first 12 hex digits of the SHA-256 of each image that fitted or chose the model.
+    """
+
+    name: str
+    judge: Judge
+    seen: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Verdicts on a data folder at each noise level.
+
+    Attributes:
+        seen: images among those judged that had fitted or chosen the model; figures that include them flatter.
+        dropped: images left out because the model had seen them.
+    """
+
+    name: str
+    judge: Judge
+    judged: tuple[Judged, ...]
+    seen: int
+    dropped: int
+    unusable: tuple[Unusable, ...]
+    seed: int
+
+    @property
+    def results(self) -> list[NoiseMetrics]:
+        return metrics_by_sigma(self.judged, self.judge.labels, self.judge.malignant)
+
+    @property
+    def n(self) -> int:
+        return len({item.index for item in self.judged})
+
+    def latency(self, sigma: float) -> dict[str, dict[str, float]]:
+        return latency_summary([item.verdict for item in self.judged if item.sigma == sigma], STAGES)
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines; see the README."""
+        runtime = self.judge.runtime
+        return {
+            "schema": SCHEMA,
+            "model": self.name,
+            "labels": list(self.judge.labels),
+            "malignant": list(self.judge.malignant),
+            "n": self.n,
+            "seen_in_training": self.seen,
+            "left_out_as_seen": self.dropped,
+            "unusable": [{"source": str(item.path), "reason": item.reason} for item in self.unusable],
+            "runtime": {"name": runtime.name, "version": runtime.version, "threads": runtime.threads},
+            "seed": self.seed,
+            "results": [row.model_dump() | {"latency_ms": self.latency(row.sigma)} for row in self.results],
+        }
+
+
+def open_subject(path: Path, *, runtime: str, threads: int) -> Subject:
+    """A bundle or a run folder, ready to judge.
+
+    Raises:
+        LeukoliteError: `path` is neither, or damaged.
+    """
+    if (path / RUN).is_file():
+        import_keras("evaluating a run")
+        from leukolite.train.judging import open_run_judge
+        from leukolite.train.runs import load_split
+
+        split = load_split(path)
+        seen = frozenset(entry.sha256[:12] for part in ("train", "validation") for entry in split[part])
+        return Subject(path.resolve().name, open_run_judge(path), seen)
+    if path.is_dir() and not (path / MANIFEST).is_file():
+        raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN})")
+    bundle = Bundle.load(path)
+    training = bundle.manifest.training
+    seen = frozenset(training.seen) if training else frozenset()
+    return Subject(bundle.manifest.name, open_judge(bundle, runtime=runtime, threads=threads), seen)
+
+
+def evaluate(
+    subject: Subject,
+    data: Path,
+    sigmas: Sequence[float],
+    *,
+    seed: int,
+    unseen_only: bool,
+    on_start: Callable[[int], None] = lambda _: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Judge a labelled data folder at each noise level.
+
+    Args:
+        unseen_only: leave out the images that fitted or chose the model.
+        on_start: told how many images there are.
+
+    Raises:
+        DatasetError: the folder's classes are not the model's, or no image is left.
+    """
+    dataset = open_dataset(data)
+    index_of = _matching_labels(dataset, subject.judge.labels)
+    files = [(sample.path, index_of[sample.label], sample.sha256[:12] in subject.seen) for sample in dataset.samples]
+    chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
+    if not chosen:
+        raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to judge it by")
+    on_start(len(chosen))
+    judged, unreadable = evaluate_files(subject.judge, chosen, sigmas, seed=seed, on_image=on_image)
+    unusable = (*dataset.unusable, *(Unusable(path, str(error).removeprefix(f"{path}: ")) for path, error in unreadable))
+    if not judged:
+        raise DatasetError(f"{data}: not one image could be read ({unusable[0].path}: {unusable[0].reason})")
+    return Evaluation(
+        name=subject.name,
+        judge=subject.judge,
+        judged=tuple(judged),
+        seen=0 if unseen_only else sum(was_seen for _, _, was_seen in files),
+        dropped=len(files) - len(chosen),
+        unusable=unusable,
+        seed=seed,
+    )
+
+
+def _matching_labels(dataset: Dataset, labels: Sequence[str]) -> dict[int, int]:
+    """Dataset label index -> model label index, by name, whatever its case."""
+    wanted = {label.casefold(): k for k, label in enumerate(labels)}
+    unknown = [label for label in dataset.labels if label.casefold() not in wanted]
+    if unknown:
+        raise DatasetError(
+            f"{dataset.root}: its classes are {', '.join(dataset.labels)}, the model's labels {', '.join(labels)};"
+            " evaluate it on data of its own classes"
+        )
+    return {k: wanted[label.casefold()] for k, label in enumerate(dataset.labels)}
