@@ -24,8 +24,6 @@ from leukolite.terminal import (
 )
 from leukolite.train.datasets import describe_unusable
 
-MOST_CLASSES_UNWRAPPED = 5
-
 
 @click.command(cls=Command)
 @click.argument("model", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
@@ -114,11 +112,14 @@ def _tables(evaluation: stress.Evaluation) -> list[Table]:
         total = evaluation.latency(row.sigma)["total"]
         table.add_row(f"{row.sigma:g}", accuracy, *rates, f"{total['p50']:.2f}", f"{total['p99']:.2f}")
     first = results[0]
-    labels = evaluation.judge.labels
     confusion = results_table(f"Confusion at sigma {first.sigma:g} (row: truth, column: verdict)")
-    for heading in ("", *labels, "recall (95%)", "prec.", "spec.", "F1", "AUC"):
-        confusion.add_column(heading, justify="right", no_wrap=len(labels) <= MOST_CLASSES_UNWRAPPED)
+    for heading in ("", *evaluation.judge.labels):
+        confusion.add_column(heading, justify="right")
+    classes = results_table(f"Each class against the rest at sigma {first.sigma:g}")
+    for heading in ("", "n", "recall (95%)", "prec.", "spec.", "F1", "AUC"):
+        classes.add_column(heading, justify="right")
     for one, counts in zip(first.classes, first.confusion, strict=True):
+        confusion.add_row(one.label, *map(str, counts))
         rates = [percent(value) for value in (one.precision, one.specificity, one.f1, one.auc)]
-        confusion.add_row(one.label, *map(str, counts), percent_with_interval(one.recall, one.recall_interval), *rates)
-    return [table, confusion]
+        classes.add_row(one.label, str(one.n), percent_with_interval(one.recall, one.recall_interval), *rates)
+    return [table, confusion, classes]

@@ -42,7 +42,8 @@ class Overhead:
 class _Memory:
     """Frames that are in memory already, so that nothing but the runner is timed."""
 
-    name, truths = "memory", LABELS
+    name = "memory"
+    truths: tuple[str, ...] = LABELS
 
     def __init__(self, pictures: list[np.ndarray], count: int) -> None:
         self._pictures, self._count = pictures, count

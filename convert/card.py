@@ -7,6 +7,7 @@ DATASETS = {
     "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): 224x224 photographs of whole fields, one hospital, one microscope",
     "c-nmc": "C-NMC 2019, fold 0 (Gupta et al., TCIA, CC BY 3.0): 450x450 images of one segmented cell on black",
     "all-idb2": "ALL-IDB2 (Scotti et al. 2011): 257x257 images of one centred cell",
+    "synthetic": "cells rendered by `leukolite synthetic`",
     "folders": "a folder of one folder a class",
 }
 LIMITS = {
@@ -19,9 +20,9 @@ LIMITS = {
         "The network knows cells cut out on black; a cell in a plain photograph is outside what it was trained on.",
     ],
     "all-idb2": ["260 cells, cropped from few fields of one laboratory: the intervals are wide and other stains are untried."],
+    "synthetic": ["Trained on rendered pictures for the demonstration: it says nothing about blood."],
     "folders": ["Trained on the user's own folders; their limits are its limits."],
 }
-SYNTHETIC_LIMIT = "Trained on rendered pictures for the demonstration: it says nothing about blood."
 
 
 def model_card(manifest: Manifest, model_bytes: int) -> str:

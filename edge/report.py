@@ -15,6 +15,7 @@ from leukolite.judge import Judge, Latency
 from leukolite.terminal import percent, percent_with_interval, results_table
 
 SCHEMA = 1
+NAME_WIDTH = 18
 
 
 VERDICT_HEADER = "frame source             verdict      prob.  total ms = capture + prep. + invoke"
@@ -25,8 +26,10 @@ def verdict_line(judged: Sequence[Judged], truth: str | None) -> str:
     first = judged[0]
     verdict, latency = first.verdict, first.verdict.latency
     wrong = "" if truth is None or truth.casefold() == verdict.label.casefold() else f"  (truth {truth})"
+    name = PurePath(first.source).name
+    shown = name if len(name) <= NAME_WIDTH else f"…{name[1 - NAME_WIDTH :]}"
     line = (
-        f"{first.index:>5} {PurePath(first.source).name[-18:]:<18} {verdict.label:<12} {verdict.probability:.3f}"
+        f"{first.index:>5} {shown:<{NAME_WIDTH}} {verdict.label:<12} {verdict.probability:.3f}"
         f"{latency.total:>10.2f}{latency.capture:>10.2f}{latency.preprocess:>8.2f}{latency.invoke:>9.2f}{wrong}"
     )
     changes = [

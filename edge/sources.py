@@ -76,7 +76,7 @@ class SyntheticCamera:
 
     def __init__(self, unit: Unit, labels: Sequence[str], seed: int, *, clock: Clock = time.perf_counter_ns) -> None:
         self.name = "synthetic"
-        self.truths = synthetic.LABELS if set(synthetic.LABELS) <= set(labels) else ()
+        self.truths: tuple[str, ...] = synthetic.LABELS if set(synthetic.LABELS) <= set(labels) else ()
         self._unit, self._seed, self._clock = unit, seed, clock
 
     def frames(self) -> Iterator[Frame | Gap]:
@@ -136,7 +136,8 @@ class VideoFile:
     """
 
     def __init__(self, path: Path, *, clock: Clock = time.perf_counter_ns) -> None:
-        self.name, self.truths, self._clock, self._path = str(path), (), clock, path
+        self.name, self._clock = str(path), clock
+        self.truths: tuple[str, ...] = ()
         with quiet():
             self._video = cv2.VideoCapture(str(path))
             opened = self._video.isOpened()

@@ -37,9 +37,8 @@ def read_rgb(path: Path) -> np.ndarray:
                 raise ImageError(
                     f"{path}: {width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first"
                 )
-            if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):
-                image.load()
-            elif image.mode not in _EIGHT_BIT_MODES:
+            opaque = image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
+            if not opaque and image.mode not in _EIGHT_BIT_MODES:
                 raise ImageError(f"{path}: expected 8-bit RGB or grey, found Pillow mode {image.mode}; convert it first")
             return np.ascontiguousarray(np.asarray(image.convert("RGB"), dtype=np.uint8))
     except Image.DecompressionBombError as error:

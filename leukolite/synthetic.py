@@ -10,7 +10,7 @@ maturity, on which the classes overlap a little. Stain, light, focus and magnifi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ MALIGNANT = ("blast",)
 
 MEAN_WHITE_CELL_UM = 10.5
 RED_CELL_UM = 7.5
+DEFOCUS_UM = (0.04, 0.2)  # standard deviation of the blur, least and most
 
 _EOSIN, _AZURE, _PURPLE, _SHADE = range(4)  # planes of the smear: red cells, cytoplasm, chromatin, lack of light
 _STAINS = np.array(  # absorbance (natural logarithm) of one unit of each stain in R, G, B; by eye beside ALL-IDB2 and BCCD
@@ -80,19 +81,21 @@ _NUCLEOLI = _Trait(1.7, -0.7, 0.9, low=0.0, high=3.0)
 
 @dataclass(frozen=True)
 class _WhiteCell:
-    """A cell before it lies anywhere: `outline` float64 (64, 2), x and y in pixels about its centre."""
+    """One cell in the image; `outline` is float64 (64, 2), x and y in pixels from its `centre`."""
 
     label: str
     maturity: float
     outline: np.ndarray
+    centre: np.ndarray
 
     @property
     def radius(self) -> float:
         return float(np.hypot(*self.outline.T).max())
 
-    def box_at(self, centre: np.ndarray) -> tuple[int, int, int, int]:
-        x0, y0 = np.floor(centre + self.outline.min(axis=0)).astype(int).tolist()
-        x1, y1 = np.ceil(centre + self.outline.max(axis=0)).astype(int).tolist()
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        x0, y0 = np.floor(self.centre + self.outline.min(axis=0)).astype(int).tolist()
+        x1, y1 = np.ceil(self.centre + self.outline.max(axis=0)).astype(int).tolist()
         return x0, y0, x1 + 1, y1 + 1
 
 
@@ -122,23 +125,22 @@ def render_field(
     if not cell_diameter >= 8:
         raise ValueError(f"cell_diameter must be at least 8 pixels, found {cell_diameter}")
     if min(width, height) < 2 * cell_diameter:
-        raise ValueError(f"a field of {width}x{height} is too small for cells of {cell_diameter} pixels; expected twice that each way")
+        raise ValueError(f"{width}x{height} is too small for cells of {cell_diameter} pixels; expected twice that each way")
     if white_cells is not None and white_cells < 0:
         raise ValueError(f"white_cells must be 0 or more, found {white_cells}")
     px_per_um = cell_diameter / MEAN_WHITE_CELL_UM
     wanted = int(rng.integers(2, 9)) if white_cells is None else white_cells
-    placed: list[tuple[_WhiteCell, np.ndarray]] = []
+    placed: list[_WhiteCell] = []
     for _ in range(wanted):
         label = "blast" if rng.random() < blast_fraction else "healthy"
         maturity = _draw_maturity(rng, label)
         cell = _grow(rng, label, maturity, _DIAMETER_UM.draw(rng, maturity) * px_per_um)
-        centre = _free_place(rng, cell, placed, width, height)
-        if centre is not None:
-            placed.append((cell, centre))
+        placed += _place(rng, cell, placed, width, height)
     if white_cells is not None and len(placed) < wanted:
-        raise ValueError(f"a field of {width}x{height} has room for {len(placed)} of {wanted} white cells; ask for fewer or smaller ones")
-    pixels = _render(rng, width, height, px_per_um, placed)
-    return SyntheticField(pixels, tuple(SyntheticCell(cell.label, cell.box_at(centre)) for cell, centre in placed))
+        raise ValueError(f"{width}x{height} has room for {len(placed)} of {wanted} white cells; ask for fewer or smaller ones")
+    smear = _smear(rng, width, height, px_per_um, placed)
+    pixels = _develop(rng, smear, blur=px_per_um * rng.uniform(*DEFOCUS_UM))
+    return SyntheticField(pixels, tuple(SyntheticCell(cell.label, cell.box) for cell in placed))
 
 
 def render_cell(rng: np.random.Generator, label: str, *, size: int = 256) -> np.ndarray:
@@ -164,8 +166,11 @@ def render_cell(rng: np.random.Generator, label: str, *, size: int = 256) -> np.
     maturity = _draw_maturity(rng, label)
     diameter = size * rng.uniform(0.35, 0.6)
     px_per_um = diameter / _DIAMETER_UM.draw(rng, maturity)
-    centre = size * (0.5 + rng.uniform(-0.04, 0.04, size=2))
-    return _render(rng, size, size, px_per_um, [(_grow(rng, label, maturity, diameter), centre)])
+    cell = _grow(rng, label, maturity, diameter)
+    cell = replace(cell, centre=size * (0.5 + rng.uniform(-0.04, 0.04, size=2)))
+    smear = _smear(rng, size, size, px_per_um, [cell])
+    # the scale of an average cell, not of this one: blur in pixels would tell the class
+    return _develop(rng, smear, blur=0.475 * size / MEAN_WHITE_CELL_UM * rng.uniform(*DEFOCUS_UM))
 
 
 def _draw_maturity(rng: np.random.Generator, label: str) -> float:
@@ -176,7 +181,7 @@ def _draw_maturity(rng: np.random.Generator, label: str) -> float:
 
 def _grow(rng: np.random.Generator, label: str, maturity: float, diameter: float) -> _WhiteCell:
     radii = diameter / 2 * _wobble(rng, _ROUGHNESS.draw(rng, maturity))
-    return _WhiteCell(label, maturity, radii[:, None] * _CIRCLE)
+    return _WhiteCell(label, maturity, radii[:, None] * _CIRCLE, centre=np.zeros(2))
 
 
 def _wobble(rng: np.random.Generator, roughness: float) -> np.ndarray:
@@ -184,34 +189,29 @@ def _wobble(rng: np.random.Generator, roughness: float) -> np.ndarray:
     return 1 + roughness * (rng.standard_normal(len(_WAVES)) * _WAVE_WEIGHTS) @ _WAVES
 
 
-def _free_place(
-    rng: np.random.Generator, cell: _WhiteCell, placed: Sequence[tuple[_WhiteCell, np.ndarray]], width: int, height: int
-) -> np.ndarray | None:
-    """A centre at which `cell` is inside the field and clear of those placed; None when a hundred tries found none."""
+def _place(rng: np.random.Generator, cell: _WhiteCell, placed: Sequence[_WhiteCell], width: int, height: int) -> list[_WhiteCell]:
+    """`cell` somewhere inside the field and clear of those placed; nothing when a hundred tries found no such place."""
     margin = cell.radius + 2
-    for _ in range(100):
-        centre = rng.uniform(margin, (width - margin, height - margin))
-        x0, y0, x1, y1 = cell.box_at(centre)
-        others = (other.box_at(there) for other, there in placed)
-        if all(x1 <= a0 or a1 <= x0 or y1 <= b0 or b1 <= y0 for a0, b0, a1, b1 in others):
-            return centre
-    return None
+    if 2 * margin < min(width, height):
+        for _ in range(100):
+            moved = replace(cell, centre=rng.uniform(margin, (width - margin, height - margin)))
+            x0, y0, x1, y1 = moved.box
+            if all(x1 <= a0 or a1 <= x0 or y1 <= b0 or b1 <= y0 for a0, b0, a1, b1 in (other.box for other in placed)):
+                return [moved]
+    return []
 
 
-def _render(
-    rng: np.random.Generator, width: int, height: int, px_per_um: float, whites: Sequence[tuple[_WhiteCell, np.ndarray]]
-) -> np.ndarray:
+def _smear(rng: np.random.Generator, width: int, height: int, px_per_um: float, whites: Sequence[_WhiteCell]) -> np.ndarray:
+    """Amounts of the three stains and of shade under each pixel, float32 (height, width, 4)."""
     smear = np.zeros((height, width, 4), np.float32)
     _scatter_red_cells(rng, smear, px_per_um, whites)
     _scatter_platelets(rng, smear, px_per_um, whites)
-    for cell, centre in whites:
-        _paint_white_cell(rng, smear, cell, centre, px_per_um)
-    return _develop(rng, smear, px_per_um)
+    for cell in whites:
+        _paint_white_cell(rng, smear, cell, px_per_um)
+    return smear
 
 
-def _scatter_red_cells(
-    rng: np.random.Generator, smear: np.ndarray, px_per_um: float, whites: Sequence[tuple[_WhiteCell, np.ndarray]]
-) -> None:
+def _scatter_red_cells(rng: np.random.Generator, smear: np.ndarray, px_per_um: float, whites: Sequence[_WhiteCell]) -> None:
     """A jittered hexagonal grid with gaps. Eight shapes a field, each in eight orientations, look like many and cost little."""
     radius = RED_CELL_UM / 2 * px_per_um
     stamps = [_red_cell(rng, radius * rng.normal(1, 0.06)) for _ in range(8)]
@@ -221,9 +221,9 @@ def _scatter_red_cells(
     centres = np.stack([(columns + rows % 2 / 2).ravel() * pitch, rows.ravel() * 0.866 * pitch], axis=1)
     centres += rng.uniform(0, pitch, size=2) + rng.normal(0, 0.2 * pitch, size=centres.shape)
     centres = centres[rng.random(len(centres)) < rng.uniform(0.55, 0.95)]
-    picks = rng.integers(0, [len(stamps), 4, 2], size=(len(centres), 3)).tolist()
-    clear = _clear_of(centres, whites, 0.8 * radius)
-    for (x, y), (which, turns, flip) in zip(centres[clear].tolist(), picks, strict=False):
+    centres = centres[_clear_of(centres, whites, 0.7 * radius)]
+    picks = rng.integers(0, [len(stamps), 4, 2], size=(len(centres), 3))
+    for (x, y), (which, turns, flip) in zip(centres.tolist(), picks.tolist(), strict=True):
         stamp = np.rot90(stamps[which], turns)
         _add(smear[..., _EOSIN], stamp[::-1] if flip else stamp, x, y)
 
@@ -238,9 +238,7 @@ def _red_cell(rng: np.random.Generator, radius: float) -> np.ndarray:
     return disc * (rng.uniform(0.85, 1.05) + 0.1 * squared - pallor * np.exp(-((squared / width**2) ** 1.5))).astype(np.float32)
 
 
-def _scatter_platelets(
-    rng: np.random.Generator, smear: np.ndarray, px_per_um: float, whites: Sequence[tuple[_WhiteCell, np.ndarray]]
-) -> None:
+def _scatter_platelets(rng: np.random.Generator, smear: np.ndarray, px_per_um: float, whites: Sequence[_WhiteCell]) -> None:
     height, width = smear.shape[:2]
     centres = rng.uniform(0, (width, height), size=(rng.poisson(width * height / px_per_um**2 / 1500), 2))
     for x, y in centres[_clear_of(centres, whites, 2.0 * px_per_um)].tolist():
@@ -251,15 +249,16 @@ def _scatter_platelets(
         _add(smear[..., _PURPLE], stamp, x, y)
 
 
-def _paint_white_cell(rng: np.random.Generator, smear: np.ndarray, cell: _WhiteCell, centre: np.ndarray, px_per_um: float) -> None:
+def _paint_white_cell(rng: np.random.Generator, smear: np.ndarray, cell: _WhiteCell, px_per_um: float) -> None:
     """Lay the cell over what is there: cytoplasm, then the nucleus with its chromatin, cleft and nucleoli."""
-    x0, y0, x1, y1 = cell.box_at(centre)
+    x0, y0, x1, y1 = cell.box
     patch = smear[y0:y1, x0:x1]
     shape = (y1 - y0, x1 - x0)
-    middle = centre - (x0, y0)
+    middle = cell.centre - (x0, y0)
 
     part = _NUCLEUS.draw(rng, cell.maturity)
-    cleft = _CLEFT.draw(rng, cell.maturity) * np.exp(4 * (np.cos(_ANGLES - rng.uniform(0, 2 * np.pi)) - 1) / rng.uniform(0.15, 0.5))
+    towards = np.cos(_ANGLES - rng.uniform(0, 2 * np.pi))
+    cleft = _CLEFT.draw(rng, cell.maturity) * np.exp((towards - 1) / rng.uniform(0.04, 0.12))
     radii = part * (_wobble(rng, _ROUGHNESS.draw(rng, cell.maturity)) - cleft)
     shift = (1 - part) * cell.radius * rng.uniform(0, 0.9) * _CIRCLE[rng.integers(len(_CIRCLE))]
     nucleus_outline = middle + shift + radii[:, None] * cell.outline
@@ -269,7 +268,8 @@ def _paint_white_cell(rng: np.random.Generator, smear: np.ndarray, cell: _WhiteC
     nucleus = cv2.GaussianBlur(np.minimum(_filled(nucleus_outline, shape), whole), (0, 0), soft)
     inside = cv2.GaussianBlur(nucleus, (0, 0), 0.5 * px_per_um)
 
-    chromatin = 1 + _CONTRAST.draw(rng, cell.maturity) * np.tanh(1.5 * _clumps(rng, shape, _CLUMP_UM.draw(rng, cell.maturity) * px_per_um))
+    clumps = np.tanh(1.5 * _clumps(rng, shape, _CLUMP_UM.draw(rng, cell.maturity) * px_per_um))
+    chromatin = 1 + _CONTRAST.draw(rng, cell.maturity) * clumps
     chromatin += 0.04 * _clumps(rng, shape, 0.35 * px_per_um) + 0.25 * (1 - inside)
     chromatin *= 1 - _nucleoli(rng, shape, middle + shift, cell, px_per_um)
     cytoplasm = rng.uniform(0.55, 1.0) * (1 + 0.12 * _clumps(rng, shape, 1.2 * px_per_um) - 0.8 * inside)
@@ -279,7 +279,9 @@ def _paint_white_cell(rng: np.random.Generator, smear: np.ndarray, cell: _WhiteC
     patch[..., _PURPLE] += nucleus * chromatin * np.float32(_DENSITY.draw(rng, cell.maturity))
 
 
-def _nucleoli(rng: np.random.Generator, shape: tuple[int, int], middle: np.ndarray, cell: _WhiteCell, px_per_um: float) -> np.ndarray:
+def _nucleoli(
+    rng: np.random.Generator, shape: tuple[int, int], middle: np.ndarray, cell: _WhiteCell, px_per_um: float
+) -> np.ndarray:
     """By how much the chromatin is thinned, float32 0..1."""
     thinned = np.zeros(shape, np.float32)
     for _ in range(round(_NUCLEOLI.draw(rng, cell.maturity))):
@@ -289,25 +291,27 @@ def _nucleoli(rng: np.random.Generator, shape: tuple[int, int], middle: np.ndarr
     return cv2.GaussianBlur(thinned, (0, 0), max(0.2 * px_per_um, 0.4))
 
 
-def _develop(rng: np.random.Generator, smear: np.ndarray, px_per_um: float) -> np.ndarray:
+def _develop(rng: np.random.Generator, smear: np.ndarray, blur: float) -> np.ndarray:
     """Turn amounts of stain into the camera's uint8 RGB: stain mixture, uneven light, white balance, focus."""
     height, width = smear.shape[:2]
-    x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
+    x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
     (tilt_x, tilt_y), vignette = rng.normal(0, 0.03, size=2), rng.uniform(0, 0.05)
-    smear[..., _SHADE] = (tilt_x * x + vignette * x**2).astype(np.float32) + (tilt_y * y + vignette * y**2).astype(np.float32)[:, None]
+    smear[..., _SHADE] = tilt_x * x + vignette * x**2
+    smear[..., _SHADE] += (tilt_y * y + vignette * y**2).astype(np.float32)[:, None]
 
     stains = _STAINS * rng.normal(1, 0.06, size=(3, 3)) * np.exp(rng.normal(0, 0.12, size=(3, 1)) + rng.normal(0, 0.12))
     background = np.log(_BACKGROUND * rng.uniform(0.78, 1.06) * rng.normal(1, 0.018, size=3))
     to_log_rgb = np.column_stack([-stains.T, -np.ones(3), background])
-    pixels = cv2.convertScaleAbs(cv2.exp(cv2.transform(smear, to_log_rgb)))  # rounds, clips and casts
-    return cv2.GaussianBlur(pixels, (0, 0), max(0.5, px_per_um * rng.uniform(0.04, 0.2)))
+    light = cv2.transform(smear, to_log_rgb)
+    pixels = cv2.convertScaleAbs(cv2.exp(light, light))  # rounds, clips and casts
+    return cv2.GaussianBlur(pixels, (0, 0), max(0.5, blur))
 
 
-def _clear_of(centres: np.ndarray, whites: Sequence[tuple[_WhiteCell, np.ndarray]], distance: float) -> np.ndarray:
+def _clear_of(centres: np.ndarray, whites: Sequence[_WhiteCell], distance: float) -> np.ndarray:
     """Which of `centres` (n, 2) lie at least `distance` pixels away from every white cell, bool (n,)."""
     clear = np.ones(len(centres), bool)
-    for cell, there in whites:
-        clear &= np.hypot(*(centres - there).T) > cell.radius + distance
+    for cell in whites:
+        clear &= np.hypot(*(centres - cell.centre).T) > cell.radius + distance
     return clear
 
 

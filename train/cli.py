@@ -8,11 +8,12 @@ import click
 import cv2
 import numpy as np
 
+from leukolite import __version__
 from leukolite import synthetic as smears
 from leukolite.errors import DatasetError
 from leukolite.files import new_folder
-from leukolite.terminal import Command, add_task, import_keras, percent_with_interval, progress_bar, stdout, warn
-from leukolite.train.datasets import Dataset, describe_unusable, open_dataset
+from leukolite.terminal import Command, add_task, import_keras, percent_with_interval, progress_bar, stdout, warn, write_json
+from leukolite.train.datasets import SYNTHETIC_MARK, Dataset, describe_unusable, open_dataset
 from leukolite.train.recipes import RECIPES, resolve
 
 if TYPE_CHECKING:
@@ -69,10 +70,12 @@ def train(
         task = add_task(bar, "images")
 
         def show(stage: str, done: int, total: int, values: Mapping[str, float]) -> None:
-            note = "" if "val_accuracy" not in values else f"validation {values['val_accuracy']:.3f}"
-            bar.update(task, description=stage, completed=done, total=total, **({"note": note} if note else {}))
-            if note and not bar.console.is_terminal:
-                warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
+            bar.update(task, description=stage, completed=done, total=total)
+            if values:
+                note = f"validation {values['val_accuracy']:.3f}"
+                bar.update(task, note=note)
+                if not bar.console.is_terminal:
+                    warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
 
         run = fit.train(
             dataset,
@@ -113,7 +116,7 @@ def _print_run(out: Path, run: "Run") -> None:
 @click.command(cls=Command)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write: one folder a class, PNG images.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Images a class.")
-@click.option("--size", type=click.IntRange(32, 1024), default=128, show_default=True, help="Side of an image, pixels.")
+@click.option("--size", type=click.IntRange(32, 1024), default=256, show_default=True, help="Side of an image, pixels.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def synthetic(out: Path, count: int, size: int, seed: int) -> None:
     """Render synthetic stained cells with their truth, as a folder that `leukolite train` takes.
@@ -121,7 +124,7 @@ def synthetic(out: Path, count: int, size: int, seed: int) -> None:
     \b
     Example:
       leukolite synthetic --out cells --count 1000
-      leukolite train small_cnn --data cells --unit cell --malignant blast --out runs/cells
+      leukolite train small_cnn --data cells --out runs/cells
     """
     with new_folder(out) as folder, progress_bar() as bar:
         task = add_task(bar, "cells", total=count * len(smears.LABELS))
@@ -132,4 +135,5 @@ def synthetic(out: Path, count: int, size: int, seed: int) -> None:
                 if not cv2.imwrite(str(folder / label / f"{i:05}.png"), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)):
                     raise DatasetError(f"{out}: an image could not be written; is the disk full?")
                 bar.advance(task)
+        write_json(folder / SYNTHETIC_MARK, {"leukolite": __version__, "seed": seed, "size": size, "count": count})
     stdout().print(f"{out}: {count} images each of {', '.join(smears.LABELS)}")

@@ -3,6 +3,7 @@
 Taleqani    Original/{Benign,Early,Pre,Pro}/*.jpg              whole fields       Aria et al. 2021
 C-NMC 2019  [training_data/]fold_*/{all,hem}/UID_*             one segmented cell Gupta et al., TCIA
 ALL-IDB2    [img/]ImNNN_{1,0}.tif                              one centred cell   Scotti et al. 2011
+synthetic   {blast,healthy}/*.png beside synthetic.json        one centred cell   `leukolite synthetic`
 folders     CLASS/**                                           as the user says
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from leukolite import synthetic
 from leukolite.bundle import Unit
 from leukolite.errors import DatasetError, ImageError
 from leukolite.images import SUFFIXES, is_image_name, read_rgb
@@ -25,6 +27,7 @@ CNMC_CLASSES = ("all", "hem")
 _CNMC_NAME = re.compile(r"^UID_(H?\d+)_\d+_\d+_(all|hem)$", re.IGNORECASE)
 _ALLIDB2_NAME = re.compile(r"^Im\d+_([01])$", re.IGNORECASE)
 ALLIDB2_CLASSES = ("healthy", "lymphoblast")  # the names' _0 and _1
+SYNTHETIC_MARK = "synthetic.json"
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Dataset:
     """What a data folder holds.
 
     Attributes:
-        layout: 'taleqani', 'c-nmc', 'all-idb2' or 'folders'.
+        layout: 'taleqani', 'c-nmc', 'all-idb2', 'synthetic' or 'folders'.
         unit: what one image shows, a cell or a field; None where the layout does not say.
         malignant: those of the labels that mean leukaemia; empty where the layout does not say.
         unusable: files that were passed over, each with its reason; never silently.
@@ -91,7 +94,7 @@ def open_dataset(root: Path) -> Dataset:
     """
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; expected a data folder (Taleqani, C-NMC, ALL-IDB2, or a folder a class)")
-    for recognise in (_taleqani, _cnmc, _allidb2, _class_folders):
+    for recognise in (_taleqani, _cnmc, _allidb2, _synthetic, _class_folders):
         found = recognise(root)
         if found is not None:
             return _with_hashes(found, root)
@@ -187,6 +190,13 @@ def _allidb2(root: Path) -> _Listing | None:
             unusable = [Unusable(path, "its name is not ImNNN_0.tif or ImNNN_1.tif") for path in sorted(others)]
             return _Listing("all-idb2", "cell", ALLIDB2_CLASSES, ("lymphoblast",), list(files), unusable)
     return None
+
+
+def _synthetic(root: Path) -> _Listing | None:
+    if not (root / SYNTHETIC_MARK).is_file():
+        return None
+    files, unusable = _files_a_class([root], synthetic.LABELS)
+    return _Listing("synthetic", "cell", synthetic.LABELS, synthetic.MALIGNANT, files, unusable)
 
 
 def _class_folders(root: Path) -> _Listing | None:

@@ -1,0 +1,67 @@
+"""The README's table and picture of the shipped bundles, made from their manifests alone.
+
+Run `python -m leukolite.benchmarks.shipped PICTURE.png` to print the table and draw the picture.
+"""
+
+import sys
+from pathlib import Path
+
+from leukolite.bundle import Bundle, Measured
+from leukolite.edge.cli import bundle_path, shipped_bundles
+from leukolite.terminal import percent, percent_with_interval
+
+
+def shipped() -> list[Bundle]:
+    """Every bundle that comes with the package, by name."""
+    return [Bundle.load(bundle_path(Path(name))) for name in shipped_bundles()]
+
+
+def table(bundles: list[Bundle]) -> list[str]:
+    """Markdown: one row a bundle; accuracy of the int8 model on images that training never saw."""
+    lines = [
+        "| bundle | judges | size | unseen images | as float | sigma 0 | sigma 5 | sigma 10 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for bundle in bundles:
+        measured = _measured(bundle)
+        rows = {row.sigma: row for row in measured.results}
+        accuracies = [percent_with_interval(rows[sigma].accuracy, rows[sigma].accuracy_interval) for sigma in (0.0, 5.0, 10.0)]
+        lines.append(
+            f"| `{bundle.manifest.name}` | one {bundle.manifest.unit} | {len(bundle.model) / 1e6:.2f} MB | {rows[0.0].n}"
+            f" | {percent(measured.float_agreement)} | {' | '.join(accuracies)} |"
+        )
+    return lines
+
+
+def draw(bundles: list[Bundle], path: Path) -> None:
+    """Accuracy over sigma with 95% intervals, one line a bundle, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    for k, bundle in enumerate(bundles):
+        rows = [row for row in _measured(bundle).results if row.accuracy is not None and row.accuracy_interval is not None]
+        accuracy = [100 * (row.accuracy or 0) for row in rows]
+        bounds = [row.accuracy_interval or (0, 0) for row in rows]
+        below = [value - 100 * low for value, (low, _) in zip(accuracy, bounds, strict=True)]
+        above = [100 * high - value for value, (_, high) in zip(accuracy, bounds, strict=True)]
+        places = [row.sigma + 0.12 * (k - len(bundles) / 2) for row in rows]
+        axes.errorbar(places, accuracy, yerr=[below, above], marker="o", capsize=3, label=bundle.manifest.name)
+    axes.set(xlabel="sigma of the Gaussian noise, grey levels", ylabel="accuracy on unseen images, %")
+    axes.set_title("Shipped int8 bundles (95% intervals)", fontsize=11)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left", fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
+def _measured(bundle: Bundle) -> Measured:
+    measured = bundle.manifest.measured
+    if measured is None:
+        raise ValueError(f"{bundle.path}: a shipped bundle carries its measurements")
+    return measured
+
+
+if __name__ == "__main__":
+    found = shipped()
+    draw(found, Path(sys.argv[1]))
+    sys.stdout.write("\n".join(table(found)) + "\n")
