@@ -43,7 +43,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         lines += [
             "## Training",
             "",
-            f"- Data: {_data_line(manifest)}",
+            f"- Data: {DATASETS[training.dataset]}",
             *(f"- {part}: {_counts(counts)}" for part, counts in training.split.items() if sum(counts.values())),
             f"- Recipe: `{recipe['model']}`, {recipe['source']}",
             f"- Start: {recipe['weights']}; at most {recipe['epochs']} epochs of batch {recipe['batch_size']}, Adam at"
@@ -69,23 +69,9 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             *_confusion(measured.results[0], manifest.labels),
             "",
         ]
-    limits = (
-        [SYNTHETIC_LIMIT]
-        if _is_synthetic(manifest)
-        else LIMITS.get(training.dataset if training else "folders", LIMITS["folders"])
-    )
+    limits = LIMITS[training.dataset if training is not None else "folders"]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
     return "\n".join(lines)
-
-
-def _is_synthetic(manifest: Manifest) -> bool:
-    return manifest.name.startswith("synthetic")
-
-
-def _data_line(manifest: Manifest) -> str:
-    if _is_synthetic(manifest):
-        return "cells rendered by `leukolite synthetic`"
-    return DATASETS[manifest.training.dataset] if manifest.training else "unknown"
 
 
 def _counts(counts: dict[str, int]) -> str:
