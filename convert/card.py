@@ -48,6 +48,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             f"- Recipe: `{recipe['model']}`, {recipe['source']}",
             f"- Start: {recipe['weights']}; at most {recipe['epochs']} epochs of batch {recipe['batch_size']}, Adam at"
             f" {recipe['learning_rate']}, schedule {recipe['schedule']}; seed {training.seed}",
+            f"- Augmentation: {_settings(recipe['augmentation'])}",
             f"- Versions: {', '.join(f'{name} {version}' for name, version in training.versions.items())}",
             "",
         ]
@@ -72,6 +73,10 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
     limits = LIMITS[training.dataset if training is not None else "folders"]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
     return "\n".join(lines)
+
+
+def _settings(values: object) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items()) if isinstance(values, dict) else str(values)
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -1,5 +1,6 @@
 """Image files to pixels: one decoder for training, evaluation and the edge, which refuses what it cannot vouch for."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def read_rgb(path: Path) -> np.ndarray:
     try:
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty (0 bytes)")
-        with Image.open(path) as image:
+        with _open(path) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError(
@@ -49,3 +50,10 @@ def read_rgb(path: Path) -> np.ndarray:
         raise ImageError(f"{path}: no such file") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow's decoders raise these on damaged data
         raise ImageError(f"{path}: damaged or truncated ({error})") from error
+
+
+def _open(path: Path) -> Image.Image:
+    """Pillow's open, which reads the header alone; the size is judged by `read_rgb`, not by Pillow's own warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
