@@ -6,14 +6,16 @@ import click
 from rich.table import Table
 
 from leukolite.benchmarks import stress
+from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
 from leukolite.edge.cli import bundle_path
+from leukolite.files import write_file
 from leukolite.runtime import RUNTIMES
 from leukolite.terminal import (
     Command,
     Sigmas,
     add_task,
-    check_json_place,
+    check_file_place,
     percent,
     percent_with_interval,
     progress_bar,
@@ -31,19 +33,32 @@ from leukolite.train.datasets import describe_unusable
 @click.option("--noise", type=Sigmas(), default=(0.0,), help="Noise levels, grey levels.  [default: 0]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise.")
 @click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
+@click.option("--occlude", type=click.Choice(list(OCCLUSIONS)), help="Cover this part of every picture: a shortcut audit.")
+@click.option("--saliency", type=click.Path(path_type=Path), help="Write what verdicts hang on, some pictures a class, as PNG.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads (bundles).")
 @click.option("--runtime", type=click.Choice(list(RUNTIMES)), default="litert", show_default=True, help="For bundles.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result as JSON.")
 def evaluate(
-    model: Path, data: Path, noise: tuple[float, ...], seed: int, unseen: bool, threads: int, runtime: str, json_path: Path | None
+    model: Path,
+    data: Path,
+    noise: tuple[float, ...],
+    seed: int,
+    unseen: bool,
+    occlude: str | None,
+    saliency: Path | None,
+    threads: int,
+    runtime: str,
+    json_path: Path | None,
 ) -> None:
     """Accuracy under Gaussian noise beside latency, on a labelled folder.
 
     \b
     Example:
       leukolite evaluate bundles/m --data taleqani --unseen --noise 0,2,5,8,10 --json result.json
+      leukolite evaluate bundles/m --data taleqani --unseen --occlude scale-bar --saliency hangs-on.png
     """
-    check_json_place(json_path)
+    check_file_place(json_path)
+    check_file_place(saliency)
     subject = stress.open_subject(bundle_path(model), runtime=runtime, threads=threads)
     with progress_bar() as bar:
         task = add_task(bar, "images")
@@ -53,6 +68,7 @@ def evaluate(
             noise,
             seed=seed,
             unseen_only=unseen,
+            occlude=occlude,
             on_start=lambda total: bar.update(task, total=total),
             on_image=lambda: bar.advance(task),
         )
@@ -66,6 +82,8 @@ def evaluate(
     console = stdout()
     for table in _tables(evaluation):
         console.print(table)
+    if saliency is not None:
+        write_file(saliency, stress.saliency_sheet(evaluation))
     if json_path is not None:
         write_json(json_path, evaluation.to_json())
 
@@ -84,7 +102,7 @@ def overhead(bundle: Path, threads: int, rounds: int, frames: int, size: int, js
     Example:
       leukolite overhead mobilenet_m-taleqani
     """
-    check_json_place(json_path)
+    check_file_place(json_path)
     result = measure_overhead(bundle_path(bundle), threads=threads, rounds=rounds, frames=frames, size=size)
     console = stdout()
     console.print(f"{result.model}, {size}x{size} frames, {result.runtime}, {threads} thread(s), {rounds} rounds of {frames}")
@@ -100,8 +118,9 @@ def _tables(evaluation: stress.Evaluation) -> list[Table]:
     positive = results[0].positive
     runtime = evaluation.judge.runtime
     whose = f"positive class {positive}" if positive else "macro averages"
+    covered = f", {evaluation.occlude} covered" if evaluation.occlude else ""
     table = results_table(
-        f"{evaluation.name}: {evaluation.n} images, {whose}",
+        f"{evaluation.name}: {evaluation.n} images{covered}, {whose}",
         caption=f"{runtime.name} {runtime.version}; p50, p99: preprocess to verdict, ms",
     )
     for heading in ("sigma", "accuracy (95%)", "prec.", "recall", "spec.", "F1", "AUC", "p50", "p99"):

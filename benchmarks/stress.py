@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
 from leukolite.bundle import MANIFEST, Bundle, NoiseMetrics
 from leukolite.errors import DatasetError, LeukoliteError
 from leukolite.evaluation import Judged, evaluate_files, latency_summary, metrics_by_sigma
 from leukolite.judge import Judge, open_judge
+from leukolite.sheets import encode_png, sheet
 from leukolite.terminal import import_keras
 from leukolite.train.datasets import Dataset, Unusable, open_dataset
 from leukolite.train.runs import RUN
 
 SCHEMA = 1
 STAGES = ("preprocess", "invoke", "total")
+SALIENCY_PICTURES = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Evaluation:
     dropped: int
     unusable: tuple[Unusable, ...]
     seed: int
+    occlude: str | None
 
     @property
     def results(self) -> list[NoiseMetrics]:
@@ -72,6 +78,7 @@ class Evaluation:
             "unusable": [{"source": str(item.path), "reason": item.reason} for item in self.unusable],
             "runtime": {"name": runtime.name, "version": runtime.version, "threads": runtime.threads},
             "seed": self.seed,
+            "occlude": self.occlude,
             "results": [row.model_dump() | {"latency_ms": self.latency(row.sigma)} for row in self.results],
         }
 
@@ -105,6 +112,7 @@ def evaluate(
     *,
     seed: int,
     unseen_only: bool,
+    occlude: str | None = None,
     on_start: Callable[[int], None] = lambda _: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> Evaluation:
@@ -112,6 +120,7 @@ def evaluate(
 
     Args:
         unseen_only: leave out the images that fitted or chose the model.
+        occlude: a key of `OCCLUSIONS`: cover that part of every picture.
         on_start: told how many images there are.
 
     Raises:
@@ -124,7 +133,8 @@ def evaluate(
     if not chosen:
         raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to judge it by")
     on_start(len(chosen))
-    judged, unreadable = evaluate_files(subject.judge, chosen, sigmas, seed=seed, on_image=on_image)
+    change = OCCLUSIONS[occlude] if occlude is not None else _as_it_is
+    judged, unreadable = evaluate_files(subject.judge, chosen, sigmas, seed=seed, change=change, on_image=on_image)
     unusable = (*dataset.unusable, *(Unusable(path, str(error).removeprefix(f"{path}: ")) for path, error in unreadable))
     if not judged:
         raise DatasetError(f"{data}: not one image could be read ({unusable[0].path}: {unusable[0].reason})")
@@ -136,7 +146,23 @@ def evaluate(
         dropped=len(files) - len(chosen),
         unusable=unusable,
         seed=seed,
+        occlude=occlude,
     )
+
+
+def saliency_sheet(evaluation: Evaluation) -> bytes:
+    """Up to `SALIENCY_PICTURES` judged pictures a class beside what their true class's probability hangs on, as a PNG."""
+    judge = evaluation.judge
+    blocks = []
+    for k, label in enumerate(judge.labels):
+        files = list(dict.fromkeys(Path(item.source) for item in evaluation.judged if item.truth == k))
+        chosen = np.random.default_rng(evaluation.seed).permutation(len(files))[:SALIENCY_PICTURES]
+        blocks.append((label, saliency_tiles(judge, [files[i] for i in chosen], k)))
+    return encode_png(sheet(blocks, columns=2 * SALIENCY_PICTURES, side=judge.spec.height))
+
+
+def _as_it_is(pixels: np.ndarray) -> np.ndarray:
+    return pixels
 
 
 def _matching_labels(dataset: Dataset, labels: Sequence[str]) -> dict[int, int]:

@@ -15,7 +15,7 @@ from leukolite.evaluation import Judged
 from leukolite.files import check_replaceable, new_folder
 from leukolite.judge import open_judge
 from leukolite.runtime import RUNTIMES
-from leukolite.terminal import RESEARCH_USE, Command, Sigmas, check_json_place, stdout, warn, write_json
+from leukolite.terminal import RESEARCH_USE, Command, Sigmas, check_file_place, stdout, warn, write_json
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"
 
@@ -74,7 +74,7 @@ def main(
     """
     if (camera is None) == (source is None):
         raise click.UsageError("give either --camera NAME or --source PATH")
-    check_json_place(json_path)
+    check_file_place(json_path)
     if out is not None:
         check_replaceable(out, REPORT)
     loaded = Bundle.load(bundle_path(bundle))

@@ -10,6 +10,7 @@ COMMANDS = {
     "convert": "leukolite.convert.cli:convert",
     "evaluate": "leukolite.benchmarks.cli:evaluate",
     "overhead": "leukolite.benchmarks.cli:overhead",
+    "data": "leukolite.train.survey_cli:data",
     "info": "leukolite.info:info",
     "synthetic": "leukolite.train.cli:synthetic",
 }

@@ -57,12 +57,14 @@ def evaluate_files(
     sigmas: Sequence[float],
     *,
     seed: int,
+    change: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
     on_image: Callable[[], None] = lambda: None,
 ) -> tuple[list[Judged], list[tuple[Path, ImageError]]]:
     """Judge labelled image files at every noise level.
 
     Args:
         files: each path with its label index.
+        change: what is done to each capture, uint8 RGB, before the noise; nothing by default.
         on_image: called after each file, for a progress bar.
 
     Returns:
@@ -72,7 +74,7 @@ def evaluate_files(
     unreadable: list[tuple[Path, ImageError]] = []
     for index, (path, truth) in enumerate(files):
         try:
-            pixels = read_rgb(path)
+            pixels = change(read_rgb(path))
         except ImageError as error:
             unreadable.append((path, error))
         else:

@@ -126,8 +126,12 @@ def write_json(path: Path, content: Any) -> None:
     write_file(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def check_json_place(path: Path | None) -> None:
-    """Refuse, before the work begins, a place where `write_json` would fail."""
+def check_file_place(path: Path | None) -> None:
+    """Refuse, before the work begins, a place where `write_file` would fail.
+
+    Raises:
+        LeukoliteError: names the place.
+    """
     if path is None:
         return
     parent = path.resolve().parent

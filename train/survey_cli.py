@@ -1,0 +1,65 @@
+"""`leukolite data`: what a data folder holds."""
+
+from pathlib import Path
+
+import click
+
+from leukolite.terminal import Command, add_task, check_file_place, percent, progress_bar, results_table, stdout, warn, write_json
+from leukolite.train.datasets import describe_unusable, open_dataset
+from leukolite.train.survey import Survey, contact_sheet, survey
+
+EXAMPLES_SHOWN = 5
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet, random images of each class, as PNG.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the contact sheet's choice.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all of it as JSON, every copy named.")
+def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) -> None:
+    """Say what the data folder DIR holds before you train on it.
+
+    Layout, classes, sizes, unreadable files, copies, subjects, imbalance, burnt-in marks such as a scale bar.
+
+    \b
+    Example:
+      leukolite data taleqani --sheet taleqani.png
+    """
+    check_file_place(json_path)
+    check_file_place(sheet)
+    dataset = open_dataset(folder)
+    with progress_bar() as bar:
+        task = add_task(bar, "images", total=len(dataset.samples))
+        found = survey(dataset, lambda: bar.advance(task))
+    for line in describe_unusable(found.unusable):
+        warn(line)
+    console = stdout()
+    table = results_table(f"{folder}: layout {found.layout}, one {found.unit or 'unknown unit'} an image")
+    for heading in ("class", "images", "subjects"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for label, n in found.counts.items():
+        mark = "*" if label in found.malignant else ""
+        table.add_row(f"{label}{mark}", str(n), str(found.subjects[label]) if found.subjects else "not named")
+    console.print(table)
+    console.print("\n".join(summary_lines(found)), markup=False)
+    if sheet is not None:
+        contact_sheet(dataset, sheet, seed=seed)
+    if json_path is not None:
+        write_json(json_path, found.to_json())
+
+
+def summary_lines(found: Survey) -> list[str]:
+    """What the table does not say, a line each."""
+    sizes = list(found.sizes.items())
+    shown = ", ".join(f"{size} ({n})" for size, n in sizes[:4]) + (f", {len(sizes) - 4} more" if len(sizes) > 4 else "")
+    lines = [f"* malignant: {', '.join(found.malignant) or 'the layout does not say'}"]
+    lines.append(f"imbalance: the largest class has {found.imbalance:.1f} times the images of the smallest")
+    lines.append(f"sizes: {shown}")
+    lines.append(f"byte-identical files: {len(found.exact_copies)} groups")
+    lines += [f"  {' = '.join(names)}" for names in found.exact_copies[:EXAMPLES_SHOWN]]
+    lines.append(f"near-identical pictures: {len(found.near_copies)} pairs, {found.across_subjects} of them across subjects")
+    lines += [f"  {first} ~ {second}" for first, second in found.near_copies[:EXAMPLES_SHOWN]]
+    for corner, shares in found.marks.items():
+        by_class = ", ".join(f"{label} {percent(share)}" for label, share in shares.items())
+        lines.append(f"burnt-in mark, {corner}: {by_class} of the images; a network can learn it")
+    return lines
