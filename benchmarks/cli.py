@@ -8,7 +8,7 @@ from rich.table import Table
 from leukolite.benchmarks import stress
 from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
-from leukolite.edge.cli import bundle_path
+from leukolite.edge.shipped import find_bundle
 from leukolite.files import write_file
 from leukolite.runtime import RUNTIMES
 from leukolite.terminal import (
@@ -59,7 +59,7 @@ def evaluate(
     """
     check_file_place(json_path)
     check_file_place(saliency)
-    subject = stress.open_subject(bundle_path(model), runtime=runtime, threads=threads)
+    subject = stress.open_subject(find_bundle(model), runtime=runtime, threads=threads)
     with progress_bar() as bar:
         task = add_task(bar, "images")
         evaluation = stress.evaluate(
@@ -103,7 +103,7 @@ def overhead(bundle: Path, threads: int, rounds: int, frames: int, size: int, js
       leukolite overhead mobilenet_m-taleqani
     """
     check_file_place(json_path)
-    result = measure_overhead(bundle_path(bundle), threads=threads, rounds=rounds, frames=frames, size=size)
+    result = measure_overhead(find_bundle(bundle), threads=threads, rounds=rounds, frames=frames, size=size)
     console = stdout()
     console.print(f"{result.model}, {size}x{size} frames, {result.runtime}, {threads} thread(s), {rounds} rounds of {frames}")
     for name, values in (("invoke() alone", result.invoke_ms), ("edge-run's loop", result.runner_ms)):

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from leukolite.bundle import Bundle, Measured
-from leukolite.edge.cli import bundle_path, shipped_bundles
+from leukolite.edge.shipped import find_bundle, shipped_bundles
 from leukolite.terminal import percent, percent_with_interval
 
 
 def shipped() -> list[Bundle]:
     """Every bundle that comes with the package, by name."""
-    return [Bundle.load(bundle_path(Path(name))) for name in shipped_bundles()]
+    return [Bundle.load(find_bundle(Path(name))) for name in shipped_bundles()]
 
 
 def table(bundles: list[Bundle]) -> list[str]:

@@ -1,7 +1,6 @@
 """`edge-run`: a bundle, a camera or source, verdicts."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ from leukolite import __version__
 from leukolite.bundle import Bundle
 from leukolite.edge import report
 from leukolite.edge.pipeline import run
+from leukolite.edge.shipped import find_bundle
 from leukolite.edge.sources import CAMERAS, Frame, FrameSource, Gap, SyntheticCamera, match_truths, open_camera, open_source
 from leukolite.evaluation import Judged
 from leukolite.files import check_replaceable, new_folder
@@ -18,19 +18,6 @@ from leukolite.runtime import RUNTIMES
 from leukolite.terminal import RESEARCH_USE, Command, Sigmas, check_file_place, stdout, warn, write_json
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"
-
-
-def shipped_bundles() -> list[str]:
-    """Names of the bundles that come with the package."""
-    folder = Path(str(files("leukolite.edge"))) / "bundles"
-    return sorted(path.parent.name for path in folder.glob("*/manifest.json"))
-
-
-def bundle_path(given: Path) -> Path:
-    """A path as it is or, where there is nothing, the shipped bundle of that name."""
-    if not given.exists() and given.name in shipped_bundles() and len(given.parts) == 1:
-        return Path(str(files("leukolite.edge"))) / "bundles" / given.name
-    return given
 
 
 @click.command(
@@ -77,7 +64,7 @@ def main(
     check_file_place(json_path)
     if out is not None:
         check_replaceable(out, REPORT)
-    loaded = Bundle.load(bundle_path(bundle))
+    loaded = Bundle.load(find_bundle(bundle))
     judge = open_judge(loaded, runtime=runtime, threads=threads)
     manifest = loaded.manifest
     frame_source = (

@@ -11,7 +11,7 @@ COMMANDS = {
     "evaluate": "leukolite.benchmarks.cli:evaluate",
     "overhead": "leukolite.benchmarks.cli:overhead",
     "data": "leukolite.train.survey_cli:data",
-    "info": "leukolite.info:info",
+    "info": "leukolite.edge.info:info",
     "synthetic": "leukolite.train.cli:synthetic",
 }
 

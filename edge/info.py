@@ -6,6 +6,7 @@ import click
 from rich.table import Table
 
 from leukolite.bundle import Bundle, Manifest
+from leukolite.edge.shipped import find_bundle
 from leukolite.terminal import RESEARCH_USE, Command, percent, percent_with_interval, stdout
 
 
@@ -17,9 +18,9 @@ def info(bundle: Path, as_json: bool) -> None:
 
     \b
     Example:
-      leukolite info bundles/m
+      leukolite info mobilenet_m-taleqani
     """
-    loaded = Bundle.load(bundle)
+    loaded = Bundle.load(find_bundle(bundle))
     console = stdout()
     if as_json:
         console.out(loaded.manifest.model_dump_json(indent=1), highlight=False)
