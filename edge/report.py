@@ -22,22 +22,23 @@ VERDICT_HEADER = "frame source             verdict      prob.  total ms = captur
 
 
 def verdict_line(judged: Sequence[Judged], truth: str | None) -> str:
-    """One frame's lines: the verdict at the first noise level, its latency, and each level that changed it."""
+    """One frame's lines: the verdict at the first noise level, its latency, the truth if it is another, and each level
+    that changed the verdict."""
     first = judged[0]
     verdict, latency = first.verdict, first.verdict.latency
-    wrong = "" if truth is None or truth.casefold() == verdict.label.casefold() else f"  (truth {truth})"
+    notes = [] if truth is None or truth.casefold() == verdict.label.casefold() else [f"truth {truth}"]
     name = PurePath(first.source).name
     shown = name if len(name) <= NAME_WIDTH else f"…{name[1 - NAME_WIDTH :]}"
     line = (
         f"{first.index:>5} {shown:<{NAME_WIDTH}} {verdict.label:<12} {verdict.probability:.3f}"
-        f"{latency.total:>10.2f}{latency.capture:>10.2f}{latency.preprocess:>8.2f}{latency.invoke:>9.2f}{wrong}"
+        f"{latency.total:>10.2f}{latency.capture:>10.2f}{latency.preprocess:>8.2f}{latency.invoke:>9.2f}"
     )
-    changes = [
-        f"sigma {item.sigma:g}: {item.verdict.label} {item.verdict.probability:.3f}"
+    notes += [
+        f"at sigma {item.sigma:g}: {item.verdict.label} {item.verdict.probability:.3f}"
         for item in judged[1:]
         if item.verdict.label != verdict.label
     ]
-    return "\n".join([line, *(f"      at {change}" for change in changes)])
+    return "\n".join([line, *(f"      {note}" for note in notes)])
 
 
 def closing_tables(session: Session, judge: Judge) -> Group:

@@ -1,6 +1,6 @@
 """`leukolite train` and `leukolite synthetic`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,26 @@ import numpy as np
 from leukolite import __version__
 from leukolite import synthetic as smears
 from leukolite.errors import DatasetError
-from leukolite.files import new_folder
-from leukolite.terminal import Command, add_task, import_keras, percent_with_interval, progress_bar, stdout, warn, write_json
+from leukolite.files import check_replaceable, new_folder, write_file
+from leukolite.metrics import wilson_interval
+from leukolite.terminal import (
+    Command,
+    add_task,
+    check_file_place,
+    import_keras,
+    percent,
+    percent_with_interval,
+    progress_bar,
+    results_table,
+    stdout,
+    warn,
+    write_json,
+)
 from leukolite.train.datasets import SYNTHETIC_MARK, Dataset, describe_unusable, open_dataset
+from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
+from leukolite.train.runs import RUN, load_run
+from leukolite.train.splits import Split
 
 if TYPE_CHECKING:
     from leukolite.train.runs import Run
@@ -27,43 +43,81 @@ def _as_override(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
+def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    table = results_table("Recipes; every field can be replaced with --set FIELD=VALUE")
+    for heading in ("recipe", "what and where from"):
+        table.add_column(heading, overflow="fold")
+    for name, recipe in RECIPES.items():
+        table.add_row(name, recipe.source)
+    stdout().print(table, soft_wrap=False)
+    ctx.exit()
+
+
 @click.command(cls=Command)
-@click.argument("model", type=click.Choice(sorted(RECIPES)))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Run folder to write.")
+@click.argument("model", metavar="[RECIPE]", required=False, type=click.Choice(sorted(RECIPES)))
+@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes, help="List the recipes.")
+@click.option("--data", type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
+@click.option("--from", "from_run", type=click.Path(path_type=Path), help="Repeat this run: its recipe, data, split, seed.")
 @click.option("--weights", help="imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.  [default: the recipe's]")
 @click.option("--batch-size", type=click.IntRange(1), help="Images a step.  [default: the recipe's]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split, weights, order, augmentation.")
+@click.option("--seed", type=click.IntRange(0), help="Of split, weights, order, augmentation.  [default: 0]")
+@click.option("--split", "split_by", help="image, subject, kfold:N, or a run or split.json to repeat.  [default: image]")
 @click.option("--unit", type=click.Choice(["cell", "field"]), help="What an image shows.  [default: the layout's, else field]")
 @click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: the layout's]")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
+@click.option("--resume", is_flag=True, help="Go on where the same command was stopped.")
+@click.option("--preview", type=click.Path(path_type=Path), help="Write what the network would see, as PNG, and do not train.")
 def train(
-    model: str,
-    data: Path,
-    out: Path,
+    model: str | None,
+    data: Path | None,
+    out: Path | None,
+    from_run: Path | None,
     weights: str | None,
     epochs: int | None,
     batch_size: int | None,
-    seed: int,
+    seed: int | None,
+    split_by: str | None,
     unit: str | None,
     malignant: str | None,
     settings: tuple[str, ...],
+    resume: bool,
+    preview: Path | None,
 ) -> None:
-    """Train MODEL on a labelled image folder and leave a run folder.
+    """Train by RECIPE on a labelled image folder and leave a run folder.
 
     The run folder holds the .keras model, the split, the history, the metrics and every setting.
 
     \b
     Example:
       leukolite train mobilenet_m --data taleqani --out runs/m --weights imagenet --epochs 14 --set schedule=cosine
+      leukolite train --from runs/m --out runs/again
+      leukolite train mobilenet_m --data C-NMC_Leukemia --preview seen.png
     """
+    repeated = load_run(from_run) if from_run is not None else None
+    if (model is None) == (repeated is None):
+        raise click.UsageError("name a RECIPE, or a run to repeat with --from; `leukolite train --list` shows the recipes")
+    data = data or (Path(repeated.data) if repeated is not None else None)
+    if data is None or (out is None and preview is None):
+        raise click.UsageError("give --data DIR, and --out RUN or --preview FILE")
     overrides: dict[str, object] = {"weights": weights, "epochs": epochs, "batch_size": batch_size}
-    recipe = resolve(model, {k: v for k, v in overrides.items() if v is not None} | dict(map(_as_override, settings)))
+    base = repeated.recipe if repeated is not None else RECIPES[str(model)]
+    recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(_as_override, settings)))
     dataset = open_dataset(data)
+    if malignant is None and repeated is not None:
+        malignant = ",".join(repeated.malignant)
     chosen_malignant = _malignant(dataset, malignant)
-    chosen_unit = unit or dataset.unit or "field"
-    import_keras("leukolite train")
+    chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
+    chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
+    chosen_split = split_by or (str(from_run) if from_run is not None else "image")
+    check_file_place(preview)
+    if out is not None:
+        check_replaceable(out, RUN)
+    if preview is None:
+        import_keras("leukolite train")
     from leukolite.train import fit
 
     with progress_bar() as bar:
@@ -77,18 +131,50 @@ def train(
                 if not bar.console.is_terminal:
                     warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
 
-        run = fit.train(
-            dataset,
-            recipe,
-            out,
-            unit="cell" if chosen_unit == "cell" else "field",
-            malignant=chosen_malignant,
-            seed=seed,
-            progress=show,
-        )
-    for line in describe_unusable(dataset.unusable):
+        prepared = fit.prepare(dataset, recipe, show)
+        splits = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
+        if preview is not None:
+            write_file(preview, preview_sheet(prepared, recipe, splits[0], chosen_seed))
+        runs = [
+            fit.train(
+                prepared,
+                recipe,
+                split,
+                place,
+                split_by=chosen_split,
+                unit="cell" if chosen_unit == "cell" else "field",
+                malignant=chosen_malignant,
+                seed=chosen_seed,
+                resume=resume,
+                progress=show,
+            )
+            for split, place in _places(out, splits, preview)
+        ]
+    for line in describe_unusable(prepared.dataset.unusable):
         warn(line)
-    _print_run(out, run)
+    for run, (_, place) in zip(runs, _places(out, splits, preview), strict=True):
+        _print_run(place, run)
+    if len(runs) > 1:
+        _print_folds(runs)
+    if preview is not None:
+        stdout().print(f"{preview}: what the network would see")
+
+
+def _places(out: Path | None, splits: Sequence[Split], preview: Path | None) -> list[tuple[Split, Path]]:
+    """Where each split's run goes: OUT, or OUT/fold-K; nothing is trained for a preview."""
+    if out is None or preview is not None:
+        return []
+    if len(splits) == 1:
+        return [(splits[0], out)]
+    return [(split, out / f"fold-{k}") for k, split in enumerate(splits)]
+
+
+def _print_folds(runs: "Sequence[Run]") -> None:
+    accuracies = [run.metrics["test"].accuracy or 0.0 for run in runs]
+    correct, n = (sum(getattr(run.metrics["test"], name) for run in runs) for name in ("correct", "n"))
+    pooled = percent_with_interval(correct / n, wilson_interval(correct, n))
+    spread = ", ".join(percent(accuracy) for accuracy in accuracies)
+    stdout().print(f"{len(runs)} folds: test accuracy {spread}; all {n} images together {pooled}")
 
 
 def _malignant(dataset: Dataset, given: str | None) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ history.csv, history.png, confusion.png
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leukolite.bundle import Label, Unit
@@ -32,11 +34,13 @@ class _Record(BaseModel):
 
 
 class SplitFile(_Record):
-    """One image of a split."""
+    """One image of a split; images of one `group` show the same thing, `subject` is whose blood it is, where known."""
 
     path: str
     label: str
     sha256: str
+    group: int | None = None
+    subject: str | None = None
 
 
 class Run(_Record):
@@ -52,7 +56,9 @@ class Run(_Record):
     data: str
     dataset_fingerprint: str
     unusable: int
+    split_by: str = "image"
     split: dict[str, dict[str, int]]
+    shown: int | None = Field(default=None, description="images an epoch shows, copies that balance the classes included")
     seed: int
     versions: dict[str, str]
     best_epoch: int
@@ -60,14 +66,16 @@ class Run(_Record):
     metrics: dict[str, Metrics] = Field(description="of the float model, for each part that did not train it")
 
 
-def split_record(dataset: Dataset, split: Split) -> str:
-    """split.json's content: the files of each part, relative to the dataset's root."""
+def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
+    """split.json's content: the files of each part, relative to the dataset's root, with what belongs together."""
     parts = {
         name: [
             SplitFile(
                 path=dataset.samples[i].path.relative_to(dataset.root).as_posix(),
                 label=dataset.labels[dataset.samples[i].label],
                 sha256=dataset.samples[i].sha256,
+                group=int(groups[i]),
+                subject=dataset.samples[i].subject,
             ).model_dump()
             for i in split.part(name)
         ]
@@ -92,17 +100,41 @@ def load_run(folder: Path) -> Run:
         ) from error
 
 
-def load_split(folder: Path) -> dict[str, list[SplitFile]]:
-    """The files of each part of a run.
+def load_split(place: Path, *, by_subject: bool = False) -> dict[str, list[SplitFile]]:
+    """The files of each part of a split, proved not to leak.
+
+    Args:
+        place: a run folder, or the split.json of one.
+        by_subject: it claims that no subject is on two sides; prove that too.
 
     Raises:
-        TrainingError: split.json is missing or damaged.
+        TrainingError: split.json is missing or damaged, or images that belong together are on two sides.
     """
+    path = place / SPLIT if place.is_dir() else place
     try:
-        parts = json.loads((folder / SPLIT).read_bytes())
-        return {name: [SplitFile.model_validate(entry) for entry in parts[name]] for name in PARTS}
+        raw = json.loads(path.read_bytes())
+        parts = {name: [SplitFile.model_validate(entry) for entry in raw[name]] for name in PARTS}
     except (OSError, ValueError, KeyError, TypeError) as error:  # pydantic's ValidationError is a ValueError
-        raise TrainingError(f"{folder / SPLIT}: missing or damaged ({str(error).splitlines()[0]}); train again") from error
+        raise TrainingError(f"{path}: no split, or damaged ({str(error).splitlines()[0]}); expected a run's {SPLIT}") from error
+    _refuse_leaks(path, parts, ("sha256", "group", "subject") if by_subject else ("sha256", "group"))
+    return parts
+
+
+def _refuse_leaks(path: Path, parts: dict[str, list[SplitFile]], keys: Sequence[str]) -> None:
+    """Raises: TrainingError, where images of the same hash, group or subject are in two parts."""
+    for key in keys:
+        part_of: dict[object, tuple[str, str]] = {}
+        for name in PARTS:
+            for entry in parts[name]:
+                value = getattr(entry, key)
+                if value is None:
+                    continue
+                other, other_path = part_of.setdefault(value, (name, entry.path))
+                if other != name:
+                    raise TrainingError(
+                        f"{path}: the split leaks: {other_path} ({other}) and {entry.path} ({name}) have one {key};"
+                        " split before anything is balanced or augmented, and train again"
+                    )
 
 
 def load_model(folder: Path) -> "keras.Model":

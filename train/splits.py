@@ -1,7 +1,10 @@
-"""Which images train, which choose the model, which judge it. Copies of one image always stay on one side."""
+"""Which images train, which choose the model, which judge it. What belongs together always stays on one side.
+
+By image, as the papers split; by subject, so that nobody's blood is on two sides; in k folds; or as a saved file says.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,51 +27,105 @@ class Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
-def split_by_image(dataset: Dataset, fractions: Sequence[float], seed: int) -> Split:
-    """Split each class by image, as the papers do; byte-identical files stay on one side.
+def split_by_group(dataset: Dataset, groups: np.ndarray, fractions: Sequence[float], seed: int) -> Split:
+    """Split each class, whole groups at a time.
 
     A class of n images gives floor(n * fraction) to training and to validation (at least one, where the fraction is
     not 0) and the rest to the test part: of C-NMC's fold 0, 1677/239/481 and 791/113/226 at 0.7, 0.1, 0.2, as in
-    Table 1 of Makem et al. 2025.
+    Table 1 of Makem et al. 2025. Groups go, largest first and else in random order, to the part with the most room, so
+    these counts are exact wherever groups are small, and as near as whole groups allow where they are subjects.
 
     Args:
+        groups: which images stay together, int, shape (n,); see `leukolite.train.duplicates.group`.
         fractions: of training, validation and test; they add up to 1.
         seed: of the shuffle.
 
     Raises:
         ValueError: the fractions do not add up to 1, or training has none.
-        DatasetError: a class has too few images for its parts.
+        DatasetError: a class has too few images, or too few groups, for its parts.
     """
     if len(fractions) != 3 or abs(sum(fractions) - 1) > 1e-9 or min(fractions) < 0 or fractions[0] <= 0:
         raise ValueError(f"expected three fractions that add up to 1, the first above 0, found {tuple(fractions)}")
-    rng = np.random.default_rng(seed)
-    parts: tuple[list[int], list[int], list[int]] = ([], [], [])
-    for label, name in enumerate(dataset.labels):
-        members = [i for i, sample in enumerate(dataset.samples) if sample.label == label]
-        room = _sizes(len(members), fractions)
-        if min(room[k] for k in range(3) if fractions[k] > 0) < 1:
+    truth = np.array([sample.label for sample in dataset.samples])
+    classes = len(dataset.labels)
+    room = np.array([_sizes(dataset, k, int((truth == k).sum()), fractions) for k in range(classes)]).T  # part, class
+    counts = np.zeros((int(groups.max()) + 1, classes), dtype=int)
+    np.add.at(counts, (groups, truth), 1)
+    shuffled = np.random.default_rng(seed).permutation(len(counts))
+    largest_first = shuffled[np.argsort(-counts[shuffled].sum(axis=1), kind="stable")]
+    part_of = np.zeros(len(counts), dtype=int)
+    for g in largest_first:
+        part_of[g] = int(np.argmax((room * counts[g]).sum(axis=1)))
+        room[part_of[g]] -= counts[g]
+    split = Split(*(tuple(int(i) for i in np.flatnonzero(part_of[groups] == p)) for p in range(3)))
+    for name, fraction in zip(PARTS, fractions, strict=True):
+        empty = [label for label, n in dataset.counts(split.part(name)).items() if n == 0]
+        if fraction > 0 and empty:
             raise DatasetError(
-                f"{dataset.root}: class {name} has {len(members)} image{'s' if len(members) != 1 else ''},"
-                f" too few for a {'/'.join(f'{f:.0%}' for f in fractions)} split; add images"
+                f"{dataset.root}: class {', '.join(empty)} has too few groups of images that belong together for a"
+                f" {name} part; split by image, or add subjects"
             )
-        last = max(k for k in range(3) if fractions[k] > 0)
-        groups = _copies_together(dataset, members)
-        for g in rng.permutation(len(groups)):
-            k = next((k for k in range(3) if room[k] >= len(groups[g])), last)
-            parts[k].extend(groups[g])
-            room[k] -= len(groups[g])
-    return Split(*(tuple(sorted(part)) for part in parts))
+    return split
 
 
-def _sizes(n: int, fractions: Sequence[float]) -> list[int]:
+def k_folds(dataset: Dataset, groups: np.ndarray, folds: int, seed: int) -> list[Split]:
+    """`folds` splits whose test parts are disjoint and cover the dataset; a tenth of the rest validates.
+
+    Raises:
+        DatasetError: a class has fewer groups than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    truth = np.array([sample.label for sample in dataset.samples])
+    for k, label in enumerate(dataset.labels):
+        if len(np.unique(groups[truth == k])) < folds:
+            raise DatasetError(f"{dataset.root}: class {label} has fewer groups of images than {folds} folds; ask for fewer")
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    splits = []
+    for _, test in splitter.split(np.zeros(len(truth)), truth, groups):
+        held = {int(i) for i in test}
+        rest = np.array([i for i in range(len(truth)) if i not in held])
+        inner = split_by_group(_subset(dataset, rest), _renumbered(groups[rest]), (0.9, 0.1, 0.0), seed)
+        training, validation = (tuple(int(rest[i]) for i in inner.part(name)) for name in PARTS[:2])
+        splits.append(Split(training, validation, tuple(sorted(held))))
+    return splits
+
+
+def split_from_hashes(dataset: Dataset, parts: dict[str, set[str]]) -> tuple[Split, int]:
+    """A saved split on a dataset, by the images' SHA-256, wherever the files lie now.
+
+    Returns:
+        The split, and how many of the dataset's images it does not name; they are left out.
+
+    Raises:
+        DatasetError: images of the split are not in the dataset.
+    """
+    present = {sample.sha256 for sample in dataset.samples}
+    missing = sum(len(hashes - present) for hashes in parts.values())
+    if missing:
+        raise DatasetError(
+            f"{dataset.root}: {missing} images of the saved split are not in this folder; give the folder it was made of"
+        )
+    indices = {name: tuple(i for i, s in enumerate(dataset.samples) if s.sha256 in parts[name]) for name in PARTS}
+    named = set().union(*parts.values())
+    left_out = sum(sample.sha256 not in named for sample in dataset.samples)
+    return Split(indices["train"], indices["validation"], indices["test"]), left_out
+
+
+def _sizes(dataset: Dataset, label: int, n: int, fractions: Sequence[float]) -> list[int]:
     train, validation = (max(int(n * f + 1e-9), 1 if f > 0 else 0) for f in fractions[:2])
-    if fractions[2] == 0:
-        return [n - validation, validation, 0]
-    return [train, validation, n - train - validation]
+    sizes = [n - validation, validation, 0] if fractions[2] == 0 else [train, validation, n - train - validation]
+    if min(size for size, fraction in zip(sizes, fractions, strict=True) if fraction > 0) < 1:
+        raise DatasetError(
+            f"{dataset.root}: class {dataset.labels[label]} has {n} image{'s' if n != 1 else ''},"
+            f" too few for a {'/'.join(f'{f:.0%}' for f in fractions)} split; add images"
+        )
+    return sizes
 
 
-def _copies_together(dataset: Dataset, members: list[int]) -> list[list[int]]:
-    groups: dict[str, list[int]] = {}
-    for i in members:
-        groups.setdefault(dataset.samples[i].sha256, []).append(i)
-    return list(groups.values())
+def _subset(dataset: Dataset, indices: np.ndarray) -> Dataset:
+    return replace(dataset, samples=tuple(dataset.samples[i] for i in indices))
+
+
+def _renumbered(groups: np.ndarray) -> np.ndarray:
+    return np.unique(groups, return_inverse=True)[1]

@@ -1,0 +1,262 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from leukolite.bundle import Manifest
+from leukolite.edge.cli import main as edge_run
+from leukolite.edge.shipped import shipped_bundles
+
+
+def strict_json(path: Path) -> dict:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_the_synthetic_camera_is_judged_at_each_noise_level(call, tiny_bundle, tmp_path):
+    out = tmp_path / "session.json"
+    result = call(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 4, "--noise", "0,10", "--json", out)
+    assert result.exit_code == 0, result.output
+    content = strict_json(out)
+    assert [(frame["index"], frame["sigma"]) for frame in content["frames"]] == [(i, s) for i in range(4) for s in (0.0, 10.0)]
+    assert {frame["truth"] for frame in content["frames"]} <= {"blast", "healthy"}
+    assert [row["n"] for row in content["results"]] == [4, 4]
+
+
+def test_the_same_seed_gives_the_same_verdicts(call, tiny_bundle, tmp_path):
+    def verdicts(name: str) -> list[tuple]:
+        out = tmp_path / name
+        call(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 3, "--noise", "5", "--json", out)
+        return [(frame["label"], frame["probability"]) for frame in strict_json(out)["frames"]]
+
+    assert verdicts("a.json") == verdicts("b.json")
+
+
+def test_class_folders_become_accuracy(call, tiny_bundle, cells, tmp_path):
+    out = tmp_path / "session.json"
+    result = call(edge_run, "--bundle", tiny_bundle, "--source", cells, "--json", out)
+    assert result.exit_code == 0, result.output
+    content = strict_json(out)
+    assert content["results"][0]["n"] == content["n_frames"] == 40
+    assert sum(map(sum, content["results"][0]["confusion"])) == 40
+
+
+def test_foreign_class_folders_are_named_and_judged_without_accuracy(call, tiny_bundle, tmp_path):
+    for name in ("Early", "Pre"):
+        (tmp_path / "slides" / name).mkdir(parents=True)
+        Image.new("RGB", (40, 40), (200, 30, 60)).save(tmp_path / "slides" / name / "a.png")
+    out = tmp_path / "session.json"
+    result = call(edge_run, "--bundle", tiny_bundle, "--source", tmp_path / "slides", "--json", out)
+    assert result.exit_code == 0
+    assert "has Early, Pre, none of the model's labels (blast, healthy)" in result.stderr
+    assert strict_json(out)["results"] == []
+
+
+def test_an_unreadable_image_is_told_and_the_rest_is_judged(call, tiny_bundle, tmp_path):
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    Image.new("RGB", (40, 40)).save(slides / "b.png")
+    (slides / "a.jpg").write_text("not an image")
+    out = tmp_path / "session.json"
+    result = call(edge_run, "--bundle", tiny_bundle, "--source", slides, "--json", out)
+    assert result.exit_code == 0
+    assert f"{slides / 'a.jpg'}: passed over: not an image" in result.stderr
+    assert "1 frames, 1 passed over" in result.stdout
+    assert [gap["source"] for gap in strict_json(out)["gaps"]] == [str(slides / "a.jpg")]
+
+
+def test_the_out_folder_holds_report_and_verdicts(call, tiny_bundle, tmp_path):
+    out = tmp_path / "session"
+    arguments = ("--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 2, "--out", out)
+    assert call(edge_run, *arguments).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["session"]
+    assert sorted(path.name for path in out.iterdir()) == ["report.json", "verdicts.csv"]
+    assert strict_json(out / "report.json")["n_frames"] == 2
+    assert len((out / "verdicts.csv").read_text().splitlines()) == 3
+    assert call(edge_run, *arguments).exit_code == 0, "a session may replace a session"
+
+
+def test_what_is_printed_fits_80_columns_and_says_research_use(call, tiny_bundle, cells):
+    result = call(edge_run, "--bundle", tiny_bundle, "--source", cells, "--noise", "0,2,5,8,10")
+    assert "Research use only" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_stdout_carries_results_and_stderr_nothing_where_all_went_well(call, tiny_bundle, cells):
+    result = call(edge_run, "--bundle", tiny_bundle, "--source", cells / "blast" / "000.png")
+    assert result.stderr == ""
+    assert "000.png" in result.stdout
+
+
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_a_shipped_bundle_runs_by_its_name(call, name):
+    result = call(edge_run, "--bundle", name, "--camera", "synthetic", "--frames", 1)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{name}: judges one ")
+
+
+def test_a_zip_of_a_bundle_runs_like_its_folder(call, tiny_bundle, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "tiny"), "zip", tiny_bundle)
+    assert call(edge_run, "--bundle", archive, "--camera", "synthetic", "--frames", 1).exit_code == 0
+
+
+# what it refuses: one line, an exit code, nothing written
+
+
+@pytest.fixture
+def copy(tiny_bundle, tmp_path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+
+
+def edit(bundle: Path, **fields: object) -> None:
+    """Change fields of a bundle's manifest."""
+    manifest = json.loads((bundle / "manifest.json").read_text()) | fields
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def break_model_and_hash(bundle: Path) -> None:
+    import hashlib
+
+    truncate(bundle / "model.tflite")
+    edit(bundle, model_sha256=hashlib.sha256((bundle / "model.tflite").read_bytes()).hexdigest())
+
+
+def three_labels(bundle: Path) -> None:
+    edit(bundle, labels=["blast", "healthy", "debris"])
+    (bundle / "labels.txt").write_text("blast\nhealthy\ndebris\n")
+
+
+def wider_input(bundle: Path) -> None:
+    spec = Manifest.model_validate_json((bundle / "manifest.json").read_bytes()).input
+    edit(bundle, input=spec.model_dump() | {"width": 40})
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "folder missing": (shutil.rmtree, "no such bundle"),
+    "model missing": (lambda b: (b / "model.tflite").unlink(), "model.tflite is missing"),
+    "manifest missing": (lambda b: (b / "manifest.json").unlink(), "manifest.json is missing"),
+    "model truncated": (lambda b: truncate(b / "model.tflite"), "does not match its manifest"),
+    "hash of another model": (lambda b: edit(b, model_sha256="0" * 64), "does not match its manifest"),
+    "model truncated, hash made anew": (break_model_and_hash, "refuses the model"),
+    "manifest no JSON": (lambda b: (b / "manifest.json").write_text("{"), "not JSON"),
+    "manifest a list": (lambda b: (b / "manifest.json").write_text("[]"), "schema_version"),
+    "manifest of a later schema": (lambda b: edit(b, schema_version=99), "schema_version: expected 1, found 99"),
+    "labels swapped in the text": (lambda b: (b / "labels.txt").write_text("healthy\nblast\n"), "labels.txt"),
+    "more labels than outputs": (three_labels, "outputs"),
+    "another input size": (wider_input, "expected"),
+    "golden truncated": (lambda b: truncate(b / "golden.npz"), "golden.npz is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_bundle_is_refused(refuses, copy, tmp_path, name):
+    harm, expected = BROKEN[name]
+    harm(copy)
+    line = refuses(edge_run, "--bundle", copy, "--camera", "synthetic", "--frames", 1, "--json", tmp_path / "session.json")
+    assert expected in line
+    assert str(copy) in line
+    assert not (tmp_path / "session.json").exists()
+
+
+def test_a_bundle_whose_preprocessing_or_outputs_differ_here_is_refused(refuses, copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    edit(copy, input=manifest["input"] | {"crop_fraction": 0.5})
+    line = refuses(edge_run, "--bundle", copy, "--camera", "synthetic", "--frames", 1)
+    assert "preprocessing differs from the reference" in line
+
+
+def test_a_text_file_is_no_bundle(refuses, tmp_path):
+    (tmp_path / "bundle.zip").write_text("not a zip")
+    line = refuses(edge_run, "--bundle", tmp_path / "bundle.zip", "--camera", "synthetic")
+    assert "neither a bundle folder nor a whole zip file" in line
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says how large it is and then ends; rendering 900 million pixels would not fit the test machine."""
+    import struct
+    import zlib
+
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(b"not an image", "not an image that can be read", id="text"),
+        pytest.param(b"", "empty (0 bytes)", id="no bytes"),
+        pytest.param(png_header(30_000, 30_000), "megapixels", id="30000x30000"),
+        pytest.param(png_header(10_000, 10_000), "megapixels", id="10000x10000"),
+        pytest.param(png_header(100, 100), "damaged or truncated", id="truncated"),
+    ],
+)
+def test_a_source_of_unreadable_images_alone_is_refused_with_the_reason(refuses, tiny_bundle, tmp_path, content, expected):
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    (slides / "a.jpg").write_bytes(content)
+    line = refuses(edge_run, "--bundle", tiny_bundle, "--source", slides, "--json", tmp_path / "session.json", notes=1)
+    assert "not one frame could be read" in line
+    assert expected in line
+    assert not (tmp_path / "session.json").exists()
+
+
+def test_a_source_without_frames_is_refused(refuses, tiny_bundle, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "film.mp4").write_text("not a video")
+    assert "no image in this folder" in refuses(edge_run, "--bundle", tiny_bundle, "--source", tmp_path / "empty")
+    assert "no such file or folder" in refuses(edge_run, "--bundle", tiny_bundle, "--source", tmp_path / "nowhere")
+    assert "cannot be opened" in refuses(edge_run, "--bundle", tiny_bundle, "--source", tmp_path / "film.mp4")
+
+
+@pytest.mark.parametrize("noise", ["-1", "abc", "", "0,,5", "nan", "inf", "256"])
+def test_noise_that_cannot_be_is_a_wrong_call(refuses, tiny_bundle, noise):
+    line = refuses(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--noise", noise, code=2)
+    assert "expected noise levels from 0 to 255" in line
+
+
+@pytest.mark.parametrize("option", [("--frames", 0), ("--duration", 0), ("--threads", 0), ("--seed", -1), ("--runtime", "onnx")])
+def test_a_value_out_of_range_is_a_wrong_call(refuses, tiny_bundle, option):
+    assert option[0] in refuses(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", *option, code=2)
+
+
+def test_either_a_camera_or_a_source_is_wanted(refuses, tiny_bundle, cells):
+    assert "either --camera" in refuses(edge_run, "--bundle", tiny_bundle, code=2)
+    both = ("--camera", "synthetic", "--source", cells)
+    assert "either --camera" in refuses(edge_run, "--bundle", tiny_bundle, *both, code=2)
+
+
+def test_an_unknown_camera_is_refused_with_those_there_are(refuses, tiny_bundle):
+    assert "there is synthetic" in refuses(edge_run, "--bundle", tiny_bundle, "--camera", "hubble")
+
+
+@pytest.mark.parametrize("option", ["--json", "--out"])
+def test_a_place_below_a_file_is_refused_before_the_first_frame(call, refuses, tiny_bundle, tmp_path, option):
+    (tmp_path / "file").write_text("mine")
+    arguments = ("--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 1, option, tmp_path / "file" / "below")
+    assert "cannot be written" in refuses(edge_run, *arguments)
+    assert call(edge_run, *arguments).stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_of_somebody_elses_files_is_never_replaced(refuses, tiny_bundle, tmp_path):
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    (slides / "precious.tif").write_text("mine")
+    line = refuses(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 1, "--out", slides)
+    assert "choose another place" in line
+    assert [path.name for path in slides.iterdir()] == ["precious.tif"]
+
+
+def test_json_onto_a_folder_is_refused(refuses, tiny_bundle, tmp_path):
+    line = refuses(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 1, "--json", tmp_path)
+    assert "cannot be written" in line

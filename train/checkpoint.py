@@ -1,0 +1,120 @@
+"""What a stopped training needs to go on as if it had not stopped: saved whole after each epoch, beside the run folder.
+
+    .NAME.resume/epoch-NNNN/    model.keras (with the optimiser), best.npz (weights), state.json
+
+Keras' BackupAndRestore keeps the model and the epoch but not what the schedule and the early stop have counted so far.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leukolite.errors import TrainingError
+
+if TYPE_CHECKING:
+    import keras
+
+COUNTED = {  # what Keras' callbacks count, by class
+    "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
+    "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a training stood after an epoch.
+
+    Attributes:
+        settings: what must be the same for it to go on: recipe, dataset fingerprint, split, seed.
+        epochs: how many are done.
+        history: one row an epoch.
+        counted: callback class -> attribute -> value.
+    """
+
+    settings: dict[str, Any]
+    epochs: int
+    history: list[dict[str, float]]
+    counted: dict[str, dict[str, float]]
+
+
+def resume_folder(out: Path) -> Path:
+    """Where the checkpoints of the run at `out` are kept until it is finished."""
+    return out.resolve().parent / f".{out.resolve().name}.resume"
+
+
+def save(folder: Path, state: State, model: "keras.Model", best_weights: list[Any] | None) -> None:
+    """Keep an epoch's state; the one before is removed only when the new one is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=folder, prefix=".epoch."))
+    model.save(staging / "model.keras")
+    if best_weights is not None:
+        np.savez(staging / "best.npz", *best_weights)
+    with (staging / "state.json").open("w", encoding="utf-8") as file:
+        json.dump(asdict(state), file)
+        file.flush()
+        os.fsync(file.fileno())
+    place = folder / f"epoch-{state.epochs:04}"
+    shutil.rmtree(place, ignore_errors=True)
+    staging.rename(place)
+    for old in folder.iterdir():
+        if old != place:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def load(folder: Path, settings: dict[str, Any]) -> tuple[State, "keras.Model", list[Any] | None]:
+    """The newest whole epoch.
+
+    Returns:
+        Its state, the model with its optimiser, and the best weights so far.
+
+    Raises:
+        TrainingError: there is none, or it was made with other settings.
+    """
+    import keras
+
+    epochs = sorted(folder.glob("epoch-*")) if folder.is_dir() else []
+    if not epochs:
+        raise TrainingError(f"{folder}: no stopped training to resume; run without --resume")
+    place = epochs[-1]
+    try:
+        state = State(**json.loads((place / "state.json").read_text(encoding="utf-8")))
+        model = keras.models.load_model(place / "model.keras")
+        best = None
+        if (place / "best.npz").exists():
+            with np.load(place / "best.npz", allow_pickle=False) as arrays:
+                best = [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(f"{place}: damaged ({str(error).splitlines()[0][:120]}); run without --resume") from error
+    if state.settings != settings:
+        changed = sorted(key for key in settings if state.settings.get(key) != settings[key])
+        raise TrainingError(
+            f"{folder}: the stopped training had another {', '.join(changed)}; repeat its settings, or leave --resume out"
+        )
+    return state, model, best
+
+
+def discard(folder: Path) -> None:
+    """Remove the checkpoints of a run."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def counted_by(callbacks: list[Any]) -> dict[str, dict[str, float]]:
+    """What the callbacks have counted so far, for `State`."""
+    return {
+        type(callback).__name__: {name: float(getattr(callback, name)) for name in COUNTED[type(callback).__name__]}
+        for callback in callbacks
+        if type(callback).__name__ in COUNTED and getattr(callback, "best", None) is not None
+    }
+
+
+def restore_counts(callbacks: list[Any], counted: dict[str, dict[str, float]]) -> None:
+    """Put back what `counted_by` took."""
+    for callback in callbacks:
+        for name, value in counted.get(type(callback).__name__, {}).items():
+            setattr(callback, name, value if name == "best" else int(value))
