@@ -1,0 +1,91 @@
+"""A training that was killed goes on and gives the history of one that was not."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from leukolite.errors import TrainingError
+from leukolite.synthetic import LABELS, render_cell
+from leukolite.train import checkpoint, fit
+from leukolite.train.datasets import open_dataset
+from leukolite.train.recipes import RECIPES, Recipe, resolve
+
+RECIPE = resolve(RECIPES["small_cnn"], {"side": 32, "epochs": 4, "schedule": "plateau", "early_stop": 3})
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process: nothing of ours catches it."""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> fit.Prepared:
+    root = tmp_path_factory.mktemp("cells")
+    for k, label in enumerate(LABELS):
+        (root / label).mkdir()
+        for i in range(24):
+            cv2.imwrite(str(root / label / f"{i}.png"), render_cell(np.random.default_rng([k, i]), label, size=48))
+    return fit.prepare(open_dataset(root), RECIPE)
+
+
+def train(
+    prepared: fit.Prepared, out: Path, *, recipe: Recipe = RECIPE, stop_after: int | None = None, resume: bool = False
+) -> None:
+    def progress(stage: str, done: int, total: int, values: Mapping[str, float]) -> None:
+        if stop_after is not None and stage == f"epoch {stop_after + 1}/{recipe.epochs}":
+            raise KilledError
+
+    (split,) = fit.make_splits(prepared, recipe, "image", 1)
+    fit.train(
+        prepared,
+        recipe,
+        split,
+        out,
+        split_by="image",
+        unit="cell",
+        malignant=("blast",),
+        seed=1,
+        resume=resume,
+        progress=progress,
+    )
+
+
+def history(run: Path) -> list[list[float]]:
+    return [[float(x) for x in line.split(",")] for line in (run / "history.csv").read_text().splitlines()[1:]]
+
+
+def test_a_killed_training_resumes_to_the_same_history(prepared: fit.Prepared, tmp_path: Path) -> None:
+    train(prepared, tmp_path / "whole")
+    with pytest.raises(KilledError):
+        train(prepared, tmp_path / "cut", stop_after=2)
+    assert not (tmp_path / "cut").exists()
+    train(prepared, tmp_path / "cut", resume=True)
+    np.testing.assert_allclose(history(tmp_path / "cut"), history(tmp_path / "whole"), rtol=1e-4)
+    runs = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("whole", "cut")]
+    assert runs[0]["best_epoch"] == runs[1]["best_epoch"]
+    assert runs[0]["metrics"]["test"]["confusion"] == runs[1]["metrics"]["test"]["confusion"]
+    assert not checkpoint.resume_folder(tmp_path / "cut").exists()
+
+
+def test_other_settings_do_not_resume(prepared: fit.Prepared, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        train(prepared, tmp_path / "run", stop_after=1)
+    with pytest.raises(TrainingError, match="another recipe"):
+        train(prepared, tmp_path / "run", recipe=RECIPE.model_copy(update={"learning_rate": 1e-4}), resume=True)
+
+
+def test_nothing_to_resume_is_said(prepared: fit.Prepared, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no stopped training"):
+        train(prepared, tmp_path / "run", resume=True)
+
+
+def test_a_half_written_checkpoint_is_not_used(prepared: fit.Prepared, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        train(prepared, tmp_path / "run", stop_after=1)
+    folder = checkpoint.resume_folder(tmp_path / "run")
+    (folder / ".epoch.half").mkdir()
+    train(prepared, tmp_path / "run", resume=True)
+    assert len(history(tmp_path / "run")) >= 2
