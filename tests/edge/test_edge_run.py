@@ -1,5 +1,8 @@
+import hashlib
 import json
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,8 +127,6 @@ def truncate(path: Path) -> None:
 
 
 def break_model_and_hash(bundle: Path) -> None:
-    import hashlib
-
     truncate(bundle / "model.tflite")
     edit(bundle, model_sha256=hashlib.sha256((bundle / "model.tflite").read_bytes()).hexdigest())
 
@@ -182,11 +183,8 @@ def test_a_text_file_is_no_bundle(refuses, tmp_path):
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that says how large it is and then ends; rendering 900 million pixels would not fit the test machine."""
-    import struct
-    import zlib
-
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + b"\0\0\x03\xe8IDAT"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,277 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukolite.errors import DatasetError
+from leukolite.preprocess import InputSpec
+from leukolite.train.datasets import TALEQANI_CLASSES, Dataset, describe_unusable, load_images, open_dataset
+
+SPEC = InputSpec(height=8, width=8)
+
+
+def picture(path: Path) -> Path:
+    """A small image of noise that hangs on its path's last parts, so that no two are alike."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(list("/".join(path.parts[-3:]).encode()))
+    Image.fromarray(rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def taleqani(root: Path) -> Path:
+    for name in TALEQANI_CLASSES:
+        for i in range(2):
+            picture(root / "Original" / name / f"WBC-{name}-{i:03}.jpg")
+    return root
+
+
+def cnmc(root: Path, suffix: str = ".bmp") -> Path:
+    """Folds 0 to 2; subject 11 has two cells in each fold, H7 one."""
+    for fold in range(3):
+        folder = root / "training_data" / f"fold_{fold}"
+        picture(folder / "all" / f"UID_11_{fold}_1_all{suffix}")
+        picture(folder / "all" / f"UID_11_{fold}_2_all{suffix}")
+        picture(folder / "hem" / f"UID_H7_{fold}_1_hem{suffix}")
+    return root
+
+
+def allidb2(root: Path) -> Path:
+    for name in ("Im001_1", "Im002_1", "Im131_0"):
+        picture(root / "img" / f"{name}.tif")
+    return root
+
+
+def folders(root: Path, classes: tuple[str, ...] = ("cats", "dogs"), images: int = 2) -> Path:
+    for name in classes:
+        for i in range(images):
+            picture(root / name / f"{i}.png")
+    return root
+
+
+def truths(dataset: Dataset) -> dict[str, str]:
+    return {sample.path.name: dataset.labels[sample.label] for sample in dataset.samples}
+
+
+# the native layouts
+
+
+@pytest.mark.parametrize("inner", ["", "Original"])
+def test_taleqani_is_recognised_from_its_root_and_from_original(tmp_path, inner):
+    dataset = open_dataset(taleqani(tmp_path) / inner)
+    assert (dataset.layout, dataset.unit) == ("taleqani", "field")
+    assert dataset.labels == ("Benign", "Early", "Pre", "Pro")
+    assert dataset.malignant == ("Early", "Pre", "Pro")
+    assert dataset.counts() == dict.fromkeys(TALEQANI_CLASSES, 2)
+    assert truths(dataset)["WBC-Pre-001.jpg"] == "Pre"
+    assert {sample.subject for sample in dataset.samples} == {None}
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".png", ".webp"])
+def test_cnmc_is_recognised_in_every_lossless_format(tmp_path, suffix):
+    dataset = open_dataset(cnmc(tmp_path, suffix))
+    assert (dataset.layout, dataset.unit, dataset.malignant) == ("c-nmc", "cell", ("all",))
+    assert dataset.counts() == {"all": 6, "hem": 3}
+    assert truths(dataset)[f"UID_H7_2_1_hem{suffix}"] == "hem"
+
+
+@pytest.mark.parametrize(("inner", "images"), [("", 9), ("training_data", 9), ("training_data/fold_0", 3)])
+def test_cnmc_is_recognised_from_any_of_its_folders(tmp_path, inner, images):
+    dataset = open_dataset(cnmc(tmp_path / "C-NMC_Leukemia") / inner)
+    assert (dataset.layout, len(dataset.samples)) == ("c-nmc", images)
+
+
+def test_cnmc_names_tell_the_subject(tmp_path):
+    dataset = open_dataset(cnmc(tmp_path))
+    assert {sample.path.name.split("_")[1]: sample.subject for sample in dataset.samples} == {"11": "11", "H7": "H7"}
+
+
+@pytest.mark.parametrize("name", ["UID_11_9_1_hem.bmp", "cell 4.bmp", "UID_11_9_all.bmp"])
+def test_a_wrongly_named_cnmc_file_is_passed_over_with_the_name_that_was_expected(tmp_path, name):
+    wrong = picture(cnmc(tmp_path) / "training_data" / "fold_0" / "all" / name)
+    dataset = open_dataset(tmp_path)
+    assert [item.path for item in dataset.unusable] == [wrong]
+    assert "UID_<subject>_<image>_<cell>_all" in dataset.unusable[0].reason
+    assert len(dataset.samples) == 9
+
+
+@pytest.mark.parametrize("inner", ["", "img"])
+def test_allidb2_is_recognised_from_its_root_and_from_img(tmp_path, inner):
+    dataset = open_dataset(allidb2(tmp_path) / inner)
+    assert (dataset.layout, dataset.unit, dataset.malignant) == ("all-idb2", "cell", ("lymphoblast",))
+    assert truths(dataset) == {"Im001_1.tif": "lymphoblast", "Im002_1.tif": "lymphoblast", "Im131_0.tif": "healthy"}
+
+
+def test_a_wrongly_named_allidb2_file_is_passed_over(tmp_path):
+    wrong = picture(allidb2(tmp_path) / "img" / "Im140_2.tif")
+    dataset = open_dataset(tmp_path)
+    assert [item.path for item in dataset.unusable] == [wrong]
+    assert len(dataset.samples) == 3
+
+
+def test_synthetic_cells_are_recognised(cells):
+    dataset = open_dataset(cells)
+    assert (dataset.layout, dataset.unit, dataset.labels, dataset.malignant) == (
+        "synthetic",
+        "cell",
+        ("blast", "healthy"),
+        ("blast",),
+    )
+    assert dataset.counts() == {"blast": 20, "healthy": 20}
+
+
+def test_any_folder_of_class_folders_is_a_dataset_of_unknown_unit_and_malignancy(tmp_path):
+    folders(tmp_path)
+    picture(tmp_path / "dogs" / "deeper" / "9.tiff")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.layout, dataset.unit, dataset.labels, dataset.malignant) == ("folders", None, ("cats", "dogs"), ())
+    assert dataset.counts() == {"cats": 2, "dogs": 3}
+
+
+def test_an_image_beside_the_class_folders_is_passed_over(tmp_path):
+    stray = picture(folders(tmp_path) / "stray.png")
+    assert [item.path for item in open_dataset(tmp_path).unusable] == [stray]
+
+
+# what cannot be used is named and counted
+
+
+@pytest.fixture
+def whole(tmp_path) -> bytes:
+    return picture(tmp_path / "elsewhere" / "whole.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("harm", ["truncated", "text", "empty", "header alone"])
+def test_an_unreadable_image_is_named_with_its_reason_and_the_others_stay(tmp_path, whole, harm):
+    bad = folders(tmp_path / "data") / "cats" / "1bad.jpg"
+    content = {"truncated": whole[: len(whole) // 2], "text": b"no image", "empty": b"", "header alone": whole[:20]}
+    bad.write_bytes(content[harm])
+    counted: list[None] = []
+    dataset, pixels = load_images(open_dataset(tmp_path / "data"), SPEC, lambda: counted.append(None))
+    assert [item.path for item in dataset.unusable] == [bad]
+    assert str(bad) not in dataset.unusable[0].reason
+    assert len(dataset.samples) == len(pixels) == 4
+    assert len(counted) == 5
+
+
+def test_pixels_keep_the_order_of_the_samples_that_could_be_read(tmp_path):
+    (folders(tmp_path) / "cats" / "0bad.png").write_text("no image")
+    dataset, pixels = load_images(open_dataset(tmp_path), InputSpec(height=10, width=10))
+    for sample, image in zip(dataset.samples, pixels, strict=True):
+        assert np.array_equal(image, np.asarray(Image.open(sample.path))[1:11])
+
+
+def test_a_file_that_is_no_image_by_its_name_is_passed_over(tmp_path):
+    (folders(tmp_path) / "cats" / "notes.txt").write_text("x")
+    (tmp_path / "cats" / ".DS_Store").write_text("x")  # the system's own hidden files are not worth a line
+    assert [item.path.name for item in open_dataset(tmp_path).unusable] == ["notes.txt"]
+
+
+def test_the_same_bytes_in_two_classes_are_set_aside(tmp_path):
+    copy = folders(tmp_path) / "dogs" / "copy.png"
+    shutil.copy(tmp_path / "cats" / "0.png", copy)
+    dataset = open_dataset(tmp_path)
+    assert {item.path for item in dataset.unusable} == {tmp_path / "cats" / "0.png", copy}
+    assert {item.reason for item in dataset.unusable} == {"the same bytes stand in cats and dogs"}
+    assert dataset.counts() == {"cats": 1, "dogs": 2}
+
+
+def test_the_same_bytes_twice_in_one_class_both_stay(tmp_path):
+    shutil.copy(folders(tmp_path) / "cats" / "0.png", tmp_path / "cats" / "copy.png")
+    assert open_dataset(tmp_path).counts() == {"cats": 3, "dogs": 2}
+
+
+def test_what_was_passed_over_is_told_in_a_few_lines(tmp_path):
+    for i in range(15):
+        (folders(tmp_path) / "cats" / f"{i:02}.txt").write_text("x")
+    lines = describe_unusable(open_dataset(tmp_path).unusable)
+    assert lines[0] == "15 files passed over:"
+    assert len(lines) == 12
+    assert lines[-1].strip() == "... and 5 more"
+    assert describe_unusable(()) == []
+
+
+# what is refused, in one line
+
+
+def refusal(root: Path) -> str:
+    with pytest.raises(DatasetError) as caught:
+        load_images(open_dataset(root), SPEC)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_folder_and_a_file_are_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    assert "no such folder" in refusal(tmp_path / "nowhere")
+    assert "no such folder" in refusal(tmp_path / "file")
+
+
+def test_an_unknown_layout_is_refused_with_those_that_are_known(tmp_path):
+    assert "unknown layout" in refusal(tmp_path)
+    picture(tmp_path / "loose.png")
+    assert "Original/{Benign,Early,Pre,Pro}" in refusal(tmp_path)
+
+
+def test_one_class_folder_alone_is_no_dataset(tmp_path):
+    assert "unknown layout" in refusal(folders(tmp_path, ("cats",)))
+
+
+@pytest.mark.parametrize("make", [taleqani, cnmc, folders])
+def test_an_empty_class_is_refused_by_name(tmp_path, make):
+    make(tmp_path)
+    folder = next(path for path in tmp_path.rglob("*") if path.name in ("Early", "hem", "dogs"))
+    for path in tmp_path.rglob(f"{folder.name}/*"):
+        path.unlink()
+    assert f"no usable image of class {folder.name}" in refusal(tmp_path)
+
+
+def test_a_class_whose_images_are_all_unreadable_is_refused_with_a_reason(tmp_path):
+    for path in (folders(tmp_path) / "dogs").iterdir():
+        path.write_text("no image")
+    line = refusal(tmp_path)
+    assert "no usable image of class dogs" in line
+    assert "not an image that can be read" in line
+
+
+# the fingerprint
+
+
+def test_the_fingerprint_does_not_hang_on_place_or_order(tmp_path):
+    here = open_dataset(folders(tmp_path / "here"))
+    there = Path(shutil.copytree(tmp_path / "here", tmp_path / "there"))
+    (there / "cats" / "0.png").rename(there / "cats" / "zzz.png")
+    assert open_dataset(there).fingerprint() == here.fingerprint()
+    assert open_dataset(there).samples[0].sha256 != here.samples[0].sha256
+
+
+def test_the_fingerprint_changes_with_an_image_and_with_a_label(tmp_path):
+    first = open_dataset(folders(tmp_path)).fingerprint()
+    shutil.move(tmp_path / "cats" / "0.png", tmp_path / "dogs" / "moved.png")
+    second = open_dataset(tmp_path).fingerprint()
+    picture(tmp_path / "dogs" / "new.png")
+    assert len({first, second, open_dataset(tmp_path).fingerprint()}) == 3
+
+
+# the real sets
+
+
+@pytest.mark.parametrize(
+    ("folder", "layout", "counts"),
+    [
+        ("taleqani", "taleqani", {"Benign": 353, "Early": 689, "Pre": 674, "Pro": 563}),
+        ("C-NMC_Leukemia", "c-nmc", {"all": 1916, "hem": 904}),
+        ("ALL_IDB2", "all-idb2", {"healthy": 104, "lymphoblast": 104}),
+    ],
+)
+def test_the_real_sets_have_the_counts_of_their_readme(shared_data, folder, layout, counts):
+    dataset = open_dataset(shared_data / folder)
+    assert (dataset.layout, dataset.counts(), dataset.unusable) == (layout, counts, ())
+
+
+def test_fold_0_of_the_real_cnmc_has_28_subjects(shared_data):
+    dataset = open_dataset(shared_data / "C-NMC_Leukemia")
+    subjects = {sample.subject for sample in dataset.samples}
+    assert None not in subjects
+    assert len(subjects) == 28
