@@ -1,4 +1,4 @@
-"""`leukolite evaluate` and `leukolite overhead`."""
+"""`leukolite evaluate`, `leukolite overhead` and `leukolite throughput`."""
 
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from leukolite.terminal import (
     Sigmas,
     add_task,
     check_file_place,
+    import_keras,
     percent,
     percent_with_interval,
     progress_bar,
@@ -25,6 +26,7 @@ from leukolite.terminal import (
     write_json,
 )
 from leukolite.train.datasets import describe_unusable
+from leukolite.train.recipes import RECIPES
 
 
 @click.command(cls=Command)
@@ -109,6 +111,34 @@ def overhead(bundle: Path, threads: int, rounds: int, frames: int, size: int, js
     for name, values in (("invoke() alone", result.invoke_ms), ("edge-run's loop", result.runner_ms)):
         console.print(f"  {name:<16} p50 {sorted(values)[len(values) // 2]:.3f} ms ({min(values):.3f} to {max(values):.3f})")
     console.print(f"  ratio {result.ratio:.3f}: edge-run adds {100 * (result.ratio - 1):.1f}%")
+    if json_path is not None:
+        write_json(json_path, result.to_json())
+
+
+@click.command(cls=Command)
+@click.argument("recipe", type=click.Choice(sorted(RECIPES)))
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Batches a round.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every round as JSON.")
+def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> None:
+    """Images a second that RECIPE trains, as a ratio to the same network on one ready batch.
+
+    \b
+    Example:
+      leukolite throughput mobilenet_m
+    """
+    check_file_place(json_path)
+    import_keras("leukolite throughput")
+    from leukolite.benchmarks.throughput import measure_throughput
+
+    with progress_bar() as bar:
+        task = add_task(bar, "rounds", total=rounds)
+        result = measure_throughput(recipe, RECIPES[recipe], rounds=rounds, steps=steps, on_round=lambda: bar.advance(task))
+    console = stdout()
+    console.print(f"{recipe} on {result.backend}, {rounds} rounds of {result.images_a_round} images")
+    for name, values in (("a ready batch", result.ready), ("augmented", result.augmented)):
+        console.print(f"  {name:<14} {sorted(values)[len(values) // 2]:.1f} images/s ({min(values):.1f} to {max(values):.1f})")
+    console.print(f"  ratio {result.ratio:.3f}")
     if json_path is not None:
         write_json(json_path, result.to_json())
 

@@ -92,9 +92,9 @@ def open_subject(path: Path, *, runtime: str, threads: int) -> Subject:
     if (path / RUN).is_file():
         import_keras("evaluating a run")
         from leukolite.train.judging import open_run_judge
-        from leukolite.train.runs import load_split
+        from leukolite.train.runs import load_run_split
 
-        split = load_split(path)
+        split = load_run_split(path)
         seen = frozenset(entry.sha256[:12] for part in ("train", "validation") for entry in split[part])
         return Subject(path.resolve().name, open_run_judge(path), seen)
     if path.is_dir() and not (path / MANIFEST).is_file():

@@ -1,6 +1,7 @@
 """A finished run becomes a bundle: quantise, compare with the float model, calibrate, measure, write."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from leukolite import synthetic
-from leukolite.bundle import Golden, GoldenSpec, Manifest, Measured, Training, write_bundle
+from leukolite.bundle import NAME_PATTERN, Golden, GoldenSpec, Manifest, Measured, Training, write_bundle
 from leukolite.convert.card import model_card
 from leukolite.convert.quantise import pick_calibration, to_int8
 from leukolite.decision import Decision, fit_temperature
@@ -20,7 +21,7 @@ from leukolite.judge import Judge
 from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.runtime import TfliteRuntime
 from leukolite.train.judging import KerasRuntime
-from leukolite.train.runs import Run, SplitFile, load_model, load_run, load_split
+from leukolite.train.runs import Run, SplitFile, load_model, load_run, load_run_split
 
 GOLDEN_FRAMES, GOLDEN_SIZE, GOLDEN_SEED = 4, 300, 20250101
 GOLDEN_TOLERANCE = {"litert": 0.02, "tflite-runtime": 0.08}  # seen: 1/256 between processors, 0.05 between the two runtimes
@@ -76,11 +77,15 @@ def convert_run(
 
     Raises:
         TrainingError: the folder is not a finished run.
-        ConversionError: its images are gone or changed, or the model cannot be quantised.
+        ConversionError: the name cannot be one, the images are gone or changed, or the model cannot be quantised.
         LeukoliteError: `out` cannot be written.
     """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ConversionError(
+            f"{name!r} cannot be a bundle's name: expected letters, digits, '.', '_', '-'; choose one with --name"
+        )
     check_replaceable(out, "manifest.json")
-    run, split = load_run(folder), load_split(folder)
+    run, split = load_run(folder), load_run_split(folder)
     root = data or Path(run.data)
     model = load_model(folder)
 

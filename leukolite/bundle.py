@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,6 +30,9 @@ from leukolite.preprocess import InputSpec
 SCHEMA = 1
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
 MAX_FILE_BYTES = 256_000_000
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -86,7 +90,7 @@ class Manifest(_Part):
     """All that is to be known of a model; see the module's docstring and docs/bundle.md."""
 
     schema_version: Literal[1]
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
     unit: Unit
     labels: Annotated[list[Label], Field(min_length=2, max_length=1000)]
     malignant: list[Label]
@@ -129,9 +133,10 @@ class Golden:
 
     @staticmethod
     def from_bytes(data: bytes) -> "Golden":
-        """Raises: ValueError, KeyError, OSError or zipfile.BadZipFile on anything but three plain arrays."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return Golden(arrays["frames"], arrays["inputs"], arrays["outputs"])
+        """Raises: ValueError, KeyError, OSError or one of `_DAMAGED_ZIP` on anything but three plain arrays."""
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:  # it checks each array's sum before NumPy reads the array
+            files = [io.BytesIO(archive.read(f"{name}.npy")) for name in ("frames", "inputs", "outputs")]
+        return Golden(*(np.lib.format.read_array(file, allow_pickle=False) for file in files))
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,7 @@ def _member(path: Path, name: str) -> bytes:
             return archive.read(info)
     except KeyError as error:
         raise BundleError(f"{path}: the archive has no {name} at its top; zip the files of a bundle, not its folder") from error
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except _DAMAGED_ZIP as error:
         raise BundleError(f"{path}: neither a bundle folder nor a whole zip file ({error})") from error
     except OSError as error:
         raise BundleError(f"{path}: {name} cannot be read ({error.strerror or error})") from error
@@ -230,16 +235,16 @@ def _check_labels(path: Path, data: bytes, manifest: Manifest) -> None:
 def _parse_golden(path: Path, data: bytes, manifest: Manifest) -> Golden:
     try:
         golden = Golden.from_bytes(data)
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError, *_DAMAGED_ZIP) as error:
         raise BundleError(f"{path}: {GOLDEN} is damaged ({error}); copy the bundle again") from error
-    n = len(golden.frames)
+    n = golden.frames.shape[0] if golden.frames.ndim else 0
     expected = {
         "frames": (golden.frames, "uint8", (n, *golden.frames.shape[1:3], 3)),
         "inputs": (golden.inputs, manifest.input_tensor.dtype, (n, manifest.input.height, manifest.input.width, 3)),
         "outputs": (golden.outputs, "float32", (n, len(manifest.labels))),
     }
     for name, (array, dtype, shape) in expected.items():
-        if n == 0 or array.dtype != dtype or array.shape != shape:
+        if 0 in shape or array.dtype != dtype or array.shape != shape:
             raise BundleError(
                 f"{path}: {GOLDEN} {name}: expected {dtype} of shape {shape}, found {array.dtype} of shape {array.shape}"
             )

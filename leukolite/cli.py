@@ -6,6 +6,7 @@ from leukolite import __version__
 from leukolite.terminal import RESEARCH_USE, LazyGroup
 
 COMMANDS = {
+    "throughput": "leukolite.benchmarks.cli:throughput",
     "train": "leukolite.train.cli:train",
     "convert": "leukolite.convert.cli:convert",
     "evaluate": "leukolite.benchmarks.cli:evaluate",

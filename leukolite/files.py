@@ -93,14 +93,15 @@ def _swap(staging: Path, path: Path) -> None:
         staging.rename(path)
         return
     old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-    path.rename(old / "folder")
     try:
+        path.rename(old / "folder")
         staging.rename(path)
-    except OSError:
-        (old / "folder").rename(path)
-        raise
-    finally:
+    except BaseException:  # Ctrl-C too: whatever happens, the old folder goes back before anything is deleted
+        if not path.exists():
+            (old / "folder").rename(path)
         shutil.rmtree(old, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from leukolite.errors import ImageError
 
@@ -38,6 +38,10 @@ def read_rgb(path: Path) -> np.ndarray:
                 raise ImageError(
                     f"{path}: {width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first"
                 )
+            if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would halve 16-bit RGB to 8 without a word
+                raise ImageError(f"{path}: expected 8-bit RGB or grey, found 16-bit samples; convert it first")
+            if "transparency" in image.info:
+                image = image.convert("RGBA")
             opaque = image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
             if not opaque and image.mode not in _EIGHT_BIT_MODES:
                 raise ImageError(f"{path}: expected 8-bit RGB or grey, found Pillow mode {image.mode}; convert it first")
@@ -52,8 +56,8 @@ def read_rgb(path: Path) -> np.ndarray:
         raise ImageError(f"{path}: damaged or truncated ({error})") from error
 
 
-def _open(path: Path) -> Image.Image:
-    """Pillow's open, which reads the header alone; the size is judged by `read_rgb`, not by Pillow's own warning."""
+def _open(path: Path) -> ImageFile.ImageFile:
+    """Pillow's open, which reads the header alone, without its warnings: `read_rgb` judges the size, damage raises."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")
         return Image.open(path)

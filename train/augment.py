@@ -1,10 +1,23 @@
 """What a network sees of an image while it trains: a new rotation, shift, brightness, stain and noise each epoch."""
 
+from typing import Annotated
+
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from leukolite.noise import add_gaussian_noise
+from leukolite.noise import add_gaussian_noise, check_sigma
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("expected the least and then the most")
+    return bounds
+
+
+Sigma = Annotated[float, AfterValidator(check_sigma)]
+Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Factors = Annotated[tuple[Factor, Factor], AfterValidator(_ordered)]
 
 
 class Augmentation(BaseModel):
@@ -12,14 +25,14 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    noise_sigmas: tuple[float, ...] = Field(default=(0.0,), min_length=1, description="grey levels; one is drawn, in equal parts")
+    noise_sigmas: tuple[Sigma, ...] = Field(default=(0.0,), min_length=1, description="grey levels; one is drawn, in equal parts")
     rotation: float = Field(default=0.0, ge=0, le=180, description="degrees either way")
     horizontal_flip: bool = False
     vertical_flip: bool = False
     shift: float = Field(default=0.0, ge=0, lt=1, description="of width and height, either way")
-    zoom: tuple[float, float] = Field(default=(1.0, 1.0), description="shown part of the image's side; below 1 enlarges")
+    zoom: Factors = Field(default=(1.0, 1.0), description="shown part of the image's side; below 1 enlarges")
     shear: float = Field(default=0.0, ge=0, lt=45, description="degrees either way")
-    brightness: tuple[float, float] = Field(default=(1.0, 1.0), description="factor on the grey levels")
+    brightness: Factors = Field(default=(1.0, 1.0), description="factor on the grey levels")
     stain: float = Field(default=0.0, ge=0, lt=1, description="factor 1 +- stain on each colour channel, drawn apart")
 
 

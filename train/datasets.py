@@ -161,12 +161,13 @@ def _taleqani(root: Path) -> _Listing | None:
 
 
 def _cnmc(root: Path) -> _Listing | None:
-    folds = [root] if root.name.startswith("fold_") else []
-    folds += [path for pattern in ("fold_*", "*/fold_*") for path in sorted(root.glob(pattern))]
-    folds = [fold for fold in folds if all((fold / name).is_dir() for name in CNMC_CLASSES)]
+    named = [root] if root.resolve().name.startswith("fold_") else []
+    named += [path for pattern in ("fold_*", "*/fold_*") for path in sorted(root.glob(pattern))]
+    folds = [fold for fold in named if all((fold / name).is_dir() for name in CNMC_CLASSES)]
     if not folds:
         return None
     listed, unusable = _files_a_class(folds, CNMC_CLASSES)
+    unusable += [Unusable(fold, "a fold needs the folders all and hem") for fold in named if fold not in folds]
     files: list[tuple[Path, int, str | None]] = []
     for path, label, _ in listed:
         name = _CNMC_NAME.match(path.stem)

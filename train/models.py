@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukolite.errors import TrainingError
+from leukolite.quiet import quiet
 
 if TYPE_CHECKING:
     import keras
@@ -21,11 +22,18 @@ def build(model: str, classes: int, side: int, *, dropout: float, seed: int) -> 
         side: input height and width in pixels.
         dropout: rate of its dropout layers.
         seed: of the initial weights and of dropout.
+
+    Raises:
+        TrainingError: the images are too small for its layers.
     """
     import keras
 
-    keras.utils.set_random_seed(seed)
-    return MODELS[model](classes, side, dropout)
+    with quiet():  # under JAX or torch it loads TensorFlow where it is installed, and that talks
+        keras.utils.set_random_seed(seed)
+    try:
+        return MODELS[model](classes, side, dropout)
+    except ValueError as error:  # Keras': the last convolutions have nothing left to look at
+        raise TrainingError(f"{model} cannot take {side}x{side} images: its layers leave nothing; set a larger side") from error
 
 
 def mobilenet_m(classes: int, side: int, dropout: float) -> "keras.Model":

@@ -2,10 +2,11 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from leukolite.errors import TrainingError
 from leukolite.train.augment import Augmentation
+from leukolite.train.models import MODELS
 
 
 class Recipe(BaseModel):
@@ -35,6 +36,20 @@ class Recipe(BaseModel):
     early_stop: int | None = Field(default=None, ge=1, description="epochs without a better monitored value")
     monitor: Literal["val_loss", "val_accuracy"] = Field(description="whose best epoch is kept")
     precision: Literal["float32", "mixed_bfloat16"] = Field(default="float32", description="of training; the model is float32")
+
+    @field_validator("model")
+    @classmethod
+    def _is_known(cls, model: str) -> str:
+        if model not in MODELS:
+            raise ValueError(f"there are {', '.join(MODELS)}")
+        return model
+
+    @field_validator("split")
+    @classmethod
+    def _adds_up(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not abs(sum(split) - 1) <= 1e-9 or min(split) < 0 or min(split[:2]) == 0:
+            raise ValueError("training, validation and test must add up to 1, and only the last may be 0")
+        return split
 
 
 _MAKEM = "Makem, Tamas and Busoniu 2025, doi 10.3389/frai.2025.1620252"

@@ -65,6 +65,11 @@ class Run(_Record):
     seconds: float
     metrics: dict[str, Metrics] = Field(description="of the float model, for each part that did not train it")
 
+    @property
+    def keeps_subjects_apart(self) -> bool:
+        """Its split claims that no subject is in two parts."""
+        return self.split_by == "subject" or self.split_by.startswith("kfold:")
+
 
 def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
     """split.json's content: the files of each part, relative to the dataset's root, with what belongs together."""
@@ -98,6 +103,15 @@ def load_run(folder: Path) -> Run:
         raise TrainingError(
             f"{folder / RUN}: damaged, or of another version ({str(error).splitlines()[0]}); train again"
         ) from error
+
+
+def load_run_split(folder: Path) -> dict[str, list[SplitFile]]:
+    """The split of a finished run, proved to keep apart what the run says it does.
+
+    Raises:
+        TrainingError: the folder is not a finished run, or its split is missing, damaged or leaks.
+    """
+    return load_split(folder, by_subject=load_run(folder).keeps_subjects_apart)
 
 
 def load_split(place: Path, *, by_subject: bool = False) -> dict[str, list[SplitFile]]:

@@ -82,6 +82,18 @@ def test_cnmc_is_recognised_from_any_of_its_folders(tmp_path, inner, images):
     assert (dataset.layout, len(dataset.samples)) == ("c-nmc", images)
 
 
+def test_cnmc_is_recognised_by_somebody_who_stands_in_the_fold(tmp_path, monkeypatch):
+    monkeypatch.chdir(cnmc(tmp_path) / "training_data" / "fold_0")
+    assert open_dataset(Path()).layout == "c-nmc"
+
+
+def test_a_cnmc_fold_without_one_of_its_classes_is_passed_over_by_name(tmp_path):
+    shutil.rmtree(cnmc(tmp_path) / "training_data" / "fold_1" / "hem")
+    dataset = open_dataset(tmp_path)
+    assert [item.path.name for item in dataset.unusable] == ["fold_1"]
+    assert dataset.counts() == {"all": 4, "hem": 2}
+
+
 def test_cnmc_names_tell_the_subject(tmp_path):
     dataset = open_dataset(cnmc(tmp_path))
     assert {sample.path.name.split("_")[1]: sample.subject for sample in dataset.samples} == {"11": "11", "H7": "H7"}

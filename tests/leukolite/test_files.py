@@ -1,0 +1,143 @@
+from pathlib import Path
+
+import pytest
+
+from leukolite.errors import LeukoliteError
+from leukolite.files import check_replaceable, new_folder, write_file
+
+MARK = "manifest.json"
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Path:
+    """A folder that may be replaced, for it holds MARK."""
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (folder / MARK).write_text("old")
+    return folder
+
+
+@pytest.fixture
+def impossible(tmp_path: Path) -> Path:
+    """A place below a regular file: nobody can write there, root neither."""
+    (tmp_path / "file").write_text("")
+    return tmp_path / "file" / "below"
+
+
+def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):
+    write_file(tmp_path / "a.txt", "µm\n")
+    assert (tmp_path / "a.txt").read_bytes() == "µm\n".encode()
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_writing_a_file_replaces_the_old_one_and_makes_missing_folders(tmp_path):
+    for content in (b"old", b"new"):
+        write_file(tmp_path / "deep" / "er" / "a", content)
+    assert (tmp_path / "deep" / "er" / "a").read_bytes() == b"new"
+
+
+def test_a_written_file_is_as_readable_as_any_other(tmp_path):
+    (tmp_path / "usual").write_text("")
+    write_file(tmp_path / "ours", "")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_file_that_cannot_be_moved_to_its_place_leaves_nothing(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(LeukoliteError, match="taken: cannot be written"):
+        write_file(tmp_path / "taken", "x")
+    assert names_in(tmp_path) == ["taken"]
+
+
+def test_a_file_in_an_impossible_place_is_one_line_of_error(impossible):
+    with pytest.raises(LeukoliteError, match=r"^[^\n]*below: cannot be written[^\n]*$"):
+        write_file(impossible, "x")
+
+
+def test_a_new_folder_appears_when_its_block_ends(tmp_path):
+    with new_folder(tmp_path / "new") as folder:
+        (folder / "a").write_text("a")
+        assert not (tmp_path / "new").exists()
+    assert names_in(tmp_path) == ["new"]
+    assert names_in(tmp_path / "new") == ["a"]
+
+
+def test_a_block_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "new") as folder:
+        (folder / "a").write_text("a")
+        raise ZeroDivisionError
+    assert names_in(tmp_path) == []
+
+
+def test_a_block_that_fails_keeps_the_old_folder(ours):
+    with pytest.raises(ZeroDivisionError), new_folder(ours, replace_if_holds=MARK) as folder:
+        (folder / MARK).write_text("new")
+        raise ZeroDivisionError
+    assert (ours / MARK).read_text() == "old"
+    assert names_in(ours.parent) == ["ours"]
+
+
+def test_a_folder_of_ours_is_replaced_as_a_whole(ours):
+    (ours / "more").write_text("old")
+    with new_folder(ours, replace_if_holds=MARK) as folder:
+        (folder / MARK).write_text("new")
+    assert names_in(ours) == [MARK]
+    assert (ours / MARK).read_text() == "new"
+    assert names_in(ours.parent) == ["ours"]
+
+
+@pytest.mark.parametrize("interruption", [OSError(16, "busy"), KeyboardInterrupt()])
+@pytest.mark.parametrize("failing_move", [0, 1])
+def test_a_replacement_that_is_cut_short_keeps_the_old_folder(ours, monkeypatch, interruption, failing_move):
+    rename, moves = Path.rename, []
+
+    def rename_cut_short(path: Path, target: Path) -> Path:
+        moves.append(path)
+        if len(moves) == failing_move + 1:
+            raise interruption
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_cut_short)
+    with pytest.raises((LeukoliteError, KeyboardInterrupt)), new_folder(ours, replace_if_holds=MARK) as folder:
+        (folder / MARK).write_text("new")
+    assert (ours / MARK).read_text() == "old"
+    assert names_in(ours.parent) == ["ours"]
+
+
+def test_an_empty_folder_is_a_free_place(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with new_folder(tmp_path / "empty") as folder:
+        (folder / "a").write_text("a")
+    assert names_in(tmp_path / "empty") == ["a"]
+
+
+@pytest.mark.parametrize("mark", [MARK, None])
+def test_somebody_elses_folder_is_refused_and_kept(tmp_path, mark):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "cat.jpg").write_text("cat")
+    with pytest.raises(LeukoliteError, match="pictures: the folder exists"), new_folder(tmp_path / "pictures", replace_if_holds=mark):
+        pytest.fail("the block must not run")
+    assert names_in(tmp_path / "pictures") == ["cat.jpg"]
+    assert names_in(tmp_path) == ["pictures"]
+
+
+def test_a_link_is_refused_even_to_a_folder_of_ours(ours):
+    link = ours.parent / "link"
+    link.symlink_to(ours)
+    with pytest.raises(LeukoliteError, match="found a file or link"):
+        check_replaceable(link, MARK)
+
+
+def test_a_file_where_a_folder_shall_be_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LeukoliteError, match="found a file or link"):
+        check_replaceable(tmp_path / "file", None)
+
+
+def test_a_folder_in_an_impossible_place_is_one_line_of_error(impossible):
+    with pytest.raises(LeukoliteError, match=r"^[^\n]*below: cannot be written[^\n]*$"), new_folder(impossible):
+        pytest.fail("the block must not run")
