@@ -8,8 +8,9 @@ from rich.table import Table
 from leukolite.benchmarks import stress
 from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
+from leukolite.benchmarks.pictures import write_pictures
 from leukolite.edge.shipped import find_bundle
-from leukolite.files import write_file
+from leukolite.files import check_replaceable, write_file
 from leukolite.runtime import RUNTIMES
 from leukolite.terminal import (
     Command,
@@ -37,6 +38,7 @@ from leukolite.train.recipes import RECIPES
 @click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
 @click.option("--occlude", type=click.Choice(list(OCCLUSIONS)), help="Cover this part of every picture: a shortcut audit.")
 @click.option("--saliency", type=click.Path(path_type=Path), help="Write what verdicts hang on, some pictures a class, as PNG.")
+@click.option("--plots", type=click.Path(path_type=Path), help="Folder for pictures: noise, ROC, reliability, confusion.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads (bundles).")
 @click.option("--runtime", type=click.Choice(list(RUNTIMES)), default="litert", show_default=True, help="For bundles.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result as JSON.")
@@ -48,6 +50,7 @@ def evaluate(
     unseen: bool,
     occlude: str | None,
     saliency: Path | None,
+    plots: Path | None,
     threads: int,
     runtime: str,
     json_path: Path | None,
@@ -61,6 +64,8 @@ def evaluate(
     """
     check_file_place(json_path)
     check_file_place(saliency)
+    if plots is not None:
+        check_replaceable(plots, "noise.png")
     subject = stress.open_subject(find_bundle(model), runtime=runtime, threads=threads)
     with progress_bar() as bar:
         task = add_task(bar, "images")
@@ -86,6 +91,8 @@ def evaluate(
         console.print(table)
     if saliency is not None:
         write_file(saliency, stress.saliency_sheet(evaluation))
+    if plots is not None:
+        write_pictures(evaluation, plots)
     if json_path is not None:
         write_json(json_path, evaluation.to_json())
 

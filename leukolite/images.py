@@ -40,12 +40,11 @@ def read_rgb(path: Path) -> np.ndarray:
                 )
             if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would halve 16-bit RGB to 8 without a word
                 raise ImageError(f"{path}: expected 8-bit RGB or grey, found 16-bit samples; convert it first")
-            if "transparency" in image.info:
-                image = image.convert("RGBA")
-            opaque = image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
-            if not opaque and image.mode not in _EIGHT_BIT_MODES:
-                raise ImageError(f"{path}: expected 8-bit RGB or grey, found Pillow mode {image.mode}; convert it first")
-            return np.ascontiguousarray(np.asarray(image.convert("RGB"), dtype=np.uint8))
+            picture = image.convert("RGBA") if "transparency" in image.info else image
+            opaque = picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255)
+            if not opaque and picture.mode not in _EIGHT_BIT_MODES:
+                raise ImageError(f"{path}: expected 8-bit RGB or grey, found Pillow mode {picture.mode}; convert it first")
+            return np.ascontiguousarray(np.asarray(picture.convert("RGB"), dtype=np.uint8))
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first") from error
     except UnidentifiedImageError as error:

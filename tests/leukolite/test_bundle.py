@@ -1,8 +1,8 @@
 import hashlib
 import io
 import json
+import re
 import shutil
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,11 +93,9 @@ def test_a_file_that_is_no_zip_is_no_bundle(tmp_path):
 def test_an_encrypted_zip_is_no_bundle(bundle_folder):
     path = zipped(bundle_folder)
     data = bytearray(path.read_bytes())
-    data[data.index(b"PK\x01\x02") + 8] |= 1  # the first file's flags in the central directory
-    data[data.index(b"PK\x03\x04") + 6] |= 1
-    names = zipfile.ZipFile(path).namelist()
+    for entry in re.finditer(rb"PK\x01\x02", data):
+        data[entry.start() + 8] |= 1  # the flags of each file in the central directory
     path.write_bytes(data)
-    assert names[0] in PARTS
     with pytest.raises(BundleError, match="neither a bundle folder nor a whole zip file .*encrypted"):
         Bundle.load(path)
 

@@ -1,0 +1,111 @@
+"""What is shipped holds together: every bundle opens and answers, its card and the README say what its manifest says."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import leukolite
+from leukolite.benchmarks.shipped import shipped, table
+from leukolite.benchmarks.stress import evaluate, open_subject
+from leukolite.bundle import Bundle
+from leukolite.cli import main
+from leukolite.convert.card import model_card
+from leukolite.edge.cli import main as edge_run
+from leukolite.edge.shipped import find_bundle, shipped_bundles
+from leukolite.judge import open_judge
+from leukolite.synthetic import LABELS, render_cell
+
+CHECKOUT = Path(__file__).parent.parent
+EXPECTED = {"light_cnn-taleqani", "mobilenet_m-allidb2", "mobilenet_m-cnmc", "mobilenet_m-taleqani", "synthetic-cells"}
+DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+
+
+def test_all_five_bundles_are_shipped() -> None:
+    assert set(shipped_bundles()) == EXPECTED
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_shipped_bundle_opens_with_its_golden_outputs(name: str) -> None:
+    bundle = Bundle.load(find_bundle(Path(name)))
+    judge = open_judge(bundle)
+    assert bundle.manifest.name == name
+    assert judge.table is None, "raw RGB bytes go in"
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_shipped_model_has_no_float_inside(name: str) -> None:
+    bundle = Bundle.load(find_bundle(Path(name)))
+    assert not [t for t in open_judge(bundle).runtime.tensor_dtypes().values() if t.startswith("float")]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_model_card_says_what_its_manifest_says(name: str) -> None:
+    bundle = Bundle.load(find_bundle(Path(name)))
+    assert (bundle.path / "README.md").read_text(encoding="utf-8") == model_card(bundle.manifest, len(bundle.model))
+
+
+def test_swapped_channels_change_what_the_demo_bundle_says() -> None:
+    judge = open_judge(Bundle.load(find_bundle(Path("synthetic-cells"))))
+    frames = [render_cell(np.random.default_rng([90, i]), LABELS[i % 2]) for i in range(40)]
+    right = np.array([judge(frame).label for frame in frames])
+    swapped = np.array([judge(np.ascontiguousarray(frame[..., ::-1])).label for frame in frames])
+    assert (right == np.array([LABELS[i % 2] for i in range(40)])).mean() > 0.85
+    assert (right != swapped).any()
+
+
+@pytest.mark.parametrize(("name", "folder"), [("mobilenet_m-taleqani", "taleqani"), ("mobilenet_m-allidb2", "ALL_IDB2")])
+def test_the_manifests_accuracy_is_measured_again_on_the_real_unseen_images(name: str, folder: str, shared_data: Path) -> None:
+    subject = open_subject(find_bundle(Path(name)), runtime="litert", threads=2)
+    evaluation = evaluate(subject, shared_data / folder, (0.0,), seed=0, unseen_only=True)
+    measured = Bundle.load(find_bundle(Path(name))).manifest.measured
+    assert measured is not None
+    assert evaluation.results[0].confusion == measured.results[0].confusion
+
+
+def test_the_readmes_table_is_the_manifests() -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- made by:.*?-->\n(.*?)\n<!-- end -->", text, re.DOTALL)
+    assert shown is not None
+    assert shown[1].splitlines() == table(shipped())
+
+
+def commands_of(document: Path) -> list[list[str]]:
+    text = re.sub(r"\\\n\s*", " ", document.read_text(encoding="utf-8"))
+    found = re.findall(r"(?:^|`)\s*((?:leukolite|edge-run) [^`\n#|]+)", text, re.MULTILINE)
+    return [line.split() for line in found]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_documents_name_only_commands_and_options_that_exist(document: Path) -> None:
+    for words in commands_of(document):
+        command: click.Command | None = edge_run
+        if words[0] == "leukolite":
+            command = main.get_command(click.Context(main), words[1])
+        assert command is not None, words
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, words
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name in main.list_commands(click.Context(main)):
+        result = CliRunner().invoke(main, [name, "--help"])
+        assert result.exit_code == 0, name
+        assert "Example:" in result.output, name
+
+
+def test_the_package_and_the_module_have_one_version() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == leukolite.__version__
+
+
+def test_no_picture_of_the_shared_data_is_in_the_repository() -> None:
+    pictures = [p for p in CHECKOUT.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}]
+    inside = [
+        p.relative_to(CHECKOUT) for p in pictures if p.relative_to(CHECKOUT).parts[0] in {"edge", "docs", "tests", "leukolite"}
+    ]
+    assert inside == []
