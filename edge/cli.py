@@ -73,12 +73,12 @@ def main(
     _note_on_truth(frame_source, manifest.labels)
 
     console = stdout()
-    console.print(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}", markup=False)
+    console.print(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}")
 
-    console.print(report.VERDICT_HEADER, markup=False)
+    console.print(report.VERDICT_HEADER)
 
     def show(frame: Frame, verdicts: Sequence[Judged]) -> None:
-        console.print(report.verdict_line(verdicts, frame.truth), markup=False)
+        console.print(report.verdict_line(verdicts, frame.truth))
 
     def show_gap(gap: Gap) -> None:
         warn(f"{gap.source}: passed over: {gap.reason}")

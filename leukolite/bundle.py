@@ -34,13 +34,14 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
 
-Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]  # one line each
+# one line, whatever counts as a line's end: labels.txt has one label a line
+Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Unit = Literal["cell", "field"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TensorFormat(_Part):
@@ -55,7 +56,7 @@ class GoldenSpec(_Part):
     """Whose outputs golden.npz holds, and how far (in probability) each runtime's may lie from them."""
 
     runtime: str
-    tolerance: dict[str, float]
+    tolerance: dict[str, Annotated[float, Field(ge=0, le=0.5)]]
 
 
 class Training(_Part):

@@ -11,7 +11,7 @@ SMALLEST_PROBABILITY = 1 / 512  # half a step of a uint8 softmax output: what a 
 class Decision(BaseModel):
     """How probabilities become a label; part of a bundle's manifest, fitted on the quantised model's outputs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     temperature: float = Field(default=1.0, gt=0, description="softmax temperature (Guo et al. 2017)")
     threshold: float | None = Field(

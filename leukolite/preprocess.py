@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class InputSpec(BaseModel):
     """What a network expects of an image; part of a bundle's manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     height: int = Field(ge=8, le=4096)
     width: int = Field(ge=8, le=4096)

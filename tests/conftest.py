@@ -10,6 +10,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import settings
 from PIL import Image
 
 from leukolite.cli import main as leukolite
@@ -19,6 +20,9 @@ CHECKOUT = Path(__file__).parent.parent
 IMAGES_A_CLASS = 20  # 14 train, 2 choose the epoch, 4 judge
 
 Call = Callable[..., Result]
+
+settings.register_profile("leukolite", deadline=None, max_examples=50, derandomize=True)  # busy machines are slow, not wrong
+settings.load_profile("leukolite")
 
 
 @pytest.fixture(scope="session")

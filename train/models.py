@@ -55,7 +55,7 @@ def mobilenet_m(classes: int, side: int, dropout: float) -> "keras.Model":
 
 
 def light_cnn(classes: int, side: int, dropout: float) -> "keras.Model":
-    """Five convolutions of 32 to 512 filters; 8,095,330 parameters for two classes at 224x224, the table's 8.1 M.
+    """Five convolutions of 32 to 512 filters; 8,095,330 parameters for four classes at 224x224, the table's 8.1 M.
 
     Source: Adiwijaya, Ardiansyah and Swasono 2025, doi 10.22219/kinetik.v10i1.2027, "improved model".
     """
@@ -63,7 +63,7 @@ def light_cnn(classes: int, side: int, dropout: float) -> "keras.Model":
 
 
 def light_cnn_32(classes: int, side: int, dropout: float) -> "keras.Model":
-    """The text's variant of `light_cnn`: 32 filters everywhere; 564,642 parameters for two classes at 224x224."""
+    """The text's variant of `light_cnn`: 32 filters everywhere; 564,642 parameters for four classes at 224x224."""
     return _plain_cnn("light_cnn_32", (32,) * 5, classes, side, dropout)
 
 

@@ -41,7 +41,7 @@ def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) ->
         mark = "*" if label in found.malignant else ""
         table.add_row(f"{label}{mark}", str(n), str(found.subjects[label]) if found.subjects else "not named")
     console.print(table)
-    console.print("\n".join(summary_lines(found)), markup=False)
+    console.print("\n".join(summary_lines(found)))
     if sheet is not None:
         contact_sheet(dataset, sheet, seed=seed)
     if json_path is not None:

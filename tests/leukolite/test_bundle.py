@@ -96,7 +96,7 @@ def test_an_encrypted_zip_is_no_bundle(bundle_folder):
     for entry in re.finditer(rb"PK\x01\x02", data):
         data[entry.start() + 8] |= 1  # the flags of each file in the central directory
     path.write_bytes(data)
-    with pytest.raises(BundleError, match="neither a bundle folder nor a whole zip file .*encrypted"):
+    with pytest.raises(BundleError, match=r"neither a bundle folder nor a whole zip file .*encrypted"):
         Bundle.load(path)
 
 
@@ -190,7 +190,13 @@ def test_a_golden_array_of_the_wrong_shape_or_type_is_named(bundle_folder, golde
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"PK", npz(frames=np.zeros(1)), npz(frames=np.array([{}]), inputs=np.zeros(1), outputs=np.zeros(1)), b"\x93NUMPY\x01\0"],
+    [
+        b"",
+        b"PK",
+        npz(frames=np.zeros(1)),
+        npz(frames=np.array([{}]), inputs=np.zeros(1), outputs=np.zeros(1)),
+        b"\x93NUMPY\x01\0",
+    ],
     ids=["empty", "not a zip", "one array alone", "pickled", "npy"],
 )
 def test_a_golden_file_that_is_not_three_plain_arrays_is_refused(bundle_folder, data):

@@ -78,6 +78,12 @@ def test_a_files_noise_does_not_depend_on_what_was_judged_before(files, tmp_path
     assert np.array_equal(first.shown[-1], second.shown[-1])
 
 
+def test_two_copies_of_a_file_get_noise_of_their_own(files):
+    judge = KeepingJudge()
+    evaluate_files(judge, [files[0], files[0]], (10.0,), seed=0)
+    assert not np.array_equal(*judge.shown)
+
+
 def test_noise_is_added_at_the_captures_own_size(files):
     judge = KeepingJudge()
     evaluate_files(judge, files, SIGMAS, seed=0)

@@ -8,6 +8,12 @@ from leukolite.files import check_replaceable, new_folder, write_file
 MARK = "manifest.json"
 
 
+def fill_and_fail(path: Path) -> None:
+    with new_folder(path, replace_if_holds=MARK) as folder:
+        (folder / MARK).write_text("new")
+        raise ZeroDivisionError
+
+
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -67,16 +73,14 @@ def test_a_new_folder_appears_when_its_block_ends(tmp_path):
 
 
 def test_a_block_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "new") as folder:
-        (folder / "a").write_text("a")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fill_and_fail(tmp_path / "new")
     assert names_in(tmp_path) == []
 
 
 def test_a_block_that_fails_keeps_the_old_folder(ours):
-    with pytest.raises(ZeroDivisionError), new_folder(ours, replace_if_holds=MARK) as folder:
-        (folder / MARK).write_text("new")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fill_and_fail(ours)
     assert (ours / MARK).read_text() == "old"
     assert names_in(ours.parent) == ["ours"]
 
@@ -117,11 +121,12 @@ def test_an_empty_folder_is_a_free_place(tmp_path):
 
 @pytest.mark.parametrize("mark", [MARK, None])
 def test_somebody_elses_folder_is_refused_and_kept(tmp_path, mark):
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "cat.jpg").write_text("cat")
-    with pytest.raises(LeukoliteError, match="pictures: the folder exists"), new_folder(tmp_path / "pictures", replace_if_holds=mark):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "cat.jpg").write_text("cat")
+    with pytest.raises(LeukoliteError, match="pictures: the folder exists"), new_folder(pictures, replace_if_holds=mark):
         pytest.fail("the block must not run")
-    assert names_in(tmp_path / "pictures") == ["cat.jpg"]
+    assert names_in(pictures) == ["cat.jpg"]
     assert names_in(tmp_path) == ["pictures"]
 
 

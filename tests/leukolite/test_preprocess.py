@@ -92,11 +92,7 @@ def test_a_float_input_is_scaled_and_offset():
 
 
 @given(
-    st.sampled_from(["uint8", "int8", "int16"]),
-    st.floats(1e-4, 2),
-    st.floats(-3, 3),
-    st.floats(1e-4, 2),
-    st.integers(-128, 127),
+    st.sampled_from(["uint8", "int8", "int16"]), st.floats(1e-4, 2), st.floats(-3, 3), st.floats(1e-4, 2), st.integers(-128, 127)
 )
 def test_quantised_levels_round_then_clip(dtype, scale, offset, quantum, zero_point):
     table = input_table(InputSpec(height=32, width=32, scale=scale, offset=offset), dtype, quantum, zero_point)
@@ -119,7 +115,9 @@ def test_without_a_table_the_resized_bytes_go_in():
     assert np.array_equal(to_input(pixels, SPEC, None)[0], crop_and_resize(pixels, SPEC))
 
 
-@pytest.mark.parametrize("change", [{"crop_fraction": 0}, {"crop_fraction": 1.1}, {"height": 4}, {"scale": 0}, {"channels": "BGR"}, {"mean": 1}])
+@pytest.mark.parametrize(
+    "change", [{"crop_fraction": 0}, {"crop_fraction": 1.1}, {"height": 4}, {"scale": 0}, {"channels": "BGR"}, {"mean": 1}]
+)
 def test_a_spec_out_of_range_is_refused(change):
     with pytest.raises(ValidationError, match=next(iter(change))):
         InputSpec(**{"height": 32, "width": 32, **change})

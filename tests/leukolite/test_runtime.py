@@ -4,8 +4,9 @@ import sys
 import numpy as np
 import pytest
 
+from leukolite.bundle import TensorFormat
 from leukolite.errors import BundleError, RuntimeUnavailable
-from leukolite.runtime import RUNTIMES, TfliteRuntime
+from leukolite.runtime import RUNTIMES, Tensor, TfliteRuntime
 
 RED, BLUE = (200, 120, 80), (80, 120, 200)
 
@@ -67,7 +68,7 @@ def test_a_runtime_that_does_not_load_beside_this_numpy_is_named(tiny_model, mon
         raise AttributeError("_ARRAY_API not found")
 
     monkeypatch.setattr("importlib.import_module", fail)
-    with pytest.raises(RuntimeUnavailable, match="tflite-runtime cannot be loaded .*_ARRAY_API not found"):
+    with pytest.raises(RuntimeUnavailable, match=r"tflite-runtime cannot be loaded .*_ARRAY_API not found"):
         TfliteRuntime(tiny_model, name="tflite-runtime")
 
 
@@ -75,3 +76,10 @@ def test_a_runtime_that_does_not_load_beside_this_numpy_is_named(tiny_model, mon
 def test_a_damaged_model_is_refused_in_one_line(tiny_model, cut):
     with pytest.raises(BundleError, match=r"^litert [\d.]+ refuses the model \([^\n]+\)$"):
         TfliteRuntime(cut(tiny_model))
+
+
+def test_integer_outputs_are_freed_of_zero_point_and_scale(tiny_model):
+    runtime = TfliteRuntime(tiny_model)
+    as_they_are = runtime.invoke(picture(RED))
+    runtime.output = Tensor((1, 2), TensorFormat(dtype="uint8", scale=2 / 256, zero_point=3))
+    np.testing.assert_allclose(runtime.invoke(picture(RED)), 2 * (as_they_are - 3 / 256), atol=1e-6)

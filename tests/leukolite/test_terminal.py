@@ -1,0 +1,150 @@
+import json
+import math
+import sys
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leukolite.errors import BundleError, LeukoliteError
+from leukolite.terminal import (
+    Command,
+    LazyGroup,
+    Sigmas,
+    check_file_place,
+    choice_of,
+    import_keras,
+    percent,
+    percent_with_interval,
+    results_table,
+    stdout,
+    write_json,
+)
+
+
+@click.command(cls=Command)
+@click.option("--noise", type=Sigmas(), default=(0.0,))
+@click.option("--count", type=click.IntRange(1))
+@click.option("--fail", help="Fail with this message.")
+@click.option("--crash", is_flag=True)
+def measure(noise: tuple[float, ...], count: int | None, fail: str | None, crash: bool) -> None:
+    """Measure."""
+    if fail:
+        raise BundleError(fail)
+    if crash:
+        raise ZeroDivisionError
+    if count == 13:
+        raise click.UsageError("give\n another count")
+    click.echo(repr(noise))
+
+
+@click.group(cls=LazyGroup, commands_at={"info": "leukolite.edge.info:info", "broken": "leukolite.no_such_module:x"})
+def group() -> None:
+    """Commands."""
+
+
+@pytest.mark.parametrize(
+    ("text", "sigmas"), [("0", (0,)), ("0,2,5,8,10", (0, 2, 5, 8, 10)), ("2.5, 255", (2.5, 255)), ("5,0,5", (5, 0))]
+)
+def test_noise_levels_are_comma_separated_and_each_is_taken_once(call, text, sigmas):
+    assert call(measure, "--noise", text).stdout == f"{tuple(map(float, sigmas))}\n"
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "", "nan", "inf", "256", "0,", "0;2"])
+def test_what_is_no_noise_level_is_refused(refuses, text):
+    assert f"expected noise levels from 0 to 255 like 0,2,5,8,10, found {text!r}" in refuses(measure, f"--noise={text}", code=2)
+
+
+def test_a_default_of_numbers_needs_no_parsing(call):
+    assert call(measure).stdout == "(0.0,)\n"
+
+
+def test_what_failed_is_one_line_and_exit_code_1(refuses):
+    assert refuses(measure, "--fail", "bundle: it\nis damaged") == "Error: bundle: it is damaged"
+
+
+@pytest.mark.parametrize("arguments", [["--count", "0"], ["--bogus"], ["stray"], ["--count"], ["--count", "13"]])
+def test_a_wrong_call_is_one_line_and_exit_code_2(refuses, arguments):
+    refuses(measure, *arguments, code=2)
+
+
+def test_a_wrong_call_is_told_the_way_to_help(refuses):
+    assert refuses(measure, "--count", "0", code=2).endswith("Try 'measure --help'.")
+
+
+def test_a_programming_error_keeps_its_traceback(call):
+    assert isinstance(call(measure, "--crash").exception, ZeroDivisionError)
+
+
+def test_a_group_imports_the_command_that_was_named_and_no_other(call):
+    assert "Print what a BUNDLE is" in call(group, "info", "--help").stdout
+
+
+def test_a_commands_error_passes_through_its_group(refuses, tmp_path):
+    assert "no such bundle" in refuses(group, "info", tmp_path / "nothing")
+
+
+def test_an_unknown_command_is_one_line_and_exit_code_2(refuses):
+    assert "No such command 'mesure'" in refuses(group, "mesure", code=2)
+
+
+def test_json_is_written_and_reads_back(tmp_path):
+    content = {"n": 1, "rows": [{"accuracy": None}]}
+    write_json(tmp_path / "a.json", content)
+    assert json.loads((tmp_path / "a.json").read_text()) == content
+
+
+def test_json_never_holds_what_json_cannot(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"f1": math.nan})
+    assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize("place", [None, "new.json", "new/folder/a.json", "old.json"])
+def test_a_place_that_can_be_written_is_passed_over(tmp_path, place):
+    (tmp_path / "old.json").touch()
+    check_file_place(place and tmp_path / place)
+
+
+@pytest.mark.parametrize("place", [".", "file/a.json", "file/deeper/a.json"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(LeukoliteError, match="cannot be written; choose a file in a writable folder"):
+        check_file_place(tmp_path / place)
+
+
+def test_results_show_square_brackets_as_they_are(capsys):
+    table = results_table("[red] cells")
+    table.add_column("[i]")
+    table.add_row("[malignant] Pre-B[/x]")
+    stdout().print(table)
+    stdout().print("out: [b]/runs :cat:")
+    shown = capsys.readouterr().out
+    assert [text for text in ("[red] cells", "[i]", "[malignant] Pre-B[/x]", "out: [b]/runs :cat:") if text not in shown] == []
+
+
+def test_keras_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(LeukoliteError, match=r"leukolite train needs Keras .*pip install 'leukolite\[train\]'"):
+        import_keras("leukolite train")
+
+
+def test_a_choice_takes_any_case():
+    assert choice_of(["Litert"]).convert("LITERT", None, None) == "Litert"
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.98765, "98.8%"), (1.0, "100.0%")])
+def test_a_rate_is_shown_in_percent(value, text):
+    assert percent(value) == text
+
+
+def test_a_rate_is_shown_with_its_interval_where_there_is_one():
+    assert percent_with_interval(0.987, (0.9622, 0.996)) == "98.7% (96.2-99.6)"
+    assert percent_with_interval(0.987, None) == "98.7%"
+    assert percent_with_interval(None, None) == "-"
+
+
+@given(st.lists(st.floats(0, 255), min_size=1, max_size=5))
+def test_any_noise_levels_survive_being_written_and_parsed(sigmas):
+    assert Sigmas().convert(",".join(map(repr, sigmas)), None, None) == tuple(dict.fromkeys(sigmas))
