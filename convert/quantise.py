@@ -31,6 +31,7 @@ def to_int8(model: "keras.Model", calibration: np.ndarray, spec: InputSpec) -> b
         ConversionError: the converter fails, a float operator is left, or raw bytes would not be the right input.
     """
     import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError  # an Exception and no more
 
     images = calibration.copy()
     images[0, 0, 0], images[0, 0, 1] = 0, 255
@@ -52,7 +53,7 @@ def to_int8(model: "keras.Model", calibration: np.ndarray, spec: InputSpec) -> b
             converter.inference_input_type = tf.uint8
             converter.inference_output_type = tf.uint8
             content: bytes = converter.convert()
-    except (ValueError, RuntimeError, TypeError, tf.errors.OpError) as error:
+    except (ConverterError, ValueError, RuntimeError, TypeError, tf.errors.OpError) as error:
         raise ConversionError(f"the TFLite converter refuses the model ({' '.join(str(error).split())[:200]})") from error
     check_full_integer(content, spec)
     return content

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,7 @@ def load(folder: Path, settings: dict[str, Any]) -> tuple[State, "keras.Model", 
         if (place / "best.npz").exists():
             with np.load(place / "best.npz", allow_pickle=False) as arrays:
                 best = [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{place}: damaged ({str(error).splitlines()[0][:120]}); run without --resume") from error
     if state.settings != settings:
         changed = sorted(key for key in settings if state.settings.get(key) != settings[key])

@@ -7,6 +7,7 @@ history.csv, history.png, confusion.png
 """
 
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -161,5 +162,5 @@ def load_model(folder: Path) -> "keras.Model":
 
     try:
         return keras.models.load_model(folder / MODEL, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{folder / MODEL}: damaged ({str(error).splitlines()[0][:120]}); train again") from error

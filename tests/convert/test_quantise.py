@@ -1,3 +1,4 @@
+import warnings
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,6 @@ def model() -> "keras.Model":
 
 @pytest.fixture(scope="module")
 def quantised(model) -> bytes:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Statistics for quantized inputs")
         return to_int8(model, DIM, SPEC)
@@ -40,8 +39,7 @@ def quantised(model) -> bytes:
 
 def converted(model: "keras.Model", **settings: object) -> bytes:
     """By TensorFlow's converter, as other people call it."""
-    import tensorflow as tf
-
+    tf = pytest.importorskip("tensorflow")
     with quiet():
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
         for name, value in settings.items():
@@ -81,15 +79,13 @@ def test_the_calibration_images_are_left_as_they_were(model, quantised):
 
 
 def test_a_float_model_is_refused(model):
-    with pytest.raises(ConversionError, match="found .* float tensors"):
+    with pytest.raises(ConversionError, match="float tensors"):
         check_full_integer(converted(model), SPEC)
 
 
 def test_a_model_of_integer_weights_alone_is_refused(model):
-    import tensorflow as tf
-
-    with pytest.raises(ConversionError, match="found .* float tensors"):
-        check_full_integer(converted(model, optimizations=[tf.lite.Optimize.DEFAULT]), SPEC)
+    with pytest.raises(ConversionError, match="float tensors"):
+        check_full_integer(converted(model, optimizations=["DEFAULT"]), SPEC)
 
 
 @pytest.mark.parametrize("change", [{"scale": 1 / 127.5, "offset": -1.0}, {"scale": 1.0}], ids=str)

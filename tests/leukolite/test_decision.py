@@ -87,7 +87,7 @@ def test_every_verdict_is_a_class(given_probabilities, threshold, malignant):
 
 @pytest.mark.parametrize("band", [(0.6, 0.4), (-0.1, 0.5), (0.5, 1.1), (float("nan"), 1.0)])
 def test_a_band_that_is_none_is_refused(band):
-    with pytest.raises(ValidationError, match=r"ordered band within 0\.\.1"):
+    with pytest.raises(ValidationError, match=r"ordered band within 0\.\.1|finite number"):
         Decision(abstain=band)
 
 
