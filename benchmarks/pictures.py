@@ -16,8 +16,10 @@ def write_pictures(evaluation: Evaluation, out: Path) -> None:
     """Write PNGs into a new folder `out`: noise, roc, reliability, and a confusion matrix a noise level.
 
     Raises:
-        LeukoliteError: Matplotlib or scikit-learn is not installed, or the folder cannot be written.
+        LeukoliteError: Matplotlib or scikit-learn is not installed, there is no verdict to draw, or the folder cannot be written.
     """
+    if not any(row.n for row in evaluation.results):
+        raise LeukoliteError(f"{evaluation.name} abstained on all {evaluation.n} images: there is nothing to draw")
     try:
         from leukolite.train.plots import plot_confusion
     except ImportError as error:

@@ -132,7 +132,9 @@ def train(
                     warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
 
         prepared = fit.prepare(dataset, recipe, show)
-        splits = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
+        splits, moved = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
+        if moved:
+            warn(f"note: {moved} images of {chosen_split} are copies of images on another side; they were moved to training")
         if preview is not None:
             write_file(preview, preview_sheet(prepared, recipe, splits[0], chosen_seed))
         runs = [

@@ -71,8 +71,8 @@ def input_spec(dataset: Dataset, recipe: Recipe) -> InputSpec:
     return InputSpec(height=recipe.side, width=recipe.side, crop_fraction=crop)
 
 
-def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) -> list[Split]:
-    """One split, or one a fold.
+def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) -> tuple[list[Split], int]:
+    """One split, or one a fold; and how many images of a saved split were moved, as copies of training images.
 
     Args:
         split_by: 'image', 'subject', 'kfold:N', or the path of a run folder or split.json whose split is repeated.
@@ -83,20 +83,20 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) ->
     """
     dataset = prepared.dataset
     if split_by == "image":
-        return [split_by_group(dataset, prepared.copies, recipe.split, seed)]
+        return [split_by_group(dataset, prepared.copies, recipe.split, seed)], 0
     if split_by == "subject":
         if any(sample.subject is None for sample in dataset.samples):
             raise TrainingError(f"{dataset.root}: the layout {dataset.layout} names no subjects; use --split image or kfold:N")
-        return [split_by_group(dataset, prepared.families, recipe.split, seed)]
+        return [split_by_group(dataset, prepared.families, recipe.split, seed)], 0
     if split_by.startswith("kfold:"):
         folds = split_by.removeprefix("kfold:")
         if not folds.isdigit() or int(folds) < 2:
             raise TrainingError(f"expected kfold:N with N of 2 or more, found {split_by!r}")
         has_subjects = all(sample.subject is not None for sample in dataset.samples)
-        return k_folds(dataset, prepared.families if has_subjects else prepared.copies, int(folds), seed)
+        return k_folds(dataset, prepared.families if has_subjects else prepared.copies, int(folds), seed), 0
     saved = runs.load_split(Path(split_by))
-    split, _ = split_from_hashes(dataset, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
-    return [split]
+    split, moved = split_from_hashes(dataset, prepared.copies, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
+    return [split], moved
 
 
 def train(

@@ -91,14 +91,21 @@ def k_folds(dataset: Dataset, groups: np.ndarray, folds: int, seed: int) -> list
     return splits
 
 
-def split_from_hashes(dataset: Dataset, parts: dict[str, set[str]]) -> tuple[Split, int]:
+def split_from_hashes(dataset: Dataset, groups: np.ndarray, parts: dict[str, set[str]]) -> tuple[Split, int]:
     """A saved split on a dataset, by the images' SHA-256, wherever the files lie now.
 
+    Images that it does not name are left out. Where images that belong together are on two sides, as in splits made
+    without a look at copies, those that validate or test are moved to the training part.
+
+    Args:
+        groups: which images belong together, int, shape (n,).
+        parts: each part's hashes, 64 hex digits.
+
     Returns:
-        The split, and how many of the dataset's images it does not name; they are left out.
+        The split, and how many images were moved.
 
     Raises:
-        DatasetError: images of the split are not in the dataset.
+        DatasetError: images of the split are not in the dataset, or nothing would be left to validate.
     """
     present = {sample.sha256 for sample in dataset.samples}
     missing = sum(len(hashes - present) for hashes in parts.values())
@@ -106,10 +113,17 @@ def split_from_hashes(dataset: Dataset, parts: dict[str, set[str]]) -> tuple[Spl
         raise DatasetError(
             f"{dataset.root}: {missing} images of the saved split are not in this folder; give the folder it was made of"
         )
-    indices = {name: tuple(i for i, s in enumerate(dataset.samples) if s.sha256 in parts[name]) for name in PARTS}
-    named = set().union(*parts.values())
-    left_out = sum(sample.sha256 not in named for sample in dataset.samples)
-    return Split(indices["train"], indices["validation"], indices["test"]), left_out
+    saved = {i: next((name for name in PARTS if sample.sha256 in parts[name]), None) for i, sample in enumerate(dataset.samples)}
+    sides: dict[int, set[str]] = {}
+    for i, name in saved.items():
+        if name is not None:
+            sides.setdefault(int(groups[i]), set()).add(name)
+    moved = [i for i, name in saved.items() if name not in (None, "train") and len(sides[int(groups[i])]) > 1]
+    kept = saved | dict.fromkeys(moved, "train")
+    split = Split(*(tuple(i for i, name in kept.items() if name == part) for part in PARTS))
+    if not split.train or not split.validation:
+        raise DatasetError(f"{dataset.root}: the saved split leaves nothing to train or to validate with")
+    return split, len(moved)
 
 
 def _sizes(dataset: Dataset, label: int, n: int, fractions: Sequence[float]) -> list[int]:

@@ -1,7 +1,10 @@
 import hashlib
 import json
 import shutil
+import signal
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -31,13 +34,21 @@ def test_the_synthetic_camera_is_judged_at_each_noise_level(call, tiny_bundle, t
     assert [row["n"] for row in content["results"]] == [4, 4]
 
 
-def test_the_same_seed_gives_the_same_verdicts(call, tiny_bundle, tmp_path):
-    def verdicts(name: str) -> list[tuple]:
+def test_the_same_seed_gives_the_same_verdicts_and_another_seed_others(call, tmp_path):
+    def verdicts(name: str, seed: int) -> list[tuple]:
         out = tmp_path / name
-        call(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 3, "--noise", "5", "--json", out)
+        options = ("--frames", 5, "--noise", "0,40", "--seed", seed, "--json", out)
+        call(edge_run, "--bundle", "synthetic-cells", "--camera", "synthetic", *options)
         return [(frame["label"], frame["probability"]) for frame in strict_json(out)["frames"]]
 
-    assert verdicts("a.json") == verdicts("b.json")
+    assert verdicts("a.json", 1) == verdicts("b.json", 1) != verdicts("c.json", 2)
+
+
+def test_the_shipped_demo_is_right_about_its_camera_and_some_noise_does_not_turn_it(call, tmp_path):
+    out = tmp_path / "session.json"
+    options = ("--frames", 20, "--noise", "0,10", "--json", out)
+    assert call(edge_run, "--bundle", "synthetic-cells", "--camera", "synthetic", *options).exit_code == 0
+    assert min(row["accuracy"] for row in strict_json(out)["results"]) >= 0.8
 
 
 def test_class_folders_become_accuracy(call, tiny_bundle, cells, tmp_path):
@@ -258,3 +269,23 @@ def test_a_folder_of_somebody_elses_files_is_never_replaced(refuses, tiny_bundle
 def test_json_onto_a_folder_is_refused(refuses, tiny_bundle, tmp_path):
     line = refuses(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 1, "--json", tmp_path)
     assert "cannot be written" in line
+
+
+# a process of its own
+
+
+def test_control_c_ends_a_session_well(tiny_bundle, tmp_path):
+    out = tmp_path / "session.json"
+    command = [sys.executable, "-u", "-c", "from leukolite.edge.cli import main; main()"]
+    options = ["--bundle", str(tiny_bundle), "--camera", "synthetic", "--json", str(out)]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while "synthetic " not in process.stdout.readline():  # until the first verdict
+            pass
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert errors == "stopped by the user\n"
+    assert "verdicts a second" in rest
+    content = strict_json(out)
+    assert content["interrupted"] is True
+    assert content["n_frames"] == content["n_verdicts"] >= 1

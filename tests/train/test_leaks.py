@@ -94,7 +94,7 @@ def part_of(prepared: Prepared, split: Split) -> dict[str, str]:
 
 def test_a_planted_near_copy_never_crosses(planted: Prepared) -> None:
     for seed in range(6):
-        (split,) = make_splits(planted, RECIPE, "image", seed)
+        ((split,), _) = make_splits(planted, RECIPE, "image", seed)
         named = {
             f"{planted.dataset.samples[i].path.relative_to(planted.dataset.root)}": name
             for name in PARTS
@@ -106,7 +106,7 @@ def test_a_planted_near_copy_never_crosses(planted: Prepared) -> None:
 
 
 def test_a_planted_leak_is_refused(planted: Prepared, tmp_path: Path) -> None:
-    (split,) = make_splits(planted, RECIPE, "image", 0)
+    ((split,), _) = make_splits(planted, RECIPE, "image", 0)
     record = json.loads(split_record(planted.dataset, split, planted.copies))
     leaked = next(entry for entry in record["train"] if "-again" in entry["path"])
     record["train"].remove(leaked)
@@ -126,18 +126,30 @@ def test_a_subject_on_two_sides_is_refused_where_none_is_claimed(subjects: Datas
 
 
 def test_a_saved_split_is_repeated_on_moved_files(planted: Prepared, tmp_path: Path) -> None:
-    (split,) = make_splits(planted, RECIPE, "image", 3)
+    ((split,), _) = make_splits(planted, RECIPE, "image", 3)
     (tmp_path / "split.json").write_text(split_record(planted.dataset, split, planted.copies))
-    (again,) = make_splits(planted, RECIPE, str(tmp_path / "split.json"), 99)
-    assert again == split
+    assert make_splits(planted, RECIPE, str(tmp_path / "split.json"), 99) == ([split], 0)
 
 
 def test_a_saved_split_of_other_images_is_refused(planted: Prepared) -> None:
     with pytest.raises(DatasetError, match="1 images of the saved split"):
-        split_from_hashes(planted.dataset, {"train": {"0" * 64}, "validation": set(), "test": set()})
+        split_from_hashes(planted.dataset, planted.copies, {"train": {"0" * 64}, "validation": set(), "test": set()})
 
 
 @pytest.mark.parametrize("split_by", ["subject", "kfold:1", "kfold:x", "no/such/run"])
 def test_an_impossible_split_is_one_clear_error(planted: Prepared, split_by: str) -> None:
     with pytest.raises(TrainingError):
         make_splits(planted, RECIPE, split_by, 0)
+
+
+def test_copies_that_a_saved_split_puts_on_two_sides_are_moved_to_training(planted: Prepared) -> None:
+    samples = planted.dataset.samples
+    parts = {"train": set(), "validation": set(), "test": set()}
+    for sample in samples:
+        parts["test" if "-again" in sample.path.name else "validation" if "01" in sample.path.name else "train"].add(
+            sample.sha256
+        )
+    split, moved = split_from_hashes(planted.dataset, planted.copies, parts)
+    assert moved == 10
+    assert split.test == ()
+    assert len(split.train) + len(split.validation) == len(samples)

@@ -38,7 +38,7 @@ def train(
         if stop_after is not None and stage == f"epoch {stop_after + 1}/{recipe.epochs}":
             raise KilledError
 
-    (split,) = fit.make_splits(prepared, recipe, "image", 1)
+    ((split,), _) = fit.make_splits(prepared, recipe, "image", 1)
     fit.train(
         prepared,
         recipe,
