@@ -279,7 +279,7 @@ def test_control_c_ends_a_session_well(tiny_bundle, tmp_path):
     command = [sys.executable, "-u", "-c", "from leukolite.edge.cli import main; main()"]
     options = ["--bundle", str(tiny_bundle), "--camera", "synthetic", "--json", str(out)]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while "synthetic " not in process.stdout.readline():  # until the first verdict
+        while (line := process.stdout.readline()) and "synthetic " not in line:  # until the first verdict
             pass
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=60)
