@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from leukolite.cli import main as leukolite
@@ -19,15 +17,6 @@ def test_the_description_of_a_bundle_says_where_it_comes_from(call, tiny_bundle)
     assert "blast*, healthy (* malignant)" in text
     assert "synthetic (train 28, validation 4, test 8), seed 0" in text
     assert "threshold 0.5, abstains never" in text
-
-
-def test_as_json_it_is_the_manifest(call, tiny_bundle):
-    result = call(leukolite, "info", tiny_bundle, "--json")
-    assert json.loads(result.stdout) == json.loads((tiny_bundle / "manifest.json").read_text())
-
-
-def test_a_missing_bundle_is_refused(refuses, tmp_path):
-    assert "no such bundle" in refuses(leukolite, "info", tmp_path / "nowhere")
 
 
 def test_a_folder_of_the_users_goes_before_a_shipped_name(tmp_path, monkeypatch):

@@ -165,18 +165,29 @@ def test_a_saved_split_comes_back_whatever_the_order_of_the_files():
     data = dataset(30, 20)
     split = split_by_group(data, alone(data), PAPER, 0)
     shuffled = Dataset(data.root, data.layout, None, data.labels, (), data.samples[::-1], ())
-    again, left_out = split_from_hashes(shuffled, saved(data, split))
-    assert left_out == 0
+    again, moved = split_from_hashes(shuffled, alone(data), saved(data, split))
+    assert moved == 0
     assert saved(shuffled, again) == saved(data, split)
 
 
-def test_images_that_a_saved_split_does_not_name_are_left_out_and_counted():
+def test_images_that_a_saved_split_does_not_name_are_left_out():
     data = dataset(30, 20)
     parts = saved(data, split_by_group(data, alone(data), PAPER, 0))
     dropped = parts["train"].pop()
-    again, left_out = split_from_hashes(data, parts)
-    assert left_out == 1
+    again, _ = split_from_hashes(data, alone(data), parts)
     assert dropped not in {data.samples[i].sha256 for i in everything(again)}
+    assert len(everything(again)) == 49
+
+
+def test_what_a_saved_split_parts_although_it_belongs_together_all_trains():
+    data = dataset(30, 20)
+    split = split_by_group(data, alone(data), PAPER, 0)
+    groups = alone(data)
+    groups[split.test[0]] = groups[split.train[0]]
+    again, moved = split_from_hashes(data, groups, saved(data, split))
+    assert moved == 1
+    assert set(again.train) == {*split.train, split.test[0]}
+    assert everything(again) == everything(split)
 
 
 def test_a_saved_split_of_images_that_are_not_here_is_refused_with_their_number():
@@ -184,4 +195,4 @@ def test_a_saved_split_of_images_that_are_not_here_is_refused_with_their_number(
     parts = saved(data, split_by_group(data, alone(data), PAPER, 0))
     parts["test"] |= {"f" * 64, "e" * 64}
     with pytest.raises(DatasetError, match="2 images of the saved split are not in this folder"):
-        split_from_hashes(data, parts)
+        split_from_hashes(data, alone(data), parts)
