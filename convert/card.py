@@ -71,6 +71,8 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             "",
         ]
     limits = LIMITS[training.dataset if training is not None else "folders"]
+    if training is not None and training.split_by == "subject":
+        limits = [limit for limit in limits if "split is by image" not in limit]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
     return "\n".join(lines)
 

@@ -127,6 +127,7 @@ def convert_run(
             recipe=_portable_recipe(run),
             dataset=run.dataset,
             dataset_fingerprint=run.dataset_fingerprint,
+            split_by=Path(run.split_by).name,
             split=run.split,
             seed=run.seed,
             versions=run.versions,

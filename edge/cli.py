@@ -1,5 +1,6 @@
 """`edge-run`: a bundle, a camera or source, verdicts."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def main(
     """
     if (camera is None) == (source is None):
         raise click.UsageError("give either --camera NAME or --source PATH")
+    if duration is not None and not math.isfinite(duration):
+        raise click.BadParameter(f"expected a number of seconds, found {duration}", param_hint="--duration")
     check_file_place(json_path)
     if out is not None:
         check_replaceable(out, REPORT)

@@ -65,6 +65,7 @@ class Training(_Part):
     recipe: dict[str, object] = Field(description="the resolved recipe, every field")
     dataset: str = Field(description="the layout's name")
     dataset_fingerprint: Sha256
+    split_by: str = Field(default="image", description="what was kept together: image, subject, kfold:N, or a saved split")
     split: dict[str, dict[str, int]] = Field(description="images a part and class")
     seed: int
     versions: dict[str, str]

@@ -77,7 +77,10 @@ class TfliteRuntime:
     def invoke(self, batch: np.ndarray) -> np.ndarray:
         """See `Runtime.invoke`. Raises: ValueError, as the interpreter does, on another shape or type."""
         self._interpreter.set_tensor(self._input_index, batch)
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise BundleError(f"{self.name} {self.version} fails on the model ({' '.join(str(error).split())[:200]})") from error
         raw = self._interpreter.get_tensor(self._output_index)[0]
         if raw.dtype == np.float32:
             return np.asarray(raw)

@@ -27,6 +27,7 @@ CNMC_CLASSES = ("all", "hem")
 _CNMC_NAME = re.compile(r"^UID_(H?\d+)_\d+_\d+_(all|hem)$", re.IGNORECASE)
 _ALLIDB2_NAME = re.compile(r"^Im\d+_([01])$", re.IGNORECASE)
 ALLIDB2_CLASSES = ("healthy", "lymphoblast")  # the names' _0 and _1
+LARGEST_ALLIDB2_SIDE = 514  # pixels: twice what its cells have
 SYNTHETIC_MARK = "synthetic.json"
 
 
@@ -187,10 +188,23 @@ def _allidb2(root: Path) -> _Listing | None:
         named = {path: _ALLIDB2_NAME.match(path.stem) for path in entries}
         files = [(path, int(name[1]), None) for path, name in named.items() if name and is_image_name(path)]
         if files:
+            _refuse_whole_fields(files[0][0])
             others = set(entries) - {path for path, _, _ in files}
             unusable = [Unusable(path, "its name is not ImNNN_0.tif or ImNNN_1.tif") for path in sorted(others)]
             return _Listing("all-idb2", "cell", ALLIDB2_CLASSES, ("lymphoblast",), list(files), unusable)
     return None
+
+
+def _refuse_whole_fields(path: Path) -> None:
+    """ALL-IDB1's files are named like ALL-IDB2's but show whole fields, not one cell."""
+    try:
+        height, width = read_rgb(path).shape[:2]
+    except ImageError:
+        return  # named when the images are decoded
+    if max(height, width) > LARGEST_ALLIDB2_SIDE:
+        raise DatasetError(
+            f"{path}: {width}x{height} is a whole field, as in ALL-IDB1; expected ALL-IDB2's images of one cell (257x257)"
+        )
 
 
 def _synthetic(root: Path) -> _Listing | None:

@@ -96,6 +96,7 @@ def fit(
     elif best is not None:
         trained.set_weights(best)
     if not all(math.isfinite(row["loss"]) for row in history):
+        checkpoint.discard(resume_folder)
         raise TrainingError("the loss left the numbers (NaN or infinity); lower the learning rate: --set learning_rate=1e-4")
     model.set_weights(trained.get_weights())
     return model, history
