@@ -43,8 +43,8 @@ def draw(bundles: list[Bundle], path: Path) -> None:
         rows = [row for row in _measured(bundle).results if row.accuracy is not None and row.accuracy_interval is not None]
         accuracy = [100 * (row.accuracy or 0) for row in rows]
         bounds = [row.accuracy_interval or (0, 0) for row in rows]
-        below = [value - 100 * low for value, (low, _) in zip(accuracy, bounds, strict=True)]
-        above = [100 * high - value for value, (_, high) in zip(accuracy, bounds, strict=True)]
+        below = [max(0.0, value - 100 * low) for value, (low, _) in zip(accuracy, bounds, strict=True)]
+        above = [max(0.0, 100 * high - value) for value, (_, high) in zip(accuracy, bounds, strict=True)]
         places = [row.sigma + 0.12 * (k - len(bundles) / 2) for row in rows]
         axes.errorbar(places, accuracy, yerr=[below, above], marker="o", capsize=3, label=bundle.manifest.name)
     axes.set(xlabel="sigma of the Gaussian noise, grey levels", ylabel="accuracy on unseen images, %")
