@@ -1,5 +1,6 @@
 """`leukolite evaluate`, `leukolite overhead` and `leukolite throughput`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -116,7 +117,7 @@ def overhead(bundle: Path, threads: int, rounds: int, frames: int, size: int, js
     console = stdout()
     console.print(f"{result.model}, {size}x{size} frames, {result.runtime}, {threads} thread(s), {rounds} rounds of {frames}")
     for name, values in (("invoke() alone", result.invoke_ms), ("edge-run's loop", result.runner_ms)):
-        console.print(f"  {name:<16} p50 {sorted(values)[len(values) // 2]:.3f} ms ({min(values):.3f} to {max(values):.3f})")
+        console.print(f"  {name:<16} p50 {_spread(values, 'ms', 3)}")
     console.print(f"  ratio {result.ratio:.3f}: edge-run adds {100 * (result.ratio - 1):.1f}%")
     if json_path is not None:
         write_json(json_path, result.to_json())
@@ -144,10 +145,16 @@ def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> 
     console = stdout()
     console.print(f"{recipe} on {result.backend}, {rounds} rounds of {result.images_a_round} images")
     for name, values in (("a ready batch", result.ready), ("augmented", result.augmented)):
-        console.print(f"  {name:<14} {sorted(values)[len(values) // 2]:.1f} images/s ({min(values):.1f} to {max(values):.1f})")
+        console.print(f"  {name:<14} {_spread(values, 'images/s', 1)}")
     console.print(f"  ratio {result.ratio:.3f}")
     if json_path is not None:
         write_json(json_path, result.to_json())
+
+
+def _spread(values: Sequence[float], unit: str, digits: int) -> str:
+    """The middle round, and the smallest and largest."""
+    middle = sorted(values)[len(values) // 2]
+    return f"{middle:.{digits}f} {unit} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def _tables(evaluation: stress.Evaluation) -> list[Table]:

@@ -10,7 +10,7 @@ from leukolite.errors import ImageError
 from leukolite.images import read_rgb
 from leukolite.judge import Judge
 from leukolite.preprocess import crop_and_resize
-from leukolite.train.survey import CORNER_HEIGHT, CORNER_WIDTH
+from leukolite.train.survey import CORNERS, corners
 
 BORDER = 0.1  # of each side
 _PATCH, _STRIDE = 0.14, 0.07  # of the input's side: a patch of 31 pixels every 16 at 224
@@ -19,8 +19,7 @@ _PATCH, _STRIDE = 0.14, 0.07  # of the input's side: a patch of 31 pixels every 
 def cover_scale_bar(pixels: np.ndarray) -> np.ndarray:
     """The bottom right corner, where Taleqani's images carry a scale bar, in the image's median colour."""
     covered = pixels.copy()
-    height, width = pixels.shape[:2]
-    covered[height - round(height * CORNER_HEIGHT) :, width - round(width * CORNER_WIDTH) :] = median_colour(pixels)
+    corners(covered)[CORNERS.index("bottom right")][:] = median_colour(pixels)
     return covered
 
 

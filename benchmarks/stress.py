@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Evaluation:
     seed: int
     occlude: str | None
 
-    @property
+    @cached_property  # a thousand bootstrap resamples a noise level
     def results(self) -> list[NoiseMetrics]:
         return metrics_by_sigma(self.judged, self.judge.labels, self.judge.malignant)
 

@@ -91,6 +91,8 @@ def main(
         console.print(report.closing_tables(session, judge))
     if session.interrupted:
         warn("stopped by the user")
+    if out is None and json_path is None:
+        return
     content = report.session_json(session, loaded, judge, seed)
     if out is not None:
         with new_folder(out, replace_if_holds=REPORT) as folder:

@@ -80,11 +80,22 @@ def check_replaceable(path: Path, replace_if_holds: str | None) -> None:
     if path.is_dir() and any(path.iterdir()) and not (replace_if_holds and (path / replace_if_holds).is_file()):
         wanted = f" one of leukolite's (with {replace_if_holds})" if replace_if_holds else " empty"
         raise LeukoliteError(f"{path}: the folder exists and is not{wanted}; choose another place")
+    parent = nearest_parent(path)
+    if not is_writable(parent):
+        raise LeukoliteError(f"{path}: cannot be written ({parent} is not a writable folder); choose another place")
+
+
+def nearest_parent(path: Path) -> Path:
+    """The nearest thing above `path` that exists: a folder, or a file that is in the way of one."""
     parent = path.resolve().parent
     while not parent.exists():
         parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise LeukoliteError(f"{path}: cannot be written ({parent} is not a writable folder); choose another place")
+    return parent
+
+
+def is_writable(folder: Path) -> bool:
+    """True if files and folders can be made in it."""
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _swap(staging: Path, path: Path) -> None:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from leukolite.errors import LeukoliteError
-from leukolite.files import write_file
+from leukolite.files import is_writable, nearest_parent, write_file
 from leukolite.noise import check_sigma
 from leukolite.quiet import quiet
 
@@ -142,10 +142,7 @@ def check_file_place(path: Path | None) -> None:
     """
     if path is None:
         return
-    parent = path.resolve().parent
-    while not parent.exists():
-        parent = parent.parent
-    if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+    if path.is_dir() or not is_writable(nearest_parent(path)):
         raise LeukoliteError(f"{path}: cannot be written; choose a file in a writable folder")
 
 
