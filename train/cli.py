@@ -26,6 +26,7 @@ from leukolite.terminal import (
     warn,
     write_json,
 )
+from leukolite.train.cache import cache_folder
 from leukolite.train.datasets import SYNTHETIC_MARK, Dataset, describe_unusable, open_dataset
 from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
@@ -70,6 +71,7 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: the layout's]")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
 @click.option("--resume", is_flag=True, help="Go on where the same command was stopped.")
+@click.option("--cache", help="Folder where decoded images are kept, or none.  [default: ~/.cache/leukolite]")
 @click.option("--preview", type=click.Path(path_type=Path), help="Write what the network would see, as PNG, and do not train.")
 def train(
     model: str | None,
@@ -85,6 +87,7 @@ def train(
     malignant: str | None,
     settings: tuple[str, ...],
     resume: bool,
+    cache: str | None,
     preview: Path | None,
 ) -> None:
     """Train by RECIPE on a labelled image folder and leave a run folder.
@@ -131,7 +134,7 @@ def train(
                 if not bar.console.is_terminal:
                     warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
 
-        prepared = fit.prepare(dataset, recipe, show)
+        prepared = fit.prepare(dataset, recipe, show, cache=cache_folder(cache))
         splits, moved = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
         if moved:
             warn(f"note: {moved} images of {chosen_split} are copies of images on another side; they were moved to training")

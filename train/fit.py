@@ -19,7 +19,8 @@ from leukolite.preprocess import InputSpec
 from leukolite.train import checkpoint, loop, runs
 from leukolite.train.balance import doubled
 from leukolite.train.batches import Shown, to_float
-from leukolite.train.datasets import Dataset, load_images
+from leukolite.train.cache import load_cached
+from leukolite.train.datasets import Dataset
 from leukolite.train.duplicates import group, near_duplicates
 from leukolite.train.loop import Progress, no_progress
 from leukolite.train.plots import plot_confusion, plot_history
@@ -48,8 +49,11 @@ class Prepared:
     families: np.ndarray
 
 
-def prepare(dataset: Dataset, recipe: Recipe, progress: Progress = no_progress) -> Prepared:
+def prepare(dataset: Dataset, recipe: Recipe, progress: Progress = no_progress, *, cache: Path | None = None) -> Prepared:
     """Decode a dataset for a recipe's network and find what belongs together.
+
+    Args:
+        cache: where decoded images are kept; None: decode them all.
 
     Raises:
         DatasetError: a class has no image that can be decoded.
@@ -57,7 +61,7 @@ def prepare(dataset: Dataset, recipe: Recipe, progress: Progress = no_progress) 
     spec = input_spec(dataset, recipe)
     total = len(dataset.samples)
     done = iter(range(1, total + 1))
-    readable, pixels = load_images(dataset, spec, lambda: progress("images", next(done), total, {}))
+    readable, pixels = load_cached(dataset, spec, cache, lambda: progress("images", next(done), total, {}))
     pairs = near_duplicates(pixels)
     hashes = [sample.sha256 for sample in readable.samples]
     subjects = [sample.subject for sample in readable.samples]

@@ -1,0 +1,102 @@
+"""Decoded images kept on disk as uint8, so that the next training on the same files starts at once."""
+
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL
+
+from leukolite.errors import DatasetError, LeukoliteError
+from leukolite.files import new_folder
+from leukolite.preprocess import InputSpec
+from leukolite.train.datasets import Dataset, Unusable, load_images
+
+SCHEMA = 1
+PIXELS, RECORD = "pixels.npy", "cache.json"
+MOST_BYTES = 10 * 2**30  # of all entries; the ones unused for longest go first
+
+
+def cache_folder(given: str | None) -> Path | None:
+    """What `--cache` means: a folder, or none; without it `$XDG_CACHE_HOME/leukolite`, else `~/.cache/leukolite`."""
+    if given is not None:
+        return None if given == "none" else Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leukolite"
+
+
+def load_cached(
+    dataset: Dataset, spec: InputSpec, cache: Path | None, on_image: Callable[[], None] = lambda: None
+) -> tuple[Dataset, np.ndarray]:
+    """`load_images`, from the cache where the same files were decoded for the same input before.
+
+    An entry is named by what its pixels depend on: the files' hashes in order, crop and size, the decoders' versions. One
+    that is damaged is decoded anew.
+
+    Args:
+        cache: folder of the entries; None: neither read nor write one.
+
+    Returns:
+        As `load_images`; the pixels may be a read-only memory map.
+
+    Raises:
+        DatasetError: a class has no image that can be decoded, or the cache cannot be written.
+    """
+    if cache is None:
+        return load_images(dataset, spec, on_image)
+    place = cache / _key(dataset, spec)
+    found = _read(place, dataset)
+    if found is not None:
+        os.utime(place)
+        return found
+    shutil.rmtree(place, ignore_errors=True)
+    readable, pixels = load_images(dataset, spec, on_image)
+    failures = {item.path: item.reason for item in readable.unusable}
+    record = {
+        "failed": {sample.sha256: failures[sample.path] for sample in dataset.samples if sample.path in failures},
+        "crc32": zlib.crc32(pixels.data),
+    }
+    try:
+        with new_folder(place) as folder:
+            np.save(folder / PIXELS, pixels)
+            (folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
+    except LeukoliteError as error:
+        raise DatasetError(f"{error}, with --cache DIR, or --cache none to decode each time") from error
+    _prune(cache, MOST_BYTES)
+    return readable, pixels
+
+
+def _key(dataset: Dataset, spec: InputSpec) -> str:
+    decided_by = [SCHEMA, spec.model_dump(mode="json"), cv2.__version__, PIL.__version__, [s.sha256 for s in dataset.samples]]
+    return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
+
+
+def _read(place: Path, dataset: Dataset) -> tuple[Dataset, np.ndarray] | None:
+    try:
+        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+        pixels = np.load(place / PIXELS, mmap_mode="r")
+        if zlib.crc32(pixels.data) != record["crc32"]:
+            return None
+        failed: dict[str, str] = record["failed"]
+    except (OSError, ValueError, KeyError):
+        return None
+    kept = tuple(sample for sample in dataset.samples if sample.sha256 not in failed)
+    unusable = tuple(Unusable(sample.path, failed[sample.sha256]) for sample in dataset.samples if sample.sha256 in failed)
+    if len(kept) != len(pixels):
+        return None
+    return replace(dataset, samples=kept, unusable=dataset.unusable + unusable), pixels
+
+
+def _prune(cache: Path, most_bytes: int) -> None:
+    """Delete the entries unused for longest until the rest fit; the newest always stays."""
+    entries = sorted((path.parent for path in cache.glob(f"*/{RECORD}")), key=lambda path: path.stat().st_mtime, reverse=True)
+    total = 0
+    for place in entries:
+        total += sum(file.stat().st_size for file in place.iterdir())
+        if total > most_bytes and place != entries[0]:
+            shutil.rmtree(place, ignore_errors=True)
