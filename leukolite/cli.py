@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "leukolite.benchmarks.cli:evaluate",
     "overhead": "leukolite.benchmarks.cli:overhead",
     "data": "leukolite.train.survey_cli:data",
+    "reproduce": "leukolite.benchmarks.reproduce_cli:reproduce",
     "info": "leukolite.edge.info:info",
     "synthetic": "leukolite.train.cli:synthetic",
 }

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from leukolite.train.runs import Run
 
 
-def _as_override(text: str) -> tuple[str, str]:
+def as_override(text: str) -> tuple[str, str]:
+    """A `--set`'s field and value. Raises: BadParameter."""
     key, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"expected FIELD=VALUE, found {text!r}", param_hint="--set")
@@ -108,7 +109,7 @@ def train(
         raise click.UsageError("give --data DIR, and --out RUN or --preview FILE")
     overrides: dict[str, object] = {"weights": weights, "epochs": epochs, "batch_size": batch_size}
     base = repeated.recipe if repeated is not None else RECIPES[str(model)]
-    recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(_as_override, settings)))
+    recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
     dataset = open_dataset(data)
     if malignant is None and repeated is not None:
         malignant = ",".join(repeated.malignant)

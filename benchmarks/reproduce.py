@@ -1,0 +1,283 @@
+"""A paper's tables once more: each fold trained by the paper's protocol and without it, measured under noise, ours beside theirs.
+
+Makem et al. 2025, Tables 6 to 9: metrics of each fold of C-NMC 2019 at sigma 0, 2, 5, 8 and 10, and the imbalanced set without
+augmentation against the balanced, augmented one.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from rich.table import Table
+
+from leukolite.benchmarks.pictures import write_pictures
+from leukolite.benchmarks.stress import Evaluation
+from leukolite.bundle import NoiseMetrics
+from leukolite.errors import DatasetError, LeukoliteError, TrainingError
+from leukolite.evaluation import evaluate_files
+from leukolite.files import check_replaceable
+from leukolite.terminal import percent, results_table, write_json
+from leukolite.train import checkpoint
+from leukolite.train.augment import Augmentation
+from leukolite.train.datasets import Dataset, open_dataset
+from leukolite.train.loop import Progress
+from leukolite.train.recipes import Recipe
+from leukolite.train.runs import RUN, Run, load_run, load_run_split
+
+SCHEMA = 1
+SETTINGS, RESULT, TABLES = "reproduce.json", "tables.json", "tables.txt"
+
+Arm = Literal["imbalanced", "balanced"]
+ARMS: tuple[Arm, ...] = ("imbalanced", "balanced")
+METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auc")
+FOLD = "fold_"
+ALL_FOLDS = "mean"
+
+
+class Published(BaseModel):
+    """One figure of the paper.
+
+    Attributes:
+        fold: as the data's folders are named, 'fold_0'; 'mean' over all folds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fold: str
+    arm: Arm
+    sigma: float = Field(ge=0)
+    metric: Literal["accuracy", "precision", "recall", "specificity", "f1", "auc"]
+    value: float = Field(ge=0, le=1)
+
+
+# The figures that could be read without the journal's tables: the abstract's, and fold 0's accuracy with and without noise
+KNOWN = (
+    Published(fold=ALL_FOLDS, arm="balanced", sigma=0, metric="accuracy", value=0.9533),
+    Published(fold=ALL_FOLDS, arm="balanced", sigma=0, metric="f1", value=0.95),
+    Published(fold="fold_0", arm="balanced", sigma=0, metric="accuracy", value=0.96),
+    Published(fold="fold_0", arm="balanced", sigma=10, metric="accuracy", value=0.95),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One fold in one arm: the run that was trained and what it does on the fold's test part."""
+
+    fold: str
+    arm: Arm
+    run: Run
+    results: tuple[NoiseMetrics, ...]
+
+    def value(self, sigma: float, metric: str) -> float | None:
+        row = next(row for row in self.results if row.sigma == sigma)
+        found: float | None = getattr(row, metric)
+        return found
+
+
+def load_published(path: Path | None) -> tuple[Published, ...]:
+    """The paper's figures: those of `KNOWN`, replaced and joined by a JSON list of `Published`.
+
+    Raises:
+        LeukoliteError: the file is missing or not such a list.
+    """
+    if path is None:
+        return KNOWN
+    try:
+        given = TypeAdapter(list[Published]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise LeukoliteError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise LeukoliteError(
+            f'{path}: {where}: {first["msg"]}; expected a list of {{"fold": "fold_0", "arm": "balanced", "sigma": 0,'
+            ' "metric": "accuracy", "value": 0.96}'
+        ) from error
+    cells = {(one.fold, one.arm, one.sigma, one.metric): one for one in (*KNOWN, *given)}
+    return tuple(cells.values())
+
+
+def reproduce(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    sigmas: Sequence[float],
+    split_by: str,
+    seed: int,
+    cache: Path | None,
+    published: Sequence[Published],
+    progress: Progress,
+) -> list[Measured]:
+    """Train and measure every fold of C-NMC 2019 in both arms, and leave runs, pictures and tables in `out`.
+
+    What an earlier call with the same settings finished in `out` is not done again, and a training that was stopped goes on.
+
+    Args:
+        sigmas: noise levels, the first of them the clean one.
+        split_by: 'image', as the paper, or 'subject'.
+
+    Raises:
+        DatasetError: the data is not C-NMC 2019.
+        TrainingError: the weights do not fit.
+        LeukoliteError: `out` holds something else, or cannot be written.
+    """
+    from leukolite.train import fit
+
+    folds = folds_of(open_dataset(data))
+    settings = {
+        "schema": SCHEMA,
+        "recipe": recipe.model_dump(mode="json"),
+        "folds": {name: fold.fingerprint() for name, fold in folds.items()},
+        "split_by": split_by,
+        "seed": seed,
+    }
+    _claim(out, settings)
+    measured = []
+    for name, fold in folds.items():
+        prepared = fit.prepare(fold, recipe, _named(progress, name), cache=cache)
+        (split,), _ = fit.make_splits(prepared, recipe, split_by, seed)
+        for arm in ARMS:
+            place, stage = out / name / arm, _named(progress, f"{name} {arm}")
+            if not (place / RUN).is_file():
+                fit.train(
+                    prepared,
+                    in_arm(recipe, arm),
+                    split,
+                    place,
+                    split_by=split_by,
+                    unit="cell",
+                    malignant=fold.malignant,
+                    seed=seed,
+                    resume=any(checkpoint.resume_folder(place).glob("epoch-*")),
+                    progress=stage,
+                )
+            evaluation = _evaluate(place, sigmas, seed, stage)
+            write_pictures(evaluation, out / name / f"{arm}-pictures")
+            measured.append(Measured(name, arm, load_run(place), tuple(evaluation.results)))
+    write_json(out / RESULT, to_json(measured, settings, published, sigmas))
+    return measured
+
+
+def folds_of(dataset: Dataset) -> dict[str, Dataset]:
+    """Each fold by its folder's name, as a dataset of its own. Raises: DatasetError, if the data is not C-NMC 2019."""
+    if dataset.layout != "c-nmc":
+        raise DatasetError(f"{dataset.root}: expected C-NMC 2019 (fold_*/{{all,hem}}), found the layout {dataset.layout}")
+    whose = {
+        sample.path: next(part for part in reversed(sample.path.resolve().parts[:-1]) if part.startswith(FOLD))
+        for sample in dataset.samples
+    }
+    return {
+        name: replace(dataset, samples=tuple(sample for sample in dataset.samples if whose[sample.path] == name))
+        for name in sorted(set(whose.values()))
+    }
+
+
+def in_arm(recipe: Recipe, arm: Arm) -> Recipe:
+    """The recipe as it is, or without balance and augmentation."""
+    if arm == "balanced":
+        return recipe
+    return recipe.model_copy(update={"balance": "none", "augmentation": Augmentation()})
+
+
+def to_json(
+    measured: Iterable[Measured], settings: Mapping[str, Any], published: Iterable[Published], sigmas: Sequence[float]
+) -> dict[str, Any]:
+    """For machines: the settings, what was measured, and the paper's figures."""
+    return {
+        **settings,
+        "sigmas": list(sigmas),
+        "measured": [
+            {
+                "fold": one.fold,
+                "arm": one.arm,
+                "split": one.run.split,
+                "images_an_epoch": one.run.shown,
+                "best_epoch": one.run.best_epoch,
+                "seconds": one.run.seconds,
+                "versions": one.run.versions,
+                "results": [row.model_dump() for row in one.results],
+            }
+            for one in measured
+        ],
+        "published": [one.model_dump() for one in published],
+    }
+
+
+def tables(measured: Sequence[Measured], published: Sequence[Published], sigmas: Sequence[float]) -> list[Table]:
+    """One table a fold over the noise levels, then imbalanced against balanced; each cell is ours|the paper's."""
+    paper: dict[tuple[str, str, float, str], float] = {(one.fold, one.arm, one.sigma, one.metric): one.value for one in published}
+    folds = list(dict.fromkeys(one.fold for one in measured))
+    made = []
+    for one in measured:
+        if one.arm == "balanced":
+            title = f"{one.fold}, balanced and augmented, n {one.results[0].n}: ours|the paper's, %"
+            made.append(_table(title, [f"sigma {sigma:g}" for sigma in sigmas]))
+            for metric in METRICS:
+                cells = [_cell(one.value(sigma, metric), paper.get((one.fold, one.arm, sigma, metric))) for sigma in sigmas]
+                made[-1].add_row(metric, *cells)
+    first = sigmas[0]
+    against = _table(f"Imbalanced without augmentation against balanced, sigma {first:g}: ours|the paper's, %", METRICS)
+    for fold in (*folds, ALL_FOLDS):
+        for arm in ARMS:
+            of_arm = [one for one in measured if one.arm == arm and fold in (one.fold, ALL_FOLDS)]
+            cells = [_cell(_mean(of_arm, first, metric), paper.get((fold, arm, first, metric))) for metric in METRICS]
+            against.add_row(f"{fold} {arm}", *cells)
+    return [*made, against]
+
+
+def _mean(measured: Sequence[Measured], sigma: float, metric: str) -> float | None:
+    values = [one.value(sigma, metric) for one in measured]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def _cell(ours: float | None, theirs: float | None) -> str:
+    return f"{percent(ours).rstrip('%')}|{percent(theirs).rstrip('%')}"
+
+
+def _table(title: str, headings: Iterable[str]) -> Table:
+    table = results_table(title)
+    table.add_column("")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: Progress) -> Evaluation:
+    from leukolite.train.judging import open_run_judge
+
+    judge, run = open_run_judge(place), load_run(place)
+    files = [(Path(run.data) / entry.path, run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
+    done = iter(range(1, len(files) + 1))
+    judged, unreadable = evaluate_files(
+        judge, files, sigmas, seed=seed, on_image=lambda: progress("test images", next(done), len(files), {})
+    )
+    if unreadable:
+        raise TrainingError(f"{unreadable[0][1]}; the image was there when {place} was trained: restore it")
+    name = f"{place.parent.name} {place.name}"
+    return Evaluation(name, judge, tuple(judged), seen=0, dropped=0, unusable=(), seed=seed, occlude=None)
+
+
+def _claim(out: Path, settings: Mapping[str, Any]) -> None:
+    """Make `out` the place of these settings. Raises: LeukoliteError, if it holds other things or those of other settings."""
+    check_replaceable(out, SETTINGS)
+    record = out / SETTINGS
+    if not record.is_file():
+        write_json(record, dict(settings))
+        return
+    try:
+        before = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LeukoliteError(f"{record}: damaged ({error}); choose another --out") from error
+    # through JSON, which knows no tuples
+    changed = [key for key, value in json.loads(json.dumps(settings)).items() if before.get(key) != value]
+    if changed:
+        raise LeukoliteError(f"{out}: holds a reproduction with another {', '.join(changed)}; choose another --out")
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    return lambda stage, done, total, values: progress(f"{name}: {stage}", done, total, values)

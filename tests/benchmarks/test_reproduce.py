@@ -1,0 +1,113 @@
+"""`leukolite reproduce`: every fold in both arms, ours beside the paper's, and on again after a stop."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukolite.benchmarks.reproduce import KNOWN, Published, folds_of, load_published
+from leukolite.cli import main
+from leukolite.errors import LeukoliteError
+from leukolite.synthetic import render_cell
+from leukolite.train.datasets import open_dataset
+
+SMALL = ("small_cnn", "--epochs", 1, "--set", "side=32", "--set", "balance=desaturate", "--noise", "0,10", "--cache", "none")
+
+
+@pytest.fixture(scope="module")
+def cnmc(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cnmc")
+    for fold in (0, 1):
+        for label, count, drawn in (("all", 20, "blast"), ("hem", 10, "healthy")):
+            folder = root / f"fold_{fold}" / label
+            folder.mkdir(parents=True)
+            for i in range(count):
+                subject = f"{'H' if label == 'hem' else ''}{i % 5 + 1}"
+                pixels = render_cell(np.random.default_rng([fold, i, count]), drawn, size=48)
+                Image.fromarray(pixels).save(folder / f"UID_{subject}_{i}_1_{label}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def done(cnmc, call, tmp_path_factory):
+    pytest.importorskip("keras")
+    out = tmp_path_factory.mktemp("reproduced") / "out"
+    result = call(main, "reproduce", *SMALL, "--data", cnmc, "--out", out)
+    assert result.exit_code == 0, result.output
+    return out, result
+
+
+def test_every_fold_is_measured_in_both_arms_at_each_noise_level(done):
+    found = json.loads((done[0] / "tables.json").read_text())["measured"]
+    assert [(one["fold"], one["arm"]) for one in found] == [
+        (f"fold_{k}", arm) for k in (0, 1) for arm in ("imbalanced", "balanced")
+    ]
+    assert all([row["sigma"] for row in one["results"]] == [0, 10] for one in found)
+    assert all(row["n"] == 6 for one in found for row in one["results"])  # a fifth of 20 and of 10
+
+
+def test_only_the_balanced_arm_shows_the_smaller_class_twice(done):
+    found = json.loads((done[0] / "tables.json").read_text())["measured"]
+    assert {one["arm"]: one["images_an_epoch"] for one in found} == {"imbalanced": 14 + 7, "balanced": 14 + 2 * 7}
+
+
+def test_the_paper_s_figure_stands_beside_ours(done):
+    assert (done[0] / "tables.txt").read_text() in done[1].output
+    accuracy = next(line for line in done[1].output.splitlines() if line.split()[:1] == ["accuracy"])
+    assert accuracy.count("|") == 2
+    assert "|96.0" in accuracy
+    assert "|95.0" in accuracy
+
+
+def test_pictures_of_both_arms_are_left(done):
+    for arm in ("imbalanced", "balanced"):
+        assert (done[0] / "fold_1" / f"{arm}-pictures" / "roc.png").is_file()
+
+
+def test_what_is_finished_is_not_trained_again(done, cnmc, call):
+    before = (done[0] / "fold_0" / "balanced" / "run.json").stat().st_mtime_ns
+    again = call(main, "reproduce", *SMALL, "--data", cnmc, "--out", done[0])
+    assert again.exit_code == 0
+    assert again.stdout == done[1].stdout
+    assert (done[0] / "fold_0" / "balanced" / "run.json").stat().st_mtime_ns == before
+
+
+def test_other_settings_are_refused_in_the_same_place(done, cnmc, refuses):
+    line = refuses(main, "reproduce", *SMALL, "--data", cnmc, "--out", done[0], "--seed", 1)
+    assert "another seed" in line
+
+
+def test_a_damaged_record_is_refused(done, cnmc, refuses, tmp_path):
+    place = shutil.copytree(done[0], tmp_path / "out")
+    (place / "reproduce.json").write_text("{")
+    assert "damaged" in refuses(main, "reproduce", *SMALL, "--data", cnmc, "--out", place)
+
+
+def test_other_data_than_cnmc_is_refused(cells, refuses, tmp_path):
+    assert "C-NMC" in refuses(main, "reproduce", *SMALL, "--data", cells, "--out", tmp_path / "out")
+
+
+def test_a_single_fold_is_found_by_its_name(cnmc):
+    assert list(folds_of(open_dataset(cnmc / "fold_1"))) == ["fold_1"]
+    assert {name: len(fold.samples) for name, fold in folds_of(open_dataset(cnmc)).items()} == {"fold_0": 30, "fold_1": 30}
+
+
+def test_figures_from_the_paper_can_be_given(tmp_path):
+    given = Published(fold="fold_0", arm="balanced", sigma=0, metric="accuracy", value=0.961)
+    (tmp_path / "paper.json").write_text(f"[{given.model_dump_json()}]")
+    found = load_published(tmp_path / "paper.json")
+    assert given in found
+    assert len(found) == len(KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [("[1]", "0:"), ('[{"fold": "fold_0", "arm": "best"}]', "0.arm"), ("no json", "JSON"), (None, "read")]
+)
+def test_bad_figures_are_one_clear_line(tmp_path, content, says):
+    if content is not None:
+        (tmp_path / "paper.json").write_text(content)
+    with pytest.raises(LeukoliteError, match=says) as caught:
+        load_published(tmp_path / "paper.json")
+    assert "\n" not in str(caught.value)
