@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from leukolite.noise import add_gaussian_noise
-from leukolite.train.augment import Augmentation, augment
+from leukolite.train.augment import Augmentation, augment, restain
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (31, 24, 3), dtype=np.uint8)
 EVERYTHING = Augmentation(
@@ -18,6 +18,7 @@ EVERYTHING = Augmentation(
     shear=3,
     brightness=(0.8, 1.2),
     stain=0.05,
+    dyes=0.2,
 )
 
 
@@ -57,6 +58,7 @@ def ranges(low: float, high: float) -> st.SearchStrategy:
         shear=st.floats(0, 44),
         brightness=ranges(0.01, 100),
         stain=st.floats(0, 0.99),
+        dyes=st.floats(0, 0.99),
     ),
     st.integers(0, 2**32),
     st.tuples(st.integers(1, 40), st.integers(1, 40)),
@@ -140,3 +142,16 @@ def test_a_turn_keeps_the_centre_in_the_centre():
 def test_ranges_that_cannot_be_are_refused_before_the_first_picture(fields):
     with pytest.raises(ValidationError):
         Augmentation(**fields)
+
+
+def test_the_same_amount_of_each_dye_changes_no_pixel_by_more_than_its_rounding():
+    assert np.abs(restain(PICTURE, np.ones(3)).astype(int) - PICTURE).max() <= 1
+
+
+@pytest.mark.parametrize("dye", [0, 1])
+def test_more_of_a_dye_darkens_what_it_stains_and_leaves_glass_and_black_alone(dye):
+    stained = np.array([[[90, 60, 150], [220, 120, 130], [255, 255, 255], [0, 0, 0]]], dtype=np.uint8)
+    amounts = np.array([1.4 if k == dye else 1.0 for k in range(3)])
+    darker = restain(stained, amounts)
+    assert darker[0, dye].astype(int).sum() < stained[0, dye].astype(int).sum()
+    assert np.array_equal(darker[0, 2:], stained[0, 2:])

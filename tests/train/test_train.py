@@ -164,7 +164,7 @@ def leftovers(folder: Path) -> list[str]:
     return [name for name in names(folder) if name != ".run.resume"]
 
 
-@pytest.mark.parametrize("place", ["load_images", "doubled", "plot_confusion"])
+@pytest.mark.parametrize("place", ["load_cached", "doubled", "plot_confusion"])
 def test_an_end_in_the_middle_leaves_no_run_folder(call, cells, tmp_path, monkeypatch, place):
     def stop(*_: object, **__: object) -> None:
         raise StoppedError
