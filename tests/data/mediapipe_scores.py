@@ -1,7 +1,8 @@
 """A real consumer: MediaPipe Tasks' ImageClassifier judges images with an exported model. Runs where mediapipe is installed.
 
-python mediapipe_scores.py MODEL.tflite IMAGES.npz SCORES.json: `images` (uint8 RGB, n x height x width x 3) become, for
-each, {label: score}.
+    python mediapipe_scores.py MODEL.tflite IMAGES.npz SCORES.json
+
+IMAGES holds arrays named 0, 1, ... (uint8 RGB, any size); SCORES is a list of {label: score} in their order.
 """
 
 import json
@@ -17,8 +18,9 @@ def main(model: str, images: str, scores: str) -> None:
     options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=model), max_results=-1)
     answers = []
     with vision.ImageClassifier.create_from_options(options) as classifier:
-        for pixels in np.load(images)["images"]:
-            result = classifier.classify(mp.Image(mp.ImageFormat.SRGB, np.ascontiguousarray(pixels)))
+        arrays = np.load(images)
+        for i in range(len(arrays)):
+            result = classifier.classify(mp.Image(mp.ImageFormat.SRGB, np.ascontiguousarray(arrays[str(i)])))
             answers.append({one.category_name: one.score for one in result.classifications[0].categories})
     Path(scores).write_text(json.dumps(answers))
 
