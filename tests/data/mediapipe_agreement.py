@@ -60,8 +60,9 @@ def measure(name: str, images: Sequence[Path], python: str) -> Agreement:
             ours += [judge.runtime.invoke(to_input(capture, manifest.input, judge.table)) for capture in captures]
             verdicts += [judge(capture).index for capture in captures]
             resized = [crop_and_resize(capture, manifest.input) for capture in captures]
-            theirs += mediapipe_scores(model, resized, manifest.labels, python)
-            as_is += mediapipe_scores(model, captures, manifest.labels, python)
+            scores = mediapipe_scores(model, [*resized, *captures], manifest.labels, python)
+            theirs += scores[: len(captures)]
+            as_is += scores[len(captures) :]
 
     def decided(rows: list[np.ndarray]) -> list[int | None]:
         return [decide(calibrate(row, manifest.decision.temperature), manifest.decision, malignant) for row in rows]
