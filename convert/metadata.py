@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from leukolite import __version__
-from leukolite.convert.archive import append_files
 from leukolite.bundle import LABELS, Manifest
+from leukolite.convert.archive import append_files
 from leukolite.errors import ConversionError
 from leukolite.terminal import RESEARCH_USE
 

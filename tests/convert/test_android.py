@@ -332,7 +332,7 @@ def with_swapped_outputs(model: bytes) -> bytes:
 
 def test_a_bundle_whose_golden_outputs_fail_is_not_exported(tiny, tmp_path):
     bundle = Bundle.load(tiny)
-    with pytest.raises(BundleError, match="golden.npz output"):
+    with pytest.raises(BundleError, match=r"golden\.npz output"):
         export_android(replace(bundle, model=with_swapped_outputs(bundle.model)), tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
