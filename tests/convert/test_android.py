@@ -401,7 +401,7 @@ def test_mediapipe_agrees_with_every_shipped_bundle_on_real_images(mediapipe_sco
     assert len(rows) >= 5
     for row in rows:
         assert row["n"] > 0
-        assert row["same_top"] == row["same_verdict"] == row["n"], row
+        assert row["same_verdict"] == row["n"] <= row["same_top"] + row["ties"], row
         assert row["max_difference"] <= 1 / 256, row
 
 

@@ -34,11 +34,16 @@ SCORES = Path(__file__).parent / "mediapipe_scores.py"
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of MediaPipe with leukolite; `as_is`: on the files' own pixels, without leukolite's crop and resize."""
+    """Of MediaPipe with leukolite; `as_is`: on the files' own pixels, without leukolite's crop and resize.
+
+    `same_top`: MediaPipe lists the label of leukolite's greatest probability first. `ties`: images with two such labels, of
+    which leukolite takes the first and MediaPipe may list either.
+    """
 
     bundle: str
     n: int
     same_top: int
+    ties: int
     same_verdict: int
     max_difference: float
     as_is_same_verdict: int
@@ -51,7 +56,7 @@ def measure(name: str, images: Sequence[Path], python: str) -> Agreement:
     judge = open_judge(source)
     manifest = source.manifest
     malignant = [manifest.labels.index(label) for label in manifest.malignant]
-    ours, verdicts, theirs, as_is = [], [], [], []
+    ours, verdicts, theirs, tops, as_is = [], [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         export_android(source, Path(folder) / "export")
         model = Path(folder) / "export" / ASSETS / "model.tflite"
@@ -60,9 +65,11 @@ def measure(name: str, images: Sequence[Path], python: str) -> Agreement:
             ours += [judge.runtime.invoke(to_input(capture, manifest.input, judge.table)) for capture in captures]
             verdicts += [judge(capture).index for capture in captures]
             resized = [crop_and_resize(capture, manifest.input) for capture in captures]
-            scores = mediapipe_scores(model, [*resized, *captures], manifest.labels, python)
+            answers = mediapipe_answers(model, [*resized, *captures], python)
+            scores = [np.array([answer[label] for label in manifest.labels], np.float32) for answer in answers]
             theirs += scores[: len(captures)]
             as_is += scores[len(captures) :]
+            tops += [manifest.labels.index(next(iter(answer))) for answer in answers[: len(captures)]]
 
     def decided(rows: list[np.ndarray]) -> list[int | None]:
         return [decide(calibrate(row, manifest.decision.temperature), manifest.decision, malignant) for row in rows]
@@ -73,7 +80,8 @@ def measure(name: str, images: Sequence[Path], python: str) -> Agreement:
     return Agreement(
         bundle=name,
         n=len(images),
-        same_top=count_same([int(row.argmax()) for row in ours], [int(row.argmax()) for row in theirs]),
+        same_top=count_same([int(row.argmax()) for row in ours], tops),
+        ties=sum(int((row == row.max()).sum() > 1) for row in ours),
         same_verdict=count_same(verdicts, decided(theirs)),
         max_difference=float(np.abs(np.array(ours) - np.array(theirs)).max()),
         as_is_same_verdict=count_same(verdicts, decided(as_is)),
@@ -81,8 +89,8 @@ def measure(name: str, images: Sequence[Path], python: str) -> Agreement:
     )
 
 
-def mediapipe_scores(model: Path, images: Sequence[np.ndarray], labels: Sequence[str], python: str) -> list[np.ndarray]:
-    """What MediaPipe's ImageClassifier gives each image, float32 in the labels' order."""
+def mediapipe_answers(model: Path, images: Sequence[np.ndarray], python: str) -> list[dict[str, float]]:
+    """What MediaPipe's ImageClassifier says of each image: label -> score, in its order."""
     with tempfile.TemporaryDirectory() as folder:
         arrays, scores = Path(folder) / "images.npz", Path(folder) / "scores.json"
         np.savez(arrays, **{str(i): image for i, image in enumerate(images)})
@@ -90,8 +98,8 @@ def mediapipe_scores(model: Path, images: Sequence[np.ndarray], labels: Sequence
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             raise RuntimeError(f"{' '.join(command)}: {result.stderr[-2000:]}")
-        answers = json.loads(scores.read_text())
-    return [np.array([answer[label] for label in labels], np.float32) for answer in answers]
+        answers: list[dict[str, float]] = json.loads(scores.read_text())
+    return answers
 
 
 @click.command()
@@ -102,15 +110,15 @@ def mediapipe_scores(model: Path, images: Sequence[np.ndarray], labels: Sequence
 def main(data: Path, python: str, every: int, json_path: Path | None) -> None:
     """Print one row for each shipped bundle."""
     rows = []
-    click.echo("| bundle | n | same top | same verdict | max difference | files as they are: same verdict | max difference |")
-    click.echo("|---|---|---|---|---|---|---|")
+    click.echo("| bundle | n | same top | ties | same verdict | max difference | as is: same verdict | max difference |")
+    click.echo("|---|---|---|---|---|---|---|---|")
     for name in shipped_bundles():
         training = Bundle.load(find_bundle(Path(name))).manifest.training
         folder = data / FOLDERS[training.dataset if training else "synthetic"]
         images = sorted(path for path in folder.rglob("*") if is_image_name(path))[::every]
         row = measure(name, images, python)
         rows.append(asdict(row))
-        shown = [row.bundle, row.n, row.same_top, row.same_verdict, f"{row.max_difference:.6f}"]
+        shown = [row.bundle, row.n, row.same_top, row.ties, row.same_verdict, f"{row.max_difference:.6f}"]
         click.echo("| " + " | ".join(map(str, [*shown, row.as_is_same_verdict, f"{row.as_is_max_difference:.3f}"])) + " |")
     if json_path is not None:
         json_path.write_text(json.dumps(rows, indent=1))
