@@ -1,4 +1,4 @@
-"""The same command trains under TensorFlow and JAX, on one device or several, without a word of theirs on the terminal."""
+"""The same command trains under TensorFlow, JAX and PyTorch, on one device or several, without a word of theirs on the terminal."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def backend_or_skip(name: str) -> None:
         pytest.skip(f"{name} is not installed")
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_a_short_training_ends_in_a_run_folder(backend: str, cells: Path, tmp_path: Path) -> None:
     backend_or_skip(backend)
     result = train(cells, tmp_path / "run", {"KERAS_BACKEND": backend})
