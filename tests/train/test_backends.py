@@ -1,4 +1,4 @@
-"""The same command trains under TensorFlow, JAX and PyTorch, on one device or several, without a word of theirs on the terminal."""
+"""The same command trains under any backend of Keras, on one device or several, without a word of theirs on the terminal."""
 
 import os
 import shutil
