@@ -7,6 +7,7 @@ import click
 
 from leukolite.terminal import (
     DEFAULT_SIGMAS,
+    SEED,
     Command,
     Sigmas,
     add_task,
@@ -25,7 +26,7 @@ from leukolite.terminal import (
 @click.option("--data", type=click.Path(path_type=Path), help="Where the run's images are now.  [default: where they were]")
 @click.option("--calibration", type=click.IntRange(1, 2000), default=200, show_default=True, help="Images for the ranges.")
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels to measure.  [default: 0,2,5,8,10]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of images and the noise.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images and the noise.")
 def convert(
     run: Path, out: Path, name: str | None, data: Path | None, calibration: int, noise: tuple[float, ...], seed: int
 ) -> None:

@@ -98,6 +98,7 @@ def convert_run(
     raw = Judge(runtime, labels=run.labels, malignant=run.malignant, spec=run.input)
     reference = Judge(KerasRuntime(model), labels=run.labels, malignant=run.malignant, spec=run.input)
     part = "test" if split["test"] else "validation"
+    seen = (entry.sha256 for name in ("train", "validation") for entry in split[name])
     files = _located(root, split[part], run)
     # float and int8 are compared before temperature and threshold, which apply to both alike
     compared = _judge(raw, files, (0.0,), seed, "int8", progress)
@@ -131,7 +132,7 @@ def convert_run(
             split=run.split,
             seed=run.seed,
             versions=run.versions,
-            seen=sorted(entry.sha256[:12] for entry in (*split["train"], *split["validation"])),
+            seen=sorted(sha[:12] for sha in {*seen, *run.seen_before}),
         ),
         measured=Measured(
             part=part,
