@@ -144,7 +144,7 @@ def _lock(camera: Any) -> str:
             settled = True
             break
     exposure, gain, colours = int(before["ExposureTime"]), float(before["AnalogueGain"]), before.get("ColourGains")
-    controls = {"AeEnable": False, "ExposureTime": exposure, "AnalogueGain": gain}
+    controls: dict[str, Any] = {"AeEnable": False, "ExposureTime": exposure, "AnalogueGain": gain}
     if colours is not None:  # a monochrome sensor has none
         controls |= {"AwbEnable": False, "ColourGains": tuple(colours)}
     camera.set_controls(controls)

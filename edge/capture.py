@@ -1,4 +1,7 @@
-"""Newest frame wins: a live camera is read in a thread of its own, which keeps one frame; a camera that is lost is opened again."""
+"""Newest frame wins: a live camera is read in a thread of its own, which keeps one frame.
+
+A camera that is lost is opened again, with growing pauses, until it is given up.
+"""
 
 import threading
 import time

@@ -1,13 +1,10 @@
 """`edge-run`: a bundle, a camera or source, verdicts."""
 
 import math
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -22,15 +19,15 @@ from leukolite.edge.health import HealthMonitor, read_health
 from leukolite.edge.pipeline import Limits, Steps, run
 from leukolite.edge.session import Control, Sink
 from leukolite.edge.shipped import find_bundle
+from leukolite.edge.signals import stopped_by_signals
 from leukolite.edge.sources import CAMERAS, SyntheticCamera, match_truths, open_camera, open_source
-from leukolite.edge.watchdog import Restarting, WatchedRuntime
+from leukolite.edge.watchdog import Restarting, open_watched_judge
 from leukolite.files import check_replaceable, nearest_parent, new_folder
-from leukolite.judge import Judge, open_judge
+from leukolite.judge import Judge
 from leukolite.runtime import RUNTIMES
 from leukolite.terminal import RESEARCH_USE, Command, Sigmas, check_file_place, stdout, warn, write_json
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"
-STOP_SIGNALS = {signal.SIGINT: "the user", signal.SIGTERM: "SIGTERM"}
 
 
 class SizeType(click.ParamType):
@@ -148,9 +145,7 @@ def main(
     loaded = Bundle.load(find_bundle(bundle))
 
     def open_watched() -> Judge:
-        return open_judge(
-            loaded, runtime=runtime, threads=threads, allow_cpu=allow_cpu, guard=lambda inner: WatchedRuntime(inner, no_answer)
-        )
+        return open_watched_judge(loaded, runtime=runtime, threads=threads, allow_cpu=allow_cpu, answer_s=no_answer)
 
     judge = open_watched()
     if judge.runtime.name != runtime:
@@ -168,11 +163,12 @@ def main(
     if not quiet:
         console.print(report.VERDICT_HEADER)
     kept = None if out is None and json_path is None else report.Keeper(manifest.labels)
-    sinks: list[Sink] = [report.Console(manifest.labels, _say, warn, verdicts=not quiet)]
+    sinks: list[Sink] = [report.Console(_say, warn, verdicts=not quiet)]
     if kept is not None:
         sinks.append(kept)
-    written = nearest_parent((out or json_path or Path("x")).absolute())
-    with _stopped_by_signals(Control()) as control:
+    written = out or json_path
+    folder = None if written is None else nearest_parent(written)
+    with stopped_by_signals(Control()) as control:
         session = run(
             frame_source,
             judge,
@@ -180,7 +176,7 @@ def main(
             Steps(sigmas=noise, seed=seed),
             Limits(frames, duration, max_age),
             control=control,
-            health=HealthMonitor(lambda: read_health(folder=written), time.perf_counter_ns),
+            health=HealthMonitor(lambda: read_health(folder=folder), time.perf_counter_ns),
             reopening=Reopening(no_frame_s=no_frame),
             restart=open_watched,
             restarting=Restarting(answer_s=no_answer),
@@ -193,9 +189,9 @@ def main(
         return
     content = report.session_json(session, kept, loaded, judge, seed)
     if out is not None:
-        with new_folder(out, replace_if_holds=REPORT) as folder:
-            write_json(folder / REPORT, content)
-            (folder / VERDICTS).write_text(report.session_csv(kept), encoding="utf-8")
+        with new_folder(out, replace_if_holds=REPORT) as staging:
+            write_json(staging / REPORT, content)
+            (staging / VERDICTS).write_text(report.session_csv(kept), encoding="utf-8")
     if json_path is not None:
         write_json(json_path, content)
 
@@ -204,24 +200,6 @@ def _say(line: str) -> None:
     """A verdict's line, at once, so that a pipe shows it when it is said."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-@contextmanager
-def _stopped_by_signals(control: Control) -> Iterator[Control]:
-    """Ctrl-C and SIGTERM stop the session by `control`; a second one does what it would have done without us."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-
-    def ask(number: int, _: FrameType | None) -> None:
-        control.stop(STOP_SIGNALS[signal.Signals(number)])
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in STOP_SIGNALS:
-        signal.signal(number, ask)
-    try:
-        yield control
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _note_on_truth(source: FrameSource, labels: Sequence[str]) -> None:

@@ -30,13 +30,12 @@ class Console:
     """A `Sink` that tells a person: a line a verdict on stdout, everything unusual on stderr.
 
     Args:
-        labels: of the model.
         say, warn: write one line.
         verdicts: False leaves out the verdicts' lines.
     """
 
-    def __init__(self, labels: Sequence[str], say: Say, warn: Say, *, verdicts: bool = True) -> None:
-        self._labels, self._say, self._warn, self._verdicts = labels, say, warn, verdicts
+    def __init__(self, say: Say, warn: Say, *, verdicts: bool = True) -> None:
+        self._say, self._warn, self._verdicts = say, warn, verdicts
 
     def take(self, event: Event) -> None:
         match event:

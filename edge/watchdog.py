@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leukolite.bundle import Bundle
 from leukolite.errors import LeukoliteError
+from leukolite.judge import Judge, open_judge
 from leukolite.runtime import Runtime
 
 
@@ -71,6 +73,22 @@ class WatchedRuntime:
             raise answer
         assert answer is not None
         return answer
+
+
+def open_watched_judge(
+    bundle: Bundle, *, runtime: str = "litert", threads: int = 1, allow_cpu: bool = False, answer_s: float
+) -> Judge:
+    """`open_judge` with a runtime whose answers must come within `answer_s`, its golden ones among them.
+
+    Raises:
+        RuntimeUnavailable, BundleError: as `open_judge`.
+        RuntimeStuck: a golden output did not come in time.
+    """
+
+    def watch(inner: Runtime) -> Runtime:
+        return WatchedRuntime(inner, answer_s)
+
+    return open_judge(bundle, runtime=runtime, threads=threads, allow_cpu=allow_cpu, guard=watch)
 
 
 def _work(runtime: Runtime, exchange: _Exchange) -> None:
