@@ -171,6 +171,7 @@ def _from_boot_time(stamp: int, now: int) -> int | None:
 
 
 def _import_picamera2() -> Any:
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "ERROR")  # its information lines would run across the verdicts
     try:
         return importlib.import_module("picamera2")
     except (ImportError, ValueError, OSError) as error:  # ValueError: its simplejpeg beside another NumPy
