@@ -1,7 +1,9 @@
-"""Fakes of the edge's seams: a runtime that judges by colour, sources made of lists, a sink that remembers."""
+"""Fakes of the edge's seams: a runtime that judges by colour, sources made of lists, a sink that remembers, a stream server."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
@@ -99,3 +101,34 @@ def a_frame(index: int, truth: str | None = None, *, captured_at: int = 0) -> Fr
 
 def colour_judge(runtime: object = None) -> Judge:
     return Judge(runtime or Colour(), labels=LABELS, malignant=(), spec=InputSpec(height=8, width=8))
+
+
+class StreamServer(ThreadingHTTPServer):
+    """Serves the parts of a multipart MJPEG stream to each who asks, then ends."""
+
+    daemon_threads = True
+
+    def __init__(self, parts: list[bytes], pause_s: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.parts, self.pause_s, self.asked = parts, pause_s, 0
+        self.url = f"http://127.0.0.1:{self.server_port}/stream?action=stream"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: StreamServer
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for part in self.server.parts:
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(part)}\r\n\r\n".encode()
+            try:
+                self.wfile.write(head + part + b"\r\n")
+            except OSError:  # the viewer has left
+                return
+            time.sleep(self.server.pause_s)
+
+    def log_message(self, *_: object) -> None:
+        pass

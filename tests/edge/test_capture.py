@@ -103,6 +103,28 @@ def test_a_camera_that_goes_silent_is_a_gap_and_is_opened_again_once_it_lets_go(
     assert (source.opened, source.overlaps) == (2, 0)
 
 
+def test_a_camera_may_take_longer_for_its_first_frame_than_for_the_next():
+    settled = threading.Event()
+    source = Listed([lambda: settled.wait(0.4), a_frame(0), lambda: settled.wait(0.5)], live=True)
+    items = given(source, 2, Reopening(no_frame_s=0.1, opening_s=30, first_s=0, longest_s=0))
+    assert [type(item) for item in items] == [Frame, Gap]
+
+
+def test_a_camera_that_opens_and_shows_nothing_is_opened_again():
+    let_go = threading.Event()
+    source = Listed([lambda: let_go.wait(10)], [a_frame(0)], live=True)
+    looks = arrivals(source, Control(), Reopening(opening_s=0.1, first_s=0, longest_s=0, times=10**6))
+    seen = []
+    for arrival in looks:
+        if arrival is not None:
+            seen.append(arrival.item)
+            let_go.set()
+            if isinstance(arrival.item, Frame):
+                break
+    assert seen[0] == Gap(0, "listed", "signal lost: no frame for 0.1 s")
+    assert (source.opened, source.overlaps) == (2, 0)
+
+
 def test_a_camera_that_never_opened_is_an_error_at_once():
     with pytest.raises(SourceError, match="listed: no such device"):
         given(Listed([SourceError("listed: no such device")], live=True), 1)

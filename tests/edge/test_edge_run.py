@@ -1,5 +1,6 @@
 import hashlib
 import importlib.metadata
+import io
 import json
 import re
 import shutil
@@ -313,6 +314,24 @@ def test_a_live_camera_is_judged_with_its_frames_ages(call, tiny_bundle, tmp_pat
     indices = [frame["index"] for frame in content["frames"]]
     assert indices == sorted(set(indices))
     assert content["n_skipped"] == sum(frame["skipped"] for frame in content["frames"])
+
+
+def test_a_stream_that_breaks_off_is_a_gap_and_the_session_goes_on(call, tiny_bundle, tmp_path, serve):
+    jpegs = []
+    for blue in range(6):
+        picture = io.BytesIO()
+        Image.new("RGB", (64, 64), (200, 30, blue)).save(picture, "JPEG")
+        jpegs.append(picture.getvalue())
+    server, out = serve([*jpegs[:3], jpegs[3][:400], *jpegs[4:]], pause_s=0.02), tmp_path / "session.json"
+    options = ("--camera", server.url, "--frames", 6, "--json", out)  # one opening gives five
+    result = call(edge_run, "--bundle", tiny_bundle, *options)
+    assert result.exit_code == 0, result.output
+    content = strict_json(out)
+    assert server.asked >= 2
+    assert content["n_frames"] == 6
+    assert any("signal lost: no more frames come" in gap["reason"] for gap in content["gaps"])
+    assert any("truncated" in gap["reason"] for gap in content["gaps"])
+    assert any("reopening" in note["text"] for note in content["notes"])
 
 
 def test_frames_that_are_too_old_are_excluded_with_the_reason(call, tiny_bundle, tmp_path):
