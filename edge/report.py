@@ -92,7 +92,8 @@ class Keeper:
 def frame_lines(record: FrameRecord) -> str:
     """One frame's lines: the verdict at the first noise level, its latency, the truth if it is another, and each level
     that changed the verdict; of a frame with several areas, one line an area."""
-    name = PurePath(record.frame.source).name
+    source = record.frame.source
+    name = source if "://" in source else PurePath(source).name
     shown = name if len(name) <= NAME_WIDTH else f"…{name[1 - NAME_WIDTH :]}"
     head = f"{record.frame.index:>5} {shown:<{NAME_WIDTH}} "
     if record.excluded is not None:
