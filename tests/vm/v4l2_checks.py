@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -30,25 +31,28 @@ def shown(count: int) -> list[Frame]:
         items.close()
 
 
-def stamp_start_of_exposure() -> None:
-    """Set vivid's control 'Timestamp Source', found by its name, to 1, as cameras do it."""
+def set_control(wanted: str, value: int) -> None:
+    """Set one of vivid's own controls, found by its name."""
     with open(DEVICE, "r+b", buffering=0) as camera:  # noqa: PTH123
-        control, name = 0, b""
-        while name != b"Timestamp Source":
+        control, name = 0, ""
+        while name != wanted:
             asked = bytearray(struct.pack("=II32s4iI8x", control | NEXT_CONTROL, 0, b"", 0, 0, 0, 0, 0))
             fcntl.ioctl(camera, VIDIOC_QUERYCTRL, asked)
             control, _, raw = struct.unpack_from("=II32s", asked)
-            name = raw.split(b"\0")[0]
-        fcntl.ioctl(camera, VIDIOC_S_CTRL, struct.pack("=Ii", control, 1))
+            name = raw.split(b"\0")[0].decode()
+        fcntl.ioctl(camera, VIDIOC_S_CTRL, struct.pack("=Ii", control, value))
 
 
-def main() -> None:
+def check_listing() -> None:
     found, _ = list_cameras()
     assert [camera.name for camera in found] == [f"v4l2:{DEVICE}"], found
     click.echo(f"listed: {found[0]}")
 
+
+def check_frames() -> None:
+    """Size, time stamps, and channels in their order."""
     # by default vivid stamps the simulated end of exposure, which mostly lies in the future and then is not believed
-    stamp_start_of_exposure()
+    set_control("Timestamp Source", 1)
     frames = shown(31)
     assert {frame.pixels.shape for frame in frames} == {(360, 640, 3)}
     assert {frame.timed_by for frame in frames} == {"sensor"}, "V4L2's buffers carry their time"
@@ -62,6 +66,8 @@ def main() -> None:
         click.echo(f"bar {name}: {pixel.tolist()}")
         assert np.abs(pixel.astype(int) - colour).max() < 20, f"{name} should be {colour}: are the channels in order?"
 
+
+def check_size() -> None:
     try:
         next(V4l2Camera(DEVICE, (641, 13)).frames())
     except SourceError as error:
@@ -69,19 +75,56 @@ def main() -> None:
     else:
         raise AssertionError("a size that the camera does not have was taken")
 
-    out = Path("/tmp/session.json")
+
+def edge_run(seconds: float, out: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", "from leukolite.edge.cli import main; main()", "--bundle", "synthetic-cells"]
-    options = ["--camera", f"v4l2:{DEVICE}", "--duration", "8", "--json", str(out), "--quiet"]
-    started = time.monotonic()
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    click.echo(f"{done.stdout}{done.stderr}exit code {done.returncode} after {time.monotonic() - started:.0f} s")
-    assert done.returncode == 0
-    content = json.loads(out.read_text())
+    options = ["--camera", f"v4l2:{DEVICE}", "--duration", str(seconds), "--json", str(out), "--quiet"]
+    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process: subprocess.Popen[str], out: Path) -> dict[str, Any]:
+    said, complaints = process.communicate(timeout=300)
+    click.echo(f"{said}{complaints}exit code {process.returncode}")
+    assert process.returncode == 0
+    content: dict[str, Any] = json.loads(out.read_text())
+    click.echo(f"{content['n_frames']} frames, {content['n_skipped']} skipped, age {content['age_ms']}")
+    return content
+
+
+def check_session() -> None:
+    out = Path("/tmp/session.json")
+    content = finished(edge_run(8, out), out)
     assert content["n_frames"] > 10
     assert content["gaps"] == []
     assert {frame["timed_by"] for frame in content["frames"]} == {"sensor"}
-    click.echo(f"{content['n_frames']} frames, {content['n_skipped']} skipped, age {content['age_ms']}")
+
+
+def check_unplugging() -> None:
+    """Pull the cable (vivid's control 'Disconnect'), plug it in again: a gap, then frames that count on."""
+    out = Path("/tmp/unplugged.json")
+    process = edge_run(30, out)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "opened" in line, line
+    time.sleep(4)
+    set_control("Disconnect", 0)
+    for _ in range(100):  # it can be unloaded once edge-run has let go of it
+        if subprocess.run(["modprobe", *sys.argv[1:], "-r", "vivid"], check=False, capture_output=True).returncode == 0:
+            break
+        time.sleep(0.2)
+    subprocess.run(["modprobe", *sys.argv[1:], "vivid", "n_devs=1", "node_types=0x1"], check=True)
+    content = finished(process, out)
+    reasons = [gap["reason"] for gap in content["gaps"]]
+    assert any(reason.startswith("signal lost: no more frames come") for reason in reasons), reasons
+    indices = [frame["index"] for frame in content["frames"]]
+    assert indices == sorted(set(indices))
+    notes = [note["text"] for note in content["notes"]]
+    assert sum(note.startswith("opened") for note in notes) == 2, notes
 
 
 if __name__ == "__main__":
-    main()
+    check_listing()
+    check_frames()
+    check_size()
+    check_session()
+    check_unplugging()

@@ -8,4 +8,4 @@ modprobe -d "$modules_root" -S "$release" vivid n_devs=1 node_types=0x1
 for _ in $(seq 50); do [ -e /dev/video0 ] && break; sleep 0.1; done
 ls -l /dev/video0
 cd /tmp
-exec "$python" "$checkout/tests/vm/v4l2_checks.py"
+exec "$python" "$checkout/tests/vm/v4l2_checks.py" -d "$modules_root" -S "$release"
