@@ -127,6 +127,16 @@ def test_a_frame_from_the_future_is_excluded():
     assert sink.records[0].areas == ()
 
 
+def test_a_wall_clock_that_jumps_changes_no_age_and_ends_nothing():
+    wall = iter([1e9, 1e9 - 86_400, 1e9 + 86_400])
+    session, sink = judge_all(
+        [a_frame(i) for i in range(3)], seconds=60, age_ms=100, clock=lambda: 5_000_000, wall_clock=lambda: next(wall)
+    )
+    assert [(record.age_ms, record.excluded) for record in sink.records] == [(5.0, None)] * 3
+    assert [record.wall_time for record in sink.records] == [1e9, 1e9 - 86_400, 1e9 + 86_400]
+    assert session.seconds == 0
+
+
 # limits and stops
 
 
