@@ -139,6 +139,8 @@ def soak(
     lines = Console(_nowhere, _nowhere)  # what a person would be told is made, too
     limits = Limits(seconds=60 * minutes)
     session = run(camera, judge, [windows, lines], limits=limits, control=control, health=monitor, restart=open_judge)
+    if session.failure is not None:
+        raise session.failure
     if not windows.closed:
         raise LeukoliteError(f"{bundle.manifest.name}: stopped before one window of {window_s:g} s was full; give it longer")
     used = session.runtime

@@ -187,6 +187,7 @@ def session_json(session: Session, kept: Keeper, bundle: Bundle, judge: Judge, s
         "verdicts_per_second": _rate(session),
         "interrupted": session.stopped_by is not None,
         "stopped_by": session.stopped_by,
+        "failure": None if session.failure is None else str(session.failure),
         "gaps": [{"source": gap.source, "index": gap.index, "reason": gap.reason} for gap in kept.gaps],
         "notes": [{"source": note.source, "text": note.text} for note in kept.notes],
         "age_ms": tally.age.summary() if tally.age.n else {},

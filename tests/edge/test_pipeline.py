@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fakes import Colour, Item, Listed, Remembers, a_frame, colour_judge
 
+from leukolite.edge.capture import Reopening
 from leukolite.edge.frames import Frame, Gap, Note
 from leukolite.edge.health import Health, HealthMonitor
 from leukolite.edge.pipeline import Limits, Session, Steps, run
@@ -305,6 +306,23 @@ def test_a_runtime_that_hangs_again_and_again_ends_the_session():
     assert sink.records == []
     assert len(sink.gaps) == 3
     assert sink.closed == 1
+
+
+def test_what_was_seen_before_a_failure_is_returned():
+    first, watched = hanging(1, answer_s=1.0)
+    session, sink = judge_all([a_frame(0), a_frame(1)], judge=colour_judge(watched), restart=None)
+    first.let_go.set()
+    assert "given up after 0 restarts" in str(session.failure)
+    assert session.tally.verdicts == 1
+    assert sink.notes[-1].startswith("session failed: colour 1 gave no answer")
+    assert sink.closed == 1
+
+
+def test_a_camera_that_is_lost_for_good_is_a_failure_after_its_frames():
+    source = Listed([a_frame(0)], [SourceError("listed: gone")], live=True)
+    session = run(source, colour_judge(), [], reopening=Reopening(first_s=0, longest_s=0, times=2))
+    assert str(session.failure) == "listed: gone; given up after 2 reopenings"
+    assert (session.tally.frames, session.tally.gaps) == (1, 2)
 
 
 # a live camera; test_capture.py has more
