@@ -27,7 +27,7 @@ if [ ! -e "$place/fetched" ]; then
   mkdir -p "$system"/{dev,proc,sys,tmp,host,site} "$system/usr/share/libcamera/pipeline/virtual"
   "$python" -m pip install -q --target "$system/site" --python-version 3.13 --only-binary=:all: \
     --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform any \
-    numpy opencv-python-headless pillow click pydantic simplejpeg av jsonschema tqdm
+    numpy opencv-python-headless pillow click pytest simplejpeg av jsonschema tqdm
   "$python" -m pip install -q --target "$system/site" --no-deps picamera2 piexif videodev2
   # what only Raspberry Pi OS has, or needs a compiler, and the camera does not use: displays, raw files, archives
   printf 'class _Any(type):\n    def __getattr__(cls, name): return name\nclass PixelFormat(metaclass=_Any): pass\n' > "$system/site/pykms.py"
