@@ -1,0 +1,130 @@
+"""What the pipeline hands on: one immutable record a frame, to any number of sinks; and how another thread steers it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from leukolite.edge.frames import Frame, Gap, Note
+from leukolite.edge.health import Health
+from leukolite.judge import Verdict
+
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in the frame's pixels, x1 and y1 exclusive
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """What is to be judged of a frame.
+
+    Attributes:
+        box: where it lies in the frame.
+        pixels: uint8 RGB as the bundle's training images were, shape (h, w, 3).
+        excluded: why it must not be judged; None if it may.
+    """
+
+    box: Box
+    pixels: np.ndarray
+    excluded: str | None = None
+
+
+Gate = Callable[[np.ndarray], str | None]  # uint8 RGB frame -> why it must not be judged, None if it may
+Locator = Callable[[np.ndarray], Sequence[Area]]  # uint8 RGB frame -> what is to be judged of it
+
+
+def whole_frame(pixels: np.ndarray) -> Sequence[Area]:
+    """The locator of models that judge a field, and of frames that show one cell."""
+    return (Area((0, 0, pixels.shape[1], pixels.shape[0]), pixels),)
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeUsed:
+    """What really computed a verdict. `delegate` is the accelerator's library; None means the CPU."""
+
+    name: str
+    version: str
+    threads: int
+    delegate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AreaVerdict:
+    """One verdict on one area, or why there is none: exactly one of `verdict` and `excluded` is None.
+
+    Attributes:
+        sigma: of the noise added to the frame, grey levels.
+    """
+
+    box: Box
+    sigma: float
+    verdict: Verdict | None
+    excluded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """Everything that was found out about one frame.
+
+    Attributes:
+        frame: the capture; whoever keeps records beyond `take` keeps `without_pixels()`.
+        areas: a verdict or exclusion for each area at each noise level, noise levels outermost; empty if `excluded`.
+        excluded: why the whole frame was refused; None if it was not.
+        truth: label index, where it is known.
+        age_ms: from `frame.captured_at` to the last verdict.
+        locate_ms: quality gate and locator, all noise levels together.
+        skipped: frames of a live camera passed over for this one since the one before.
+        runtime: what computed these verdicts.
+        health: the machine's latest reading; `health.throttled` is None where the machine cannot tell.
+        wall_time: seconds since 1970 when the record was made.
+    """
+
+    frame: Frame
+    areas: tuple[AreaVerdict, ...]
+    excluded: str | None
+    truth: int | None
+    age_ms: float
+    locate_ms: float
+    skipped: int
+    runtime: RuntimeUsed
+    health: Health
+    wall_time: float
+
+
+Event = FrameRecord | Gap | Note | Health  # a Health where its conditions changed
+
+
+class Sink(Protocol):
+    """Takes what happens, in order, all from one thread. An exception ends the session: a sink that can go on swallows its own."""
+
+    def take(self, event: Event) -> None: ...
+
+    def close(self) -> None:
+        """Nothing comes after this; called once, however the session ends."""
+        ...
+
+
+class Control:
+    """Pause, go on and stop, from any thread or signal handler (plain attributes: no lock that a handler could wait for)."""
+
+    def __init__(self) -> None:
+        self._paused = False
+        self._stopped_by: str | None = None
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+
+    def stop(self, by: str) -> None:
+        """End the session after the frame in hand. `by` says who asked, as 'SIGTERM' or 'the user'; the first one counts."""
+        if self._stopped_by is None:
+            self._stopped_by = by
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    @property
+    def stopped_by(self) -> str | None:
+        return self._stopped_by
