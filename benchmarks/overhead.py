@@ -1,7 +1,6 @@
 """What the edge runner adds to bare inference: the runner's loop against `invoke()` alone, in turns, in one process."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from leukolite.bundle import Bundle
+from leukolite.edge.frames import Frame, Gap, Items
+from leukolite.edge.health import HealthMonitor, read_health
 from leukolite.edge.pipeline import run
-from leukolite.edge.sources import Frame, Gap
-from leukolite.judge import Judge, open_judge
+from leukolite.edge.session import Event, FrameRecord
+from leukolite.edge.watchdog import Restarting, WatchedRuntime, open_watched_judge
+from leukolite.judge import Judge
 from leukolite.preprocess import to_input
+from leukolite.runtime import Runtime
 from leukolite.synthetic import LABELS, render_cell
 
 DISTINCT_FRAMES = 32
@@ -44,11 +47,12 @@ class _Memory:
 
     name = "memory"
     truths: tuple[str, ...] = LABELS
+    live = False
 
     def __init__(self, pictures: list[np.ndarray], count: int) -> None:
         self._pictures, self._count = pictures, count
 
-    def frames(self) -> Iterator[Frame | Gap]:
+    def frames(self) -> Items:
         for index in range(self._count):
             yield Frame(self._pictures[index % len(self._pictures)], index, time.perf_counter_ns(), 0.0, "memory", LABELS[0])
 
@@ -64,13 +68,15 @@ def measure_overhead(path: Path, *, threads: int, rounds: int, frames: int, size
         BundleError: the bundle is not whole.
     """
     bundle = Bundle.load(path)
-    judge = open_judge(bundle, threads=threads)
+    judge = open_watched_judge(bundle, threads=threads, answer_s=Restarting().answer_s)
+    assert isinstance(judge.runtime, WatchedRuntime)
+    bare_runtime = judge.runtime.watched
     pictures = [render_cell(np.random.default_rng(i), LABELS[i % 2], size=size) for i in range(DISTINCT_FRAMES)]
     batches = [to_input(picture, judge.spec, judge.table) for picture in pictures]
-    _time_invoke(judge, batches, frames)
+    _time_invoke(bare_runtime, batches, frames)
     runner, bare = [], []
     for _ in range(rounds):
-        bare.append(_time_invoke(judge, batches, frames))
+        bare.append(_time_invoke(bare_runtime, batches, frames))
         runner.append(_time_runner(judge, pictures, frames))
     return Overhead(
         model=bundle.manifest.name,
@@ -83,21 +89,33 @@ def measure_overhead(path: Path, *, threads: int, rounds: int, frames: int, size
     )
 
 
+class _Ends:
+    """A sink that reads the clock when a frame's record comes."""
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, FrameRecord):
+            self.times.append(time.perf_counter_ns())
+        elif isinstance(event, Gap):
+            raise AssertionError(f"frames in memory have no gaps: {event}")
+
+    def close(self) -> None:
+        pass
+
+
 def _time_runner(judge: Judge, pictures: list[np.ndarray], frames: int) -> float:
     """Median time between one verdict and the next, milliseconds."""
-    ends: list[int] = []
-    run(_Memory(pictures, frames), judge, (0.0,), seed=0, on_frame=lambda *_: ends.append(time.perf_counter_ns()), on_gap=_no_gap)
-    return float(np.median(np.diff(ends))) / 1e6
+    ends = _Ends()
+    run(_Memory(pictures, frames), judge, [ends], health=HealthMonitor(read_health, time.perf_counter_ns))
+    return float(np.median(np.diff(ends.times))) / 1e6
 
 
-def _time_invoke(judge: Judge, batches: list[np.ndarray], frames: int) -> float:
+def _time_invoke(runtime: Runtime, batches: list[np.ndarray], frames: int) -> float:
     times = []
     for index in range(frames):
         started = time.perf_counter_ns()
-        judge.runtime.invoke(batches[index % len(batches)])
+        runtime.invoke(batches[index % len(batches)])
         times.append(time.perf_counter_ns() - started)
     return float(np.median(times)) / 1e6
-
-
-def _no_gap(gap: Gap) -> None:
-    raise AssertionError(f"frames in memory have no gaps: {gap}")

@@ -1,24 +1,60 @@
 """`edge-run`: a bundle, a camera or source, verdicts."""
 
 import math
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from leukolite import __version__
 from leukolite.bundle import Bundle
 from leukolite.edge import report
-from leukolite.edge.pipeline import run
+from leukolite.edge.cameras import Size, list_cameras
+from leukolite.edge.capture import Reopening
+from leukolite.edge.frames import FrameSource
+from leukolite.edge.health import HealthMonitor, read_health
+from leukolite.edge.pipeline import Limits, Steps, run
+from leukolite.edge.session import Control, Sink
 from leukolite.edge.shipped import find_bundle
-from leukolite.edge.sources import CAMERAS, Frame, FrameSource, Gap, SyntheticCamera, match_truths, open_camera, open_source
-from leukolite.evaluation import Judged
-from leukolite.files import check_replaceable, new_folder
-from leukolite.judge import open_judge
+from leukolite.edge.signals import stopped_by_signals
+from leukolite.edge.sources import CAMERAS, SyntheticCamera, match_truths, open_camera, open_source
+from leukolite.edge.watchdog import Restarting, open_watched_judge
+from leukolite.files import check_replaceable, nearest_parent, new_folder
+from leukolite.judge import Judge
 from leukolite.runtime import RUNTIMES
 from leukolite.terminal import RESEARCH_USE, Command, Sigmas, check_file_place, stdout, warn, write_json
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"
+
+
+class SizeType(click.ParamType):
+    """A picture size, as '1280x960'."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).lower().partition("x")
+        if not (width.isdecimal() and height.isdecimal() and 16 <= int(width) <= 16384 and 16 <= int(height) <= 16384):
+            self.fail(f"expected a size in pixels like 1280x960, found {value!r}", param, ctx)
+        return int(width), int(height)
+
+
+def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print what is plugged in, and end."""
+    if not asked or ctx.resilient_parsing:
+        return
+    found, troubles = list_cameras()
+    for camera in found:
+        click.echo(f"{camera.name:<20} {camera.model}")
+    click.echo(f"{'synthetic':<20} rendered smears, always there")
+    for line in troubles:
+        warn(f"note: {line}")
+    ctx.exit()
 
 
 @click.command(
@@ -27,79 +63,143 @@ REPORT, VERDICTS = "report.json", "verdicts.csv"
 @click.option(
     "--bundle", required=True, type=click.Path(path_type=Path), help="Bundle folder or zip, or a shipped bundle's name."
 )
-@click.option("--camera", metavar="NAME", help=f"Camera: {', '.join(CAMERAS)}.")
+@click.option("--camera", metavar="NAME", help=f"{'; '.join(CAMERAS)}.")
+@click.option("--camera-size", type=SizeType(), help="Of a picamera2's or v4l2 camera's pictures, pixels.")
+@click.option("--list-cameras", is_flag=True, is_eager=True, expose_value=False, callback=_show_cameras, help="Show and exit.")
 @click.option("--source", type=click.Path(path_type=Path), help="Folder of images, one image, or a video file.")
 @click.option("--noise", type=Sigmas(), default=(0.0,), help="Add Gaussian noise of these sigmas, grey levels.  [default: 0]")
 @click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Stop after so long.")
+@click.option(
+    "--max-age",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MS",
+    help="Exclude frames older than this when their turn comes.",
+)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads of the runtime.")
 @click.option("--runtime", type=click.Choice(list(RUNTIMES)), default="litert", show_default=True)
+@click.option("--allow-cpu", is_flag=True, help="With --runtime edgetpu: let the CPU compute what the Edge TPU would not.")
+@click.option(
+    "--no-frame",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    default=Reopening().no_frame_s,
+    show_default=True,
+    help="Open a camera again that gave no frame for so long.",
+)
+@click.option(
+    "--no-answer",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    default=Restarting().answer_s,
+    show_default=True,
+    help="Restart a runtime that gave no answer for so long.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise and the synthetic camera.")
+@click.option("--quiet", is_flag=True, help="No line a verdict; gaps, notes and the closing tables stay.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the session as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for {REPORT} and {VERDICTS}.")
 @click.version_option(__version__, prog_name="edge-run")
 def main(
     bundle: Path,
     camera: str | None,
+    camera_size: Size | None,
     source: Path | None,
     noise: tuple[float, ...],
     frames: int | None,
     duration: float | None,
+    max_age: float | None,
     threads: int,
     runtime: str,
+    allow_cpu: bool,
+    no_frame: float,
+    no_answer: float,
     seed: int,
+    quiet: bool,
     json_path: Path | None,
     out: Path | None,
 ) -> None:
     """Judge what a camera, folder or video shows, and say how long it took.
 
-    Class folders right below --source count as the truth. A bundle of unit 'cell' takes frames that show one cell.
+    Class folders right below --source count as the truth. A bundle of unit 'cell' takes frames that show one cell. Of a live
+    camera the newest frame is judged. Ctrl-C and SIGTERM end the session after the frame in hand; a second one ends it at once.
 
     \b
     Example:
       edge-run --bundle synthetic-cells --camera synthetic --frames 100 --noise 0,5,10
       edge-run --bundle mobilenet_m-taleqani --source slides/ --json verdicts.json
+      edge-run --bundle mobilenet_m-taleqani --camera picamera2 --max-age 500 --out session
     """
     if (camera is None) == (source is None):
         raise click.UsageError("give either --camera NAME or --source PATH")
-    if duration is not None and not math.isfinite(duration):
-        raise click.BadParameter(f"expected a number of seconds, found {duration}", param_hint="--duration")
+    if camera_size is not None and camera is None:
+        raise click.UsageError("--camera-size goes with --camera")
+    if allow_cpu and runtime != "edgetpu":
+        raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
+    for name, seconds in (("--duration", duration), ("--max-age", max_age), ("--no-frame", no_frame), ("--no-answer", no_answer)):
+        if seconds is not None and not math.isfinite(seconds):
+            raise click.BadParameter(f"expected a finite number, found {seconds}", param_hint=name)
     check_file_place(json_path)
     if out is not None:
         check_replaceable(out, REPORT)
     loaded = Bundle.load(find_bundle(bundle))
-    judge = open_judge(loaded, runtime=runtime, threads=threads)
+
+    def open_watched() -> Judge:
+        return open_watched_judge(loaded, runtime=runtime, threads=threads, allow_cpu=allow_cpu, answer_s=no_answer)
+
+    judge = open_watched()
+    if judge.runtime.name != runtime:
+        warn(f"note: {judge.runtime.name} computes on the CPU, not {runtime}: the model was not compiled for it")
     manifest = loaded.manifest
     frame_source = (
-        open_camera(camera, manifest.unit, manifest.labels, seed=seed) if camera is not None else open_source(source or Path())
+        open_camera(camera, manifest.unit, manifest.labels, seed=seed, size=camera_size)
+        if camera is not None
+        else open_source(source or Path())
     )
     _note_on_truth(frame_source, manifest.labels)
 
     console = stdout()
     console.print(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}")
-
-    console.print(report.VERDICT_HEADER)
-
-    def show(frame: Frame, verdicts: Sequence[Judged]) -> None:
-        console.print(report.verdict_line(verdicts, frame.truth))
-
-    def show_gap(gap: Gap) -> None:
-        warn(f"{gap.source}: passed over: {gap.reason}")
-
-    session = run(frame_source, judge, noise, seed=seed, max_frames=frames, max_seconds=duration, on_frame=show, on_gap=show_gap)
-    if session.judged:
-        console.print(report.closing_tables(session, judge))
-    if session.interrupted:
-        warn("stopped by the user")
-    if out is None and json_path is None:
+    if not quiet:
+        console.print(report.VERDICT_HEADER)
+    kept = None if out is None and json_path is None else report.Keeper(manifest.labels)
+    sinks: list[Sink] = [report.Console(_say, warn, verdicts=not quiet)]
+    if kept is not None:
+        sinks.append(kept)
+    written = out or json_path
+    folder = None if written is None else nearest_parent(written)
+    with stopped_by_signals(Control()) as control:
+        session = run(
+            frame_source,
+            judge,
+            sinks,
+            Steps(sigmas=noise, seed=seed),
+            Limits(frames, duration, max_age),
+            control=control,
+            health=HealthMonitor(lambda: read_health(folder=folder), time.perf_counter_ns),
+            reopening=Reopening(no_frame_s=no_frame),
+            restart=open_watched,
+            restarting=Restarting(answer_s=no_answer),
+        )
+    if session.tally.frames:
+        console.print(report.closing_tables(session))
+    if session.stopped_by is not None:
+        warn(f"stopped by {session.stopped_by}")
+    if kept is None:
         return
-    content = report.session_json(session, loaded, judge, seed)
+    content = report.session_json(session, kept, loaded, judge, seed)
     if out is not None:
-        with new_folder(out, replace_if_holds=REPORT) as folder:
-            write_json(folder / REPORT, content)
-            (folder / VERDICTS).write_text(report.session_csv(session, judge), encoding="utf-8")
+        with new_folder(out, replace_if_holds=REPORT) as staging:
+            write_json(staging / REPORT, content)
+            (staging / VERDICTS).write_text(report.session_csv(kept), encoding="utf-8")
     if json_path is not None:
         write_json(json_path, content)
+
+
+def _say(line: str) -> None:
+    """A verdict's line, at once, so that a pipe shows it when it is said."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _note_on_truth(source: FrameSource, labels: Sequence[str]) -> None:

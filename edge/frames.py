@@ -1,6 +1,6 @@
 """What every source of frames speaks: frames, gaps where there should have been one, and notes for the record."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -51,6 +51,9 @@ class Note:
     text: str
 
 
+Items = Generator[Frame | Gap | Note, None, None]
+
+
 class FrameSource(Protocol):
     """Yields frames, gaps and notes until it ends; each call of `frames` opens the device anew, closing the generator closes it.
 
@@ -64,6 +67,6 @@ class FrameSource(Protocol):
     truths: tuple[str, ...]
     live: bool
 
-    def frames(self) -> Iterator[Frame | Gap | Note]:
+    def frames(self) -> Items:
         """Raises: SourceError, if the device cannot be opened or is lost."""
         ...

@@ -1,97 +1,228 @@
-"""The loop from frame to verdict, until the source ends, a limit is reached or the user stops it."""
+"""The loop from frame to verdict, until the source ends, a limit is reached or somebody stops it.
+
+source -> newest frame -> age -> quality gate -> locator -> judge -> sinks
+"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from leukolite.edge.sources import Frame, FrameSource, Gap, match_truths
-from leukolite.errors import SourceError
-from leukolite.evaluation import Judged, judge_at_noise
+from leukolite.edge.capture import Arrival, Reopening, arrivals
+from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Note
+from leukolite.edge.health import Health, HealthMonitor
+from leukolite.edge.session import AreaVerdict, Control, Event, FrameRecord, Gate, Locator, RuntimeUsed, Sink, whole_frame
+from leukolite.edge.sources import match_truths
+from leukolite.edge.tally import Tally
+from leukolite.edge.watchdog import Restarting, RuntimeStuck
+from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
 from leukolite.judge import Judge
+from leukolite.noise import add_gaussian_noise, noise_rng
 
-Clock = Callable[[], int]  # nanoseconds, monotonic
-OnFrame = Callable[[Frame, Sequence[Judged]], None]
-OnGap = Callable[[Gap], None]
+OpenJudge = Callable[[], Judge]  # proves the bundle anew
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a session ends by itself, and which frames are too old.
+
+    Attributes:
+        frames: so many frames with a record.
+        seconds: no further frame is asked for after so long.
+        age_ms: a frame older than this when its turn comes is excluded.
+    """
+
+    frames: int | None = None
+    seconds: float | None = None
+    age_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What is done to each frame before the judge sees it.
+
+    Attributes:
+        gate: says why a frame must not be judged; None lets all pass.
+        locator: finds what is to be judged; by default the whole frame.
+        sigmas: standard deviations of the noise added, grey levels; (0,) for the frames as they are.
+        seed: of the noise.
+    """
+
+    gate: Gate | None = None
+    locator: Locator = whole_frame
+    sigmas: Sequence[float] = (0.0,)
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class Session:
-    """What a run of the edge runner saw and said.
+    """How a run of the edge runner went.
 
     Attributes:
-        judged: every verdict, frames outermost, noise levels within.
-        frames: how many frames were judged.
-        gaps: frames that could not be had.
+        tally: the counts.
         unknown_truths: class folders that are none of the model's labels.
         seconds: wall clock, from the first frame asked for to the last verdict.
-        interrupted: the user stopped it.
+        stopped_by: who ended it early; None where the source ended or a limit was reached.
+        runtime: what computed the last verdict.
+        restarts: runtimes that were given up.
     """
 
     source: str
-    judged: tuple[Judged, ...]
-    frames: int
-    gaps: tuple[Gap, ...]
+    tally: Tally
     unknown_truths: tuple[str, ...]
     seconds: float
-    interrupted: bool
+    stopped_by: str | None
+    runtime: RuntimeUsed
+    restarts: int
 
 
 def run(
     source: FrameSource,
     judge: Judge,
-    sigmas: Sequence[float],
+    sinks: Sequence[Sink],
+    steps: Steps = Steps(),  # immutable, like the two below
+    limits: Limits = Limits(),
     *,
-    seed: int,
-    max_frames: int | None = None,
-    max_seconds: float | None = None,
-    on_frame: OnFrame,
-    on_gap: OnGap,
+    control: Control | None = None,
+    health: HealthMonitor | None = None,
+    reopening: Reopening = Reopening(),  # noqa: B008
+    restart: OpenJudge | None = None,
+    restarting: Restarting = Restarting(),  # noqa: B008
     clock: Clock = time.perf_counter_ns,
+    wall_clock: Callable[[], float] = time.time,
 ) -> Session:
-    """Judge a source's frames at each noise level.
+    """Judge a source's frames and tell the sinks; close the sinks, however it ends.
 
     Args:
-        sigmas: standard deviations of the noise added, grey levels; (0,) for the frames as they are.
-        seed: of the noise.
-        max_frames: stop after so many frames judged.
-        max_seconds: ask for no further frame after so long.
-        on_frame: told each frame and its verdicts.
-        on_gap: told each gap.
+        control: pauses and stops, from other threads and signal handlers.
+        health: read between frames; None knows nothing of the machine.
+        restart: makes a new judge when the runtime hangs; None ends the session then.
 
     Raises:
-        SourceError: the source ended without a single frame.
+        SourceError: the source ended without a single frame, or a camera was lost for good.
+        RuntimeUnavailable: the runtime hung too often.
+        BundleError: a restarted runtime gives other answers than the reference did.
     """
+    control = control or Control()
     known, unknown = match_truths(source.truths, judge.labels)
-    judged: list[Judged] = []
-    gaps: list[Gap] = []
-    frames, interrupted, started = 0, False, clock()
-    try:
-        for item in source.frames():
-            if isinstance(item, Gap):
-                gaps.append(item)
-                on_gap(item)
-            else:
-                verdicts = list(
-                    judge_at_noise(
-                        judge,
-                        item.pixels,
-                        sigmas,
-                        seed=seed,
-                        source=item.source,
-                        index=item.index,
-                        truth=None if item.truth is None else known.get(item.truth),
-                        capture_ms=item.capture_ms,
-                    )
-                )
-                judged.extend(verdicts)
-                frames += 1
-                on_frame(item, verdicts)
-            if frames == max_frames or (max_seconds is not None and clock() - started >= max_seconds * 1e9):
-                break
-    except KeyboardInterrupt:
-        interrupted = True
-    seconds = (clock() - started) / 1e9
-    if frames == 0 and not interrupted:
-        reason = f": {gaps[0].source}: {gaps[0].reason}" if gaps else ""
-        raise SourceError(f"{source.name}: not one frame could be read{reason}")
-    return Session(source.name, tuple(judged), frames, tuple(gaps), tuple(unknown), seconds, interrupted)
+    tally = Tally(judge.labels, judge.malignant)
+    monitor = health or HealthMonitor(Health, clock)
+    loop = _Loop(judge, (tally, *sinks), steps, limits, known, monitor, restart, restarting, clock, wall_clock)
+    started = clock()
+    with ExitStack() as closings:
+        for sink in sinks:
+            closings.callback(sink.close)
+        try:
+            with closing(arrivals(source, control, reopening, clock=clock)) as items:
+                for arrival in items:
+                    loop.look_at_health()
+                    if arrival is not None and control.stopped_by is None:
+                        loop.handle(arrival)
+                    over = limits.seconds is not None and clock() - started >= limits.seconds * 1e9
+                    if control.stopped_by is not None or tally.frames == limits.frames or over:
+                        break
+            if tally.frames == 0 and control.stopped_by is None:
+                gap = tally.first_gap
+                reason = "" if gap is None else f": {gap.source}: {gap.reason}"
+                raise SourceError(f"{source.name}: not one frame could be read{reason}")
+        except LeukoliteError as error:
+            loop.tell(Note(source.name, f"session failed: {error}"))
+            raise
+        seconds = (clock() - started) / 1e9
+        loop.tell(Note(source.name, f"session ended{f' by {control.stopped_by}' if control.stopped_by else ''}"))
+    return Session(source.name, tally, tuple(unknown), seconds, control.stopped_by, loop.runtime, loop.restarts)
+
+
+class _Loop:
+    """What `run` carries from one frame to the next."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        sinks: Sequence[Sink],
+        steps: Steps,
+        limits: Limits,
+        known: Mapping[str, int],
+        monitor: HealthMonitor,
+        restart: OpenJudge | None,
+        restarting: Restarting,
+        clock: Clock,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._judge, self._sinks, self._steps, self._limits = judge, sinks, steps, limits
+        self._known, self._monitor, self._clock, self._wall_clock = known, monitor, clock, wall_clock
+        self._restart, self._restarting = restart, restarting
+        self.runtime, self.restarts = _runtime_of(judge), 0
+
+    def look_at_health(self) -> None:
+        changed = self._monitor.poll()
+        if changed is not None:
+            self.tell(changed)
+
+    def handle(self, arrival: Arrival) -> None:
+        if not isinstance(arrival.item, Frame):
+            self.tell(arrival.item)
+            return
+        try:
+            self.tell(self._record(arrival.item, arrival.skipped))
+        except RuntimeStuck as error:
+            self._begin_again(arrival.item, error)
+
+    def _record(self, frame: Frame, skipped: int) -> FrameRecord:
+        steps, located_ns = self._steps, 0
+        excluded = _too_old(frame, self._clock(), self._limits.age_ms)
+        if excluded is None and steps.gate is not None:
+            started = self._clock()
+            excluded = steps.gate(frame.pixels)
+            located_ns += self._clock() - started
+        areas: list[AreaVerdict] = []
+        for sigma in steps.sigmas if excluded is None else ():
+            pixels = frame.pixels
+            if sigma:
+                pixels = add_gaussian_noise(pixels, sigma, noise_rng(steps.seed, frame.index, sigma))
+            started = self._clock()
+            found = steps.locator(pixels)
+            located_ns += self._clock() - started
+            for area in found:
+                verdict = self._judge(area.pixels, capture_ms=frame.capture_ms) if area.excluded is None else None
+                areas.append(AreaVerdict(area.box, sigma, verdict, area.excluded))
+        return FrameRecord(
+            frame=frame,
+            areas=tuple(areas),
+            excluded=excluded,
+            truth=None if frame.truth is None else self._known.get(frame.truth),
+            age_ms=(self._clock() - frame.captured_at) / 1e6,
+            locate_ms=located_ns / 1e6,
+            skipped=skipped,
+            runtime=self.runtime,
+            health=self._monitor.latest,
+            wall_time=self._wall_clock(),
+        )
+
+    def _begin_again(self, frame: Frame, error: RuntimeStuck) -> None:
+        """A frame that a runtime hung on is a gap; the runtime is replaced, a few times."""
+        self.tell(Gap(frame.index, frame.source, f"no verdict: {error}"))
+        if self._restart is None or self.restarts >= self._restarting.times:
+            raise RuntimeUnavailable(f"{error}; given up after {self.restarts} restarts") from error
+        self.restarts += 1
+        self._judge = self._restart()
+        self.runtime = _runtime_of(self._judge)
+        self.tell(Note(frame.source, f"runtime {self.runtime.name} restarted, {self.restarts} of {self._restarting.times} times"))
+
+    def tell(self, event: Event) -> None:
+        for sink in self._sinks:
+            sink.take(event)
+
+
+def _runtime_of(judge: Judge) -> RuntimeUsed:
+    runtime = judge.runtime
+    return RuntimeUsed(runtime.name, runtime.version, runtime.threads, runtime.delegate)
+
+
+def _too_old(frame: Frame, now: int, limit_ms: float | None) -> str | None:
+    age_ms = (now - frame.captured_at) / 1e6
+    if age_ms < 0:
+        return f"time stamp in the future (by {-age_ms:.0f} ms)"
+    if limit_ms is not None and age_ms > limit_ms:
+        return f"too old ({age_ms:.0f} ms, at most {limit_ms:g} ms)"
+    return None

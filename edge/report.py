@@ -2,76 +2,166 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from rich.console import Group
 
 from leukolite.bundle import Bundle
+from leukolite.edge.frames import Gap, Note
+from leukolite.edge.health import Health
 from leukolite.edge.pipeline import Session
+from leukolite.edge.session import AreaVerdict, Event, FrameRecord, RuntimeUsed
 from leukolite.evaluation import LATENCY_STAGES, Judged, latency_summary, metrics_by_sigma
 from leukolite.judge import Judge, Latency
-from leukolite.terminal import percent, percent_with_interval, results_table
+from leukolite.terminal import percent_with_interval, results_table
 
-SCHEMA = 1
+SCHEMA = 2  # 2: areas, exclusions, age, runtime and throttling of each frame; 1: first
 NAME_WIDTH = 18
 
 
 VERDICT_HEADER = "frame source             verdict      prob.  total ms = capture + prep. + invoke"
 
+Say = Callable[[str], None]
 
-def verdict_line(judged: Sequence[Judged], truth: str | None) -> str:
+
+class Console:
+    """A `Sink` that tells a person: a line a verdict on stdout, everything unusual on stderr.
+
+    Args:
+        say, warn: write one line.
+        verdicts: False leaves out the verdicts' lines.
+    """
+
+    def __init__(self, say: Say, warn: Say, *, verdicts: bool = True) -> None:
+        self._say, self._warn, self._verdicts = say, warn, verdicts
+
+    def take(self, event: Event) -> None:
+        match event:
+            case FrameRecord() if self._verdicts:
+                self._say(frame_lines(event))
+            case Gap():
+                self._warn(f"{event.source}: passed over: {event.reason}")
+            case Note() if not event.text.startswith("session "):  # the closing lines say how it ended
+                self._warn(f"{event.source}: {event.text}")
+            case Health():
+                self._warn(f"machine: {', '.join(event.conditions) or 'well again'}")
+
+    def close(self) -> None:
+        pass
+
+
+class Keeper:
+    """A `Sink` that keeps every verdict, for the files of --json and --out: memory grows with the session.
+
+    Attributes:
+        rows: of each frame and noise level, as the JSON has them.
+        judged: every verdict.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = labels
+        self.rows: list[dict[str, Any]] = []
+        self.judged: list[Judged] = []
+        self.gaps: list[Gap] = []
+        self.notes: list[Note] = []
+
+    def take(self, event: Event) -> None:
+        match event:
+            case FrameRecord():
+                self.rows += frame_rows(event, self._labels)
+                self.judged += [
+                    Judged(event.frame.source, event.frame.index, area.sigma, event.truth, area.verdict)
+                    for area in event.areas
+                    if area.verdict is not None
+                ]
+            case Gap():
+                self.gaps.append(event)
+            case Note():
+                self.notes.append(event)
+            case Health():
+                self.notes.append(Note("machine", ", ".join(event.conditions) or "well again"))
+
+    def close(self) -> None:
+        pass
+
+
+def frame_lines(record: FrameRecord) -> str:
     """One frame's lines: the verdict at the first noise level, its latency, the truth if it is another, and each level
-    that changed the verdict."""
-    first = judged[0]
-    verdict, latency = first.verdict, first.verdict.latency
-    notes = [] if truth is None or truth.casefold() == verdict.label.casefold() else [f"truth {truth}"]
-    name = PurePath(first.source).name
+    that changed the verdict; of a frame with several areas, one line an area."""
+    name = PurePath(record.frame.source).name
     shown = name if len(name) <= NAME_WIDTH else f"…{name[1 - NAME_WIDTH :]}"
-    line = (
-        f"{first.index:>5} {shown:<{NAME_WIDTH}} {verdict.label:<12} {verdict.probability:.3f}"
+    head = f"{record.frame.index:>5} {shown:<{NAME_WIDTH}} "
+    if record.excluded is not None:
+        return f"{head}excluded: {record.excluded}"
+    if not record.areas:
+        return f"{head}no cell found"
+    levels = _levels(record)
+    first, *others = levels.values()
+    lines = []
+    for place, area in enumerate(first):
+        lines.append(head + _area_line(area))
+        if area.verdict is None:
+            continue
+        label, truth = area.verdict.label, record.frame.truth
+        notes = [] if truth is None or truth.casefold() == label.casefold() else [f"truth {truth}"]
+        same = [areas[place] for areas in others] if all(len(areas) == len(first) for areas in others) else []
+        notes += [
+            f"at sigma {other.sigma:g}: {other.verdict.label} {other.verdict.probability:.3f}"
+            for other in same
+            if other.verdict is not None and other.verdict.label != label
+        ]
+        lines += [f"      {note}" for note in notes]
+    return "\n".join(lines)
+
+
+def _area_line(area: AreaVerdict) -> str:
+    if area.verdict is None:
+        return f"excluded: {area.excluded}"
+    verdict, latency = area.verdict, area.verdict.latency
+    return (
+        f"{verdict.label:<12} {verdict.probability:.3f}"
         f"{latency.total:>10.2f}{latency.capture:>10.2f}{latency.preprocess:>8.2f}{latency.invoke:>9.2f}"
     )
-    notes += [
-        f"at sigma {item.sigma:g}: {item.verdict.label} {item.verdict.probability:.3f}"
-        for item in judged[1:]
-        if item.verdict.label != verdict.label
-    ]
-    return "\n".join([line, *(f"      {note}" for note in notes)])
 
 
-def closing_tables(session: Session, judge: Judge) -> Group:
+def closing_tables(session: Session) -> Group:
     """Frames, verdicts a second, latency percentiles, and accuracy at each noise level where the truth is known."""
-    latency = results_table("Latency, ms", caption=_counts_line(session, judge))
+    tally = session.tally
+    latency = results_table("Latency, ms", caption="\n".join(_caption(session)))
     for heading in ("stage", "p50", "p90", "p99", "mean"):
         latency.add_column(heading, justify="left" if heading == "stage" else "right")
-    for stage, values in latency_summary([item.verdict for item in session.judged]).items():
+    rows = tally.latency_summary()
+    if tally.age.n:
+        rows["age"] = tally.age.summary()
+    for stage, values in rows.items():
         latency.add_row(stage, *(f"{values[name]:.2f}" for name in ("p50", "p90", "p99", "mean")))
-    results = metrics_by_sigma(session.judged, judge.labels, judge.malignant)
-    if not results:
+    rates = tally.rates()
+    if not rates:
         return Group(latency)
     accuracy = results_table("Accuracy under Gaussian noise (95% interval)")
-    for heading in ("sigma", "n", "accuracy", "recall", "specificity", "AUC"):
+    for heading in ("sigma", "n", "accuracy", "recall", "specificity"):
         accuracy.add_column(heading, justify="right")
-    for row in results:
+    for row in rates:
+        one = row.positive
         accuracy.add_row(
             f"{row.sigma:g}",
             str(row.n),
             percent_with_interval(row.accuracy, row.accuracy_interval),
-            percent(row.recall),
-            percent(row.specificity),
-            percent(row.auc),
+            "-" if one is None else percent_with_interval(one.recall, one.recall_interval),
+            "-" if one is None else percent_with_interval(one.specificity, one.specificity_interval),
         )
     return Group(latency, accuracy)
 
 
-def session_json(session: Session, bundle: Bundle, judge: Judge, seed: int) -> dict[str, Any]:
+def session_json(session: Session, kept: Keeper, bundle: Bundle, judge: Judge, seed: int) -> dict[str, Any]:
     """The session for machines; every latency is kept, in milliseconds."""
-    verdicts = [item.verdict for item in session.judged]
+    tally, runtime = session.tally, session.runtime
+    verdicts = [item.verdict for item in kept.judged]
     results = [
-        row.model_dump() | {"latency_ms": latency_summary([item.verdict for item in session.judged if item.sigma == row.sigma])}
-        for row in metrics_by_sigma(session.judged, judge.labels, judge.malignant)
+        row.model_dump() | {"latency_ms": latency_summary([item.verdict for item in kept.judged if item.sigma == row.sigma])}
+        for row in metrics_by_sigma(kept.judged, judge.labels, judge.malignant)
     ]
     return {
         "schema": SCHEMA,
@@ -81,44 +171,104 @@ def session_json(session: Session, bundle: Bundle, judge: Judge, seed: int) -> d
         "unit": bundle.manifest.unit,
         "labels": bundle.manifest.labels,
         "malignant": bundle.manifest.malignant,
-        "runtime": {"name": judge.runtime.name, "version": judge.runtime.version, "threads": judge.runtime.threads},
+        "runtime": _runtime(runtime) | {"restarts": session.restarts},
         "source": session.source,
         "seed": seed,
-        "n_frames": session.frames,
-        "n_verdicts": len(verdicts),
+        "n_frames": tally.frames,
+        "n_verdicts": tally.verdicts,
+        "n_skipped": tally.skipped,
+        "n_throttled": tally.throttled,
+        "excluded": dict(tally.excluded),
+        "hottest_c": tally.hottest_c,
         "seconds": round(session.seconds, 4),
         "verdicts_per_second": _rate(session),
-        "interrupted": session.interrupted,
-        "gaps": [{"source": gap.source, "index": gap.index, "reason": gap.reason} for gap in session.gaps],
+        "interrupted": session.stopped_by is not None,
+        "stopped_by": session.stopped_by,
+        "gaps": [{"source": gap.source, "index": gap.index, "reason": gap.reason} for gap in kept.gaps],
+        "notes": [{"source": note.source, "text": note.text} for note in kept.notes],
+        "age_ms": tally.age.summary() if tally.age.n else {},
         "latency_ms": latency_summary(verdicts),
         "results": results,
-        "frames": [_row(item, judge) for item in session.judged],
+        "frames": kept.rows,
     }
 
 
-def session_csv(session: Session, judge: Judge) -> str:
-    """One row a verdict."""
+def frame_rows(record: FrameRecord, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """A frame as the JSON has it, one row a noise level; of a frame that was refused, one.
+
+    `label` and `probability` are the frame's where one area was judged, as of whole fields; `cells` has every area.
+    """
+    common = {
+        "source": record.frame.source,
+        "index": record.frame.index,
+        "truth": None if record.truth is None else labels[record.truth],
+        "excluded": record.excluded,
+        "age_ms": round(record.age_ms, 4),
+        "timed_by": record.frame.timed_by,
+        "locate_ms": round(record.locate_ms, 4),
+        "skipped": record.skipped,
+        "runtime": _runtime(record.runtime),
+        "throttled": record.health.throttled,
+        "wall_time": round(record.wall_time, 6),
+    }
+    rows = []
+    for sigma, areas in (_levels(record) or {0.0: []}).items():
+        only = areas[0].verdict if len(areas) == 1 else None
+        rows.append(
+            common
+            | {
+                "sigma": sigma,
+                "label": None if only is None else only.label,
+                "probability": None if only is None else round(only.probability, 6),
+                "latency_ms": _latency(_together(record, areas)),
+                "cells": [_cell(area) for area in areas],
+            }
+        )
+    return rows
+
+
+CSV_COLUMNS = ("source", "index", "sigma", "truth", "box", "label", "probability", "excluded", "age_ms", "skipped", "throttled")
+
+
+def session_csv(kept: Keeper) -> str:
+    """One row a verdict or exclusion."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["source", "index", "sigma", "truth", "label", "probability", *(f"{stage}_ms" for stage in LATENCY_STAGES)])
-    for item in session.judged:
-        row = _row(item, judge)
-        latency = [row["latency_ms"][stage] for stage in LATENCY_STAGES]
-        writer.writerow(
-            [row["source"], row["index"], row["sigma"], row["truth"] or "", row["label"], row["probability"], *latency]
-        )
+    writer.writerow([*CSV_COLUMNS, *(f"{stage}_ms" for stage in LATENCY_STAGES)])
+    for row in kept.rows:
+        for cell in row["cells"] or [{"excluded": row["excluded"], "latency_ms": row["latency_ms"]}]:
+            values = row | {"box": None, "label": None, "probability": None} | cell
+            latency = cell["latency_ms"] or {}
+            cells = (" ".join(map(str, values[name])) if name == "box" and values[name] else values[name] for name in CSV_COLUMNS)
+            times = (latency.get(stage) for stage in LATENCY_STAGES)
+            writer.writerow(["" if value is None else value for value in (*cells, *times)])
     return text.getvalue()
 
 
-def _row(item: Judged, judge: Judge) -> dict[str, Any]:
+def _levels(record: FrameRecord) -> dict[float, list[AreaVerdict]]:
+    """The areas of each noise level."""
+    levels: dict[float, list[AreaVerdict]] = {}
+    for area in record.areas:
+        levels.setdefault(area.sigma, []).append(area)
+    return levels
+
+
+def _together(record: FrameRecord, areas: Sequence[AreaVerdict]) -> Latency:
+    """What the frame's verdicts took, one after the other; the frame was captured once."""
+    each = [area.verdict.latency for area in areas if area.verdict is not None]
+    capture = record.frame.capture_ms
+    preprocess, invoke = sum(one.preprocess for one in each), sum(one.invoke for one in each)
+    return Latency(capture, preprocess, invoke, capture + sum(one.total - one.capture for one in each))
+
+
+def _cell(area: AreaVerdict) -> dict[str, Any]:
+    verdict = area.verdict
     return {
-        "source": item.source,
-        "index": item.index,
-        "sigma": item.sigma,
-        "label": item.verdict.label,
-        "probability": round(item.verdict.probability, 6),
-        "truth": None if item.truth is None else judge.labels[item.truth],
-        "latency_ms": _latency(item.verdict.latency),
+        "box": list(area.box),
+        "label": None if verdict is None else verdict.label,
+        "probability": None if verdict is None else round(verdict.probability, 6),
+        "excluded": area.excluded,
+        "latency_ms": None if verdict is None else _latency(verdict.latency),
     }
 
 
@@ -126,11 +276,25 @@ def _latency(latency: Latency) -> dict[str, float]:
     return {stage: round(getattr(latency, stage), 4) for stage in LATENCY_STAGES}
 
 
+def _runtime(used: RuntimeUsed) -> dict[str, Any]:
+    return {"name": used.name, "version": used.version, "threads": used.threads, "delegate": used.delegate}
+
+
 def _rate(session: Session) -> float:
-    return round(len(session.judged) / session.seconds, 2) if session.seconds > 0 else 0.0
+    return round(session.tally.verdicts / session.seconds, 2) if session.seconds > 0 else 0.0
 
 
-def _counts_line(session: Session, judge: Judge) -> str:
-    gaps = f", {len(session.gaps)} passed over" if session.gaps else ""
-    runtime = f"{judge.runtime.name} {judge.runtime.version}, {judge.runtime.threads} thread(s)"
-    return f"{session.frames} frames{gaps}, {_rate(session):g} verdicts a second; {runtime}"
+def _caption(session: Session) -> list[str]:
+    tally, used = session.tally, session.runtime
+    counts = f"{tally.frames} frames"
+    for count, what in ((tally.gaps, "passed over"), (tally.skipped, "skipped for newer ones")):
+        counts += f", {count} {what}" if count else ""
+    delegate = f" with {used.delegate}" if used.delegate else ""
+    lines = [f"{counts}, {_rate(session):g} verdicts a second; {used.name} {used.version}{delegate}, {used.threads} thread(s)"]
+    if tally.excluded:
+        lines.append("excluded: " + ", ".join(f"{reason} {count}" for reason, count in tally.excluded.most_common()))
+    if tally.throttled:
+        lines.append(f"the machine was throttled during {tally.throttled} of these frames")
+    if session.restarts:
+        lines.append(f"the runtime hung and was restarted {session.restarts} times")
+    return lines

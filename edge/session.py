@@ -66,7 +66,7 @@ class FrameRecord:
     """Everything that was found out about one frame.
 
     Attributes:
-        frame: the capture; whoever keeps records beyond `take` keeps `without_pixels()`.
+        frame: the capture; a sink that keeps records keeps what it needs of them, not the pixels.
         areas: a verdict or exclusion for each area at each noise level, noise levels outermost; empty if `excluded`.
         excluded: why the whole frame was refused; None if it was not.
         truth: label index, where it is known.
@@ -94,7 +94,11 @@ Event = FrameRecord | Gap | Note | Health  # a Health where its conditions chang
 
 
 class Sink(Protocol):
-    """Takes what happens, in order, all from one thread. An exception ends the session: a sink that can go on swallows its own."""
+    """Takes what happens, in order, all from one thread.
+
+    An exception ends the session (the other sinks are closed well): a sink without which the session is still of use keeps
+    its troubles to itself and shows them in its own state.
+    """
 
     def take(self, event: Event) -> None: ...
 

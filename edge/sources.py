@@ -1,67 +1,27 @@
-"""Where frames come from: the synthetic microscope camera, a folder, one image, a video file.
+"""Where frames come from: the synthetic microscope camera, a folder, one image, a video file; hardware is in `cameras.py`.
 
 A source yields `Frame`s in R,G,B order, and a `Gap` for each that could not be had: never a made-up picture.
 """
 
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
 from leukolite import synthetic
 from leukolite.bundle import Unit
+from leukolite.edge.cameras import PiCamera, Size, StreamCamera, V4l2Camera, silence_opencv
+from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Items
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import is_image_name, read_rgb
-from leukolite.quiet import quiet
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
-CAMERAS = ("synthetic",)
+CAMERAS = ("synthetic[:FPS]", "picamera2[:N]", "v4l2:/dev/videoN", "an rtsp:// or http:// address")
+STREAMS = ("rtsp", "rtsps", "http", "https")
 SYNTHETIC_CELL_SIZE, SYNTHETIC_FIELD_SIZE = 256, (640, 480)  # pixels
-
-Clock = Callable[[], int]  # nanoseconds, monotonic
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One capture.
-
-    Attributes:
-        pixels: uint8 RGB, shape (height, width, 3).
-        index: its number in the source, from 0.
-        captured_at: the clock's nanoseconds when the capture was complete.
-        capture_ms: how long rendering, reading or decoding it took.
-        source: the file's or camera's name.
-        truth: the label it is known to have; None where nobody knows.
-    """
-
-    pixels: np.ndarray
-    index: int
-    captured_at: int
-    capture_ms: float
-    source: str
-    truth: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A frame that could not be had, and why."""
-
-    index: int
-    source: str
-    reason: str
-
-
-class FrameSource(Protocol):
-    """Yields frames and gaps until it ends. `name` is for people; `truths` are the labels its frames may carry."""
-
-    name: str
-    truths: tuple[str, ...]
-
-    def frames(self) -> Iterator[Frame | Gap]: ...
 
 
 class SyntheticCamera:
@@ -72,16 +32,33 @@ class SyntheticCamera:
         labels: the model's; the truth is told only if the camera's classes are among them, since a lymphocyte of the
             camera's is not what another model calls by a like name.
         seed: the same seed gives the same frames.
+        rate: frames a second, as a real camera whose frames come whether somebody looks or not; None renders each frame when
+            it is asked for, so that none is skipped.
     """
 
-    def __init__(self, unit: Unit, labels: Sequence[str], seed: int, *, clock: Clock = time.perf_counter_ns) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        labels: Sequence[str],
+        seed: int,
+        rate: float | None = None,
+        *,
+        clock: Clock = time.perf_counter_ns,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.name = "synthetic"
+        self.live = rate is not None
+        self._rate, self._sleep = rate, sleep
         self.truths: tuple[str, ...] = synthetic.LABELS if set(synthetic.LABELS) <= set(labels) else ()
         self._unit, self._seed, self._clock = unit, seed, clock
 
-    def frames(self) -> Iterator[Frame | Gap]:
-        index = 0
+    def frames(self) -> Items:
+        index, first = 0, self._clock()
         while True:
+            if self._rate is not None:
+                wait_s = index / self._rate - (self._clock() - first) / 1e9
+                if wait_s > 0:
+                    self._sleep(wait_s)
             started = self._clock()
             rng = np.random.default_rng([self._seed, index])
             label = str(rng.choice(synthetic.LABELS))
@@ -106,6 +83,8 @@ class ImageFolder:
         SourceError: `path` is missing, or a folder without images.
     """
 
+    live = False
+
     def __init__(self, path: Path, *, clock: Clock = time.perf_counter_ns) -> None:
         self.name, self._clock = str(path), clock
         if path.is_file():
@@ -117,7 +96,7 @@ class ImageFolder:
                 raise SourceError(f"{path}: no image in this folder; expected .jpg, .png, .tif, .bmp or .webp files")
         self.truths = tuple(sorted({truth for _, truth in self._files if truth is not None}))
 
-    def frames(self) -> Iterator[Frame | Gap]:
+    def frames(self) -> Items:
         for index, (file, truth) in enumerate(self._files):
             started = self._clock()
             try:
@@ -135,16 +114,17 @@ class VideoFile:
         SourceError: the file is missing or cannot be decoded.
     """
 
+    truths: tuple[str, ...] = ()
+    live = False
+
     def __init__(self, path: Path, *, clock: Clock = time.perf_counter_ns) -> None:
         self.name, self._clock = str(path), clock
-        self.truths: tuple[str, ...] = ()
-        with quiet():
-            self._video = cv2.VideoCapture(str(path))
-            opened = self._video.isOpened()
-        if not opened:
+        silence_opencv()
+        self._video = cv2.VideoCapture(str(path))
+        if not self._video.isOpened():
             raise SourceError(f"{path}: the video cannot be opened; is it whole, and of a format that OpenCV reads?")
 
-    def frames(self) -> Iterator[Frame | Gap]:
+    def frames(self) -> Items:
         announced = int(self._video.get(cv2.CAP_PROP_FRAME_COUNT))
         index = 0
         try:
@@ -161,11 +141,31 @@ class VideoFile:
             yield Gap(index, self.name, f"the video breaks off after {index} of {announced} frames")
 
 
-def open_camera(name: str, unit: Unit, labels: Sequence[str], *, seed: int) -> FrameSource:
-    """A camera by name, for a model's unit and labels. Raises: SourceError, if there is none of that name."""
-    if name == "synthetic":
-        return SyntheticCamera(unit, labels, seed)
+def open_camera(name: str, unit: Unit, labels: Sequence[str], *, seed: int, size: Size | None = None) -> FrameSource:
+    """A camera by name, for a model's unit and labels; hardware is opened by its `frames`.
+
+    Args:
+        size: of the pictures; None takes the camera's own.
+
+    Raises:
+        SourceError: there is none of that name, or it has no size to choose.
+    """
+    kind, _, rest = name.partition(":")
+    if size is not None and kind not in ("picamera2", "v4l2"):
+        raise SourceError(f"{kind}: --camera-size is for picamera2 and v4l2 cameras; this one has a size of its own")
+    if kind == "synthetic" and (not rest or _is_rate(rest)):
+        return SyntheticCamera(unit, labels, seed, float(rest) if rest else None)
+    if kind == "picamera2" and (not rest or rest.isdecimal()):
+        return PiCamera(int(rest or 0), size) if size is not None else PiCamera(int(rest or 0))
+    if kind == "v4l2" and rest.startswith("/"):
+        return V4l2Camera(rest, size)
+    if kind in STREAMS and rest.startswith("//"):
+        return StreamCamera(name)
     raise SourceError(f"no camera named {name!r}; there is {', '.join(CAMERAS)}")
+
+
+def _is_rate(text: str) -> bool:
+    return re.fullmatch(r"\d{1,4}(\.\d+)?", text) is not None and float(text) > 0
 
 
 def open_source(path: Path) -> FrameSource:

@@ -13,6 +13,7 @@ COMMANDS = {
     "overhead": "leukolite.benchmarks.cli:overhead",
     "data": "leukolite.train.survey_cli:data",
     "reproduce": "leukolite.benchmarks.reproduce_cli:reproduce",
+    "soak": "leukolite.benchmarks.soak_cli:command",
     "info": "leukolite.edge.info:info",
     "synthetic": "leukolite.train.cli:synthetic",
 }

@@ -101,19 +101,29 @@ class Judge:
         return Verdict(index, label, float(probabilities[shown]), probabilities, latency)
 
 
-def open_judge(bundle: Bundle, *, runtime: str = "litert", threads: int = 1, clock: Clock = time.perf_counter_ns) -> Judge:
+def open_judge(
+    bundle: Bundle,
+    *,
+    runtime: str = "litert",
+    threads: int = 1,
+    allow_cpu: bool = False,
+    guard: Callable[[Runtime], Runtime] = lambda runtime: runtime,
+    clock: Clock = time.perf_counter_ns,
+) -> Judge:
     """Make a bundle ready to judge, after proving its tensors and golden outputs on this machine.
 
     Args:
         runtime: a key of `leukolite.runtime.RUNTIMES`.
         threads: CPU threads of the runtime.
+        allow_cpu: see `TfliteRuntime`.
+        guard: what is put around the runtime, before its golden outputs are asked for, such as a watchdog.
 
     Raises:
-        RuntimeUnavailable: the runtime is not installed.
+        RuntimeUnavailable: the runtime is not installed, or the accelerator not there or not used.
         BundleError: names the tensor or golden output, what was expected and what was found.
     """
     try:
-        interpreter = TfliteRuntime(bundle.model, threads=threads, name=runtime)
+        interpreter = guard(TfliteRuntime(bundle.model, threads=threads, name=runtime, allow_cpu=allow_cpu))
     except BundleError as error:
         raise BundleError(f"{bundle.path}: {error}") from error
     check_tensors(bundle, interpreter)

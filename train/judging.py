@@ -26,6 +26,7 @@ class KerasRuntime:
             keras.__version__,
             0,
         )  # 0: the backend's own choice
+        self.delegate: str | None = None
         self.input = Tensor((1, *model.input_shape[1:]), TensorFormat(dtype="float32"))
         self.output = Tensor((1, *model.output_shape[1:]), TensorFormat(dtype="float32"))
 

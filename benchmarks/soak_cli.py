@@ -1,0 +1,68 @@
+"""`leukolite soak`."""
+
+from pathlib import Path
+
+import click
+
+from leukolite.benchmarks.soak import MEMORY_GROWTH_GOAL_MB, Soak, soak
+from leukolite.edge.session import Control
+from leukolite.edge.shipped import find_bundle
+from leukolite.edge.signals import stopped_by_signals
+from leukolite.terminal import Command, add_task, check_file_place, progress_bar, results_table, stdout, warn, write_json
+
+
+@click.command("soak", cls=Command)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--minutes", type=click.FloatRange(0.05, 10_080), default=30.0, show_default=True)
+@click.option("--rate", type=click.FloatRange(1, 1000), default=60.0, show_default=True, help="Frames a second of the camera.")
+@click.option("--windows", type=click.IntRange(2, 1000), default=30, show_default=True, help="Into how many the time is cut.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every window as JSON.")
+def command(bundle: Path, minutes: float, rate: float, windows: int, threads: int, json_path: Path | None) -> None:
+    """Let edge-run judge the live synthetic camera for long: do latency and memory stay as they were?
+
+    Exit code 1 where memory grows by more than 5 MB from the end of the first window to that of the last.
+
+    \b
+    Example:
+      leukolite soak mobilenet_m-taleqani --minutes 30 --json soak.json
+    """
+    check_file_place(json_path)
+    seconds = round(60 * minutes)
+    with progress_bar() as bar, stopped_by_signals(Control()) as control:
+        task = add_task(bar, "seconds", total=seconds)
+        result = soak(
+            find_bundle(bundle),
+            minutes=minutes,
+            rate=rate,
+            window_s=60 * minutes / windows - 0.01,  # so that the last one is full before the time is up
+            threads=threads,
+            control=control,
+            on_second=lambda: bar.advance(task),
+        )
+    _show(result)
+    if json_path is not None:
+        write_json(json_path, result.to_json())
+    if result.memory_growth_mb is not None and result.memory_growth_mb > MEMORY_GROWTH_GOAL_MB:
+        raise click.ClickException(f"memory grew by {result.memory_growth_mb:.1f} MB, more than {MEMORY_GROWTH_GOAL_MB:g} MB")
+
+
+def _show(result: Soak) -> None:
+    console = stdout()
+    caption = f"{result.frames} frames judged; {result.runtime}; age: frame to verdict, ms"
+    table = results_table(f"{result.model}, synthetic camera at {result.rate:g} frames a second", caption=caption)
+    for heading in ("seconds", "frames", "skipped", "age p50", "p90", "p99", "memory MB"):
+        table.add_column(heading, justify="right")
+    for window in result.windows:
+        ages = (f"{window.age_ms[name]:.2f}" for name in ("p50", "p90", "p99"))
+        memory = "-" if window.memory_mb is None else f"{window.memory_mb:.1f}"
+        table.add_row(f"{window.seconds:g}", str(window.frames), str(window.skipped), *ages, memory)
+    console.print(table)
+    if result.p99_drift is not None:
+        console.print(
+            f"p99 of the later half of the windows over the earlier half: {result.p99_drift:.2f} (first window left out)"
+        )
+    if result.memory_growth_mb is not None:
+        console.print(f"memory growth after the first window: {result.memory_growth_mb:+.2f} MB (goal: at most 5)")
+    if result.stopped_by is not None:
+        warn(f"stopped by {result.stopped_by}")

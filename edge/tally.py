@@ -1,0 +1,151 @@
+"""What a session amounts to, in counters: as large after a million frames as after one."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leukolite.edge.frames import Gap, Note
+from leukolite.edge.health import Health
+from leukolite.edge.session import Event, FrameRecord
+from leukolite.evaluation import LATENCY_STAGES
+from leukolite.judge import Latency
+from leukolite.metrics import ClassMetrics, class_metrics, positive_label, wilson_interval
+
+_LOWEST_MS, _STEP, _BINS = 1e-3, 1.01, 2100  # 1 microsecond to 20 minutes
+_LOG_STEP = math.log(_STEP)
+
+
+class Times:
+    """Percentiles of a stream of milliseconds, within 0.5%, from a histogram with steps of 1%."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(_BINS, np.int64)
+        self._sum = 0.0
+        self.n = 0
+
+    def add(self, ms: float) -> None:
+        place = int(math.log(ms / _LOWEST_MS) / _LOG_STEP) if ms > _LOWEST_MS else 0
+        self._counts[min(place, _BINS - 1)] += 1
+        self._sum += ms
+        self.n += 1
+
+    def percentile(self, percent: float) -> float:
+        """The least time that `percent` of them do not exceed, within 0.5%; nan without any."""
+        if self.n == 0:
+            return math.nan
+        place = int(np.searchsorted(np.cumsum(self._counts), math.ceil(self.n * percent / 100)))
+        return _LOWEST_MS * _STEP ** (place + 0.5)
+
+    @property
+    def mean(self) -> float:
+        return self._sum / self.n if self.n else math.nan
+
+    def summary(self) -> dict[str, float]:
+        """p50, p90, p99 and mean, milliseconds."""
+        values = {"p50": self.percentile(50), "p90": self.percentile(90), "p99": self.percentile(99), "mean": self.mean}
+        return {name: round(value, 4) for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often the verdicts at one noise level were right; the counts are exact.
+
+    Attributes:
+        n: verdicts whose truth is known; abstentions are not among them.
+        positive: of the positive class where there are two; None for more.
+    """
+
+    sigma: float
+    n: int
+    accuracy: float | None
+    accuracy_interval: tuple[float, float] | None
+    positive: ClassMetrics | None
+
+
+class Tally:
+    """Counts a session's events. A `Sink`.
+
+    Attributes:
+        frames: frames with a record, excluded ones among them.
+        verdicts: one an area and noise level, abstentions among them.
+        excluded: areas and whole frames without a verdict, by reason.
+        labels_said: verdicts by label and 'abstain', at the first noise level.
+        gaps: frames that could not be had; `first_gap` is the first of them.
+        skipped: frames of a live camera that a newer one overtook.
+        throttled: frames judged while the machine was throttled.
+        latency: by stage, of every verdict; `age`: of every frame, from sensor to verdict.
+    """
+
+    def __init__(self, labels: Sequence[str], malignant: Sequence[str]) -> None:
+        self._labels, self._malignant = labels, malignant
+        self.frames = self.verdicts = self.gaps = self.skipped = self.throttled = 0
+        self.excluded: Counter[str] = Counter()
+        self.labels_said: Counter[str] = Counter()
+        self.first_gap: Gap | None = None
+        self.latency = {stage: Times() for stage in LATENCY_STAGES}
+        self.age = Times()
+        self.hottest_c: float | None = None
+        self._confusion: dict[float, np.ndarray] = {}
+
+    def take(self, event: Event) -> None:
+        match event:
+            case FrameRecord():
+                self._count(event)
+            case Gap():
+                self.gaps += 1
+                self.first_gap = self.first_gap or event
+            case Note() | Health():
+                pass
+
+    def close(self) -> None:
+        pass
+
+    def rates(self) -> list[Rates]:
+        """Of each noise level that met a known truth."""
+        positive = positive_label(self._labels, self._malignant)
+        found = []
+        for sigma, confusion in self._confusion.items():
+            n, correct = int(confusion.sum()), int(np.trace(confusion))
+            k = None if positive is None else list(self._labels).index(positive)
+            row = None if k is None else class_metrics(confusion, k, self._labels[k], None)
+            found.append(Rates(sigma, n, correct / n if n else None, wilson_interval(correct, n), row))
+        return found
+
+    def latency_summary(self) -> dict[str, dict[str, float]]:
+        """p50, p90, p99 and mean of each stage, milliseconds; empty without verdicts."""
+        return {stage: times.summary() for stage, times in self.latency.items()} if self.verdicts else {}
+
+    def _count(self, record: FrameRecord) -> None:
+        self.frames += 1
+        self.skipped += record.skipped
+        self.throttled += record.health.throttled is True
+        if record.health.temperature_c is not None:
+            self.hottest_c = max(record.health.temperature_c, self.hottest_c or -math.inf)
+        if record.excluded is not None:
+            self.excluded[_kind(record.excluded)] += 1
+            return
+        self.age.add(record.age_ms)
+        for area in record.areas:
+            if area.verdict is None:
+                self.excluded[_kind(area.excluded or "")] += 1
+                continue
+            self.verdicts += 1
+            self._time(area.verdict.latency)
+            if area.sigma == record.areas[0].sigma:
+                self.labels_said[area.verdict.label] += 1
+            if record.truth is not None:
+                confusion = self._confusion.setdefault(area.sigma, np.zeros((len(self._labels),) * 2, np.int64))
+                if area.verdict.index is not None:
+                    confusion[record.truth, area.verdict.index] += 1
+
+    def _time(self, latency: Latency) -> None:
+        for stage, times in self.latency.items():
+            times.add(getattr(latency, stage))
+
+
+def _kind(reason: str) -> str:
+    """The reason without its figures: 'blurred (focus 12, at least 40)' counts as 'blurred'."""
+    return reason.partition(" (")[0].partition(": ")[0]
