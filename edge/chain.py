@@ -187,9 +187,7 @@ def _parse(where: str, line: bytes, last: Entry | None) -> Entry:
     body, tail = line[: -_HASH_BYTES - 1], line[-_HASH_BYTES - 1 :]
     sha256 = hashlib.sha256(body).hexdigest()
     if tail != f',"sha256":"{sha256}"}}\n'.encode():
-        raise JournalError(
-            f"{where}: record {seq} is not what was written (its hash is another); records before it are whole"
-        )
+        raise JournalError(f"{where}: record {seq} is not what was written (its hash is another); records before it are whole")
     try:
         entry = Entry.model_validate_json(line)
     except ValidationError as error:

@@ -1,7 +1,7 @@
 """What the pipeline hands to its sinks, as records: the sink that keeps a session's journal, and its frames where asked."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,10 +79,11 @@ class JournalSink:
 
     def take(self, event: Event) -> None:
         """Raises: JournalError, where recording has stopped and the session shall not go on without it."""
-        picture = None
-        if isinstance(event, JudgedFrame) and self._keep_frames and event.excluded is None and self._journal.stopped is None:
-            picture = self._keep(event)
-        self._append(*records_of(event, self._labels, picture=picture))
+        picture = sha256 = None
+        if isinstance(event, JudgedFrame) and self._journal.stopped is None:
+            sha256 = pixels_sha256(event.frame.pixels)
+            picture = self._keep(event) if self._keep_frames and event.excluded is None else None
+        self._append(*records_of(event, self._labels, sha256=sha256, picture=picture))
 
     def mark(self, event: EventName, detail: str = "", *, slide: str | None = None) -> None:
         """Record what was done to the session: paused, unpaused, a new slide (its salted id), a note."""
@@ -163,16 +164,20 @@ def check_resumable(folder: Path, before: StartRecord, now: StartRecord) -> None
             )
 
 
-def records_of(event: Event, labels: tuple[str, ...], *, picture: str | None = None) -> tuple[Record, ...]:
+def records_of(
+    event: Event, labels: Sequence[str], *, sha256: str | None = None, picture: str | None = None
+) -> tuple[Record, ...]:
     """An event of the pipeline as records of the journal: for a frame, the frame's and one a verdict.
 
     Args:
         labels: the model's, in order.
+        sha256: of the frame's pixels, for a record that is to be replayed.
         picture: the frame's file within the session's folder, if it was kept.
     """
     match event:
         case JudgedFrame():
-            return _frame_record(event, labels, picture), *(_verdict_record(event.frame.index, area) for area in event.areas)
+            verdicts = (_verdict_record(event.frame.index, area) for area in event.areas)
+            return _frame_record(event, labels, sha256, picture), *verdicts
         case Gap():
             return (GapRecord(source=printable(event.source), index=event.index, reason=printable(event.reason)),)
         case Note():
@@ -181,7 +186,7 @@ def records_of(event: Event, labels: tuple[str, ...], *, picture: str | None = N
             return (_health_record(event),)
 
 
-def _frame_record(event: JudgedFrame, labels: tuple[str, ...], picture: str | None) -> FrameRecord:
+def _frame_record(event: JudgedFrame, labels: Sequence[str], sha256: str | None, picture: str | None) -> FrameRecord:
     frame, runtime = event.frame, event.runtime
     return FrameRecord(
         source=printable(frame.source),
@@ -199,7 +204,7 @@ def _frame_record(event: JudgedFrame, labels: tuple[str, ...], picture: str | No
         runtime=RuntimeRecord(name=runtime.name, version=runtime.version, threads=runtime.threads, delegate=runtime.delegate),
         throttled=event.health.throttled,
         temperature_c=event.health.temperature_c,
-        pixels_sha256=pixels_sha256(frame.pixels),
+        pixels_sha256=sha256,
         picture=picture,
     )
 

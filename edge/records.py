@@ -29,6 +29,7 @@ Milliseconds = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Picture = Annotated[str, StringConstraints(pattern=r"^frames/[0-9]{9}\.png$")]  # never a path out of the session's folder
 PixelBox = tuple[int, int, int, int]
 
 
@@ -130,7 +131,7 @@ class FrameRecord(_Part):
         excluded: why the whole frame was not judged; then no verdict follows.
         verdicts: how many verdict records follow; fewer in the file mean that the machine died in between.
         throttled: whether the processor was slowed down; None where nobody knows.
-        pixels_sha256: see `pixels_sha256`.
+        pixels_sha256: see `pixels_sha256`; in a journal it is always there.
         picture: the frame's lossless picture within the session's folder; None where it was not kept.
     """
 
@@ -150,8 +151,8 @@ class FrameRecord(_Part):
     runtime: RuntimeRecord
     throttled: bool | None = None
     temperature_c: float | None = None
-    pixels_sha256: Sha256
-    picture: Name | None = None
+    pixels_sha256: Sha256 | None = None
+    picture: Picture | None = None
 
     @model_validator(mode="after")
     def _excluded_has_no_verdict(self) -> "FrameRecord":
@@ -351,9 +352,7 @@ def load_salt(path: Path) -> bytes:
     except OSError as error:
         raise JournalError(f"{path}: the salt of the slides' ids cannot be read or made ({error.strerror or error})") from error
     if len(salt) != SALT_BYTES:
-        raise JournalError(
-            f"{path}: expected a salt of {SALT_BYTES} bytes, found {len(salt)}; move it away to get a new one"
-        )
+        raise JournalError(f"{path}: expected a salt of {SALT_BYTES} bytes, found {len(salt)}; move it away to get a new one")
     return salt
 
 
