@@ -1,8 +1,9 @@
 """`leukolite journal`: prove, export and sum up what `edge-run` recorded."""
 
 import csv
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,7 +11,7 @@ from typing import Any, TextIO
 import click
 
 from leukolite.edge.chain import Entry, OnLine, journal_files, read, verify
-from leukolite.edge.records import FrameRecord, StartRecord, VerdictRecord
+from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, StartRecord, VerdictRecord
 from leukolite.errors import JournalError
 from leukolite.files import check_replaceable, new_file, new_folder
 from leukolite.terminal import RESEARCH_USE, Command, LazyGroup, add_task, check_file_place, progress_bar, stdout
@@ -47,7 +48,9 @@ def verify_command(session: Path) -> None:
     console.print(f"{session}: {found.records} records in {found.files} files, each proved")
     if found.torn is not None:
         torn = found.torn
-        console.print(f"torn end: {torn.length} bytes of {torn.path} from byte {torn.offset} are no whole record (a crash); left out")
+        console.print(
+            f"torn end: {torn.length} bytes of {torn.path} from byte {torn.offset} are no whole record (a crash); left out"
+        )
     if not found.ended:
         console.print("not closed: the session crashed, or is being recorded")
     console.print(f"last record {found.anchor}")
@@ -70,7 +73,9 @@ def export_command(session: Path, csv_path: Path | None, json_path: Path | None)
         check_file_place(path)
         if path is not None:
             with _lines_progress(session, f"writing {path.name}") as on_line, new_file(path) as file:
-                n = write(read(session, on_line=on_line), file)
+                text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+                n = write(read(session, on_line=on_line), text)
+                text.detach()
             stdout().print(f"{path}: {n} {'rows' if write is write_csv else 'records'}")
 
 
@@ -130,9 +135,9 @@ def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
                 cells = frame | {"excluded": record.excluded} if record.excluded is not None else {}
             case VerdictRecord():
                 cells = frame | _verdict_cells(record, labels)
-            case _ if record.kind == "gap":
+            case GapRecord():
                 cells = {"source": record.source, "index": record.index, "excluded": f"gap: {record.reason}"}
-            case _ if record.kind == "event" and record.event == "new slide":
+            case EventRecord(event="new slide"):
                 slide = record.slide
         if cells:
             cells |= {"seq": entry.seq, "at": entry.at.isoformat(), "slide": slide}
@@ -156,7 +161,7 @@ def write_records_json(entries: Iterator[Entry], file: TextIO) -> int:
     return n
 
 
-def _verdict_cells(record: VerdictRecord, labels: tuple[str, ...]) -> Mapping[str, Any]:
+def _verdict_cells(record: VerdictRecord, labels: tuple[str, ...]) -> dict[str, Any]:
     cells: dict[str, Any] = dict(zip(("x0", "y0", "x1", "y1"), record.box, strict=True))
     cells |= {name: getattr(record, name) for name in ("sigma", "label", "probability", "excluded")}
     return cells | {f"p_{label}": value for label, value in zip(labels, record.probabilities, strict=False)}

@@ -319,7 +319,7 @@ def versions() -> dict[str, str]:
 def pixels_sha256(pixels: np.ndarray) -> str:
     """SHA-256 of a frame's shape and uint8 RGB bytes: the same for the same picture, however it is stored."""
     digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}x{pixels.shape[2]} ".encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

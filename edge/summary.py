@@ -164,7 +164,8 @@ class SummaryCount:
         self._happened: Counter[str] = Counter()
         self._began: datetime | None = None
         self._last: datetime | None = None
-        self._ended, self._stopped = False, None
+        self._ended = False
+        self._stopped: str | None = None
         self._rng = np.random.default_rng(0)
 
     def add(self, record: Record, at: datetime, pixels: Pixels | None = None) -> None:

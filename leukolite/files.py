@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from leukolite.errors import LeukoliteError
 
@@ -22,20 +23,38 @@ def write_file(path: Path, content: bytes | str) -> None:
         LeukoliteError: the place cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
+    with new_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears at `path` only if the block ends well, for content too long to hold.
+
+    Raises:
+        LeukoliteError: the place cannot be written.
+    """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            file.write(data)
+            yield cast(BinaryIO, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise _cannot_write(path, error) from error
+    except BaseException:  # Ctrl-C too: nothing half-written stays
+        _remove(temporary)
+        raise
+
+
+def _remove(temporary: Path | None) -> None:
+    if temporary is not None:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
