@@ -97,7 +97,8 @@ class Windows:
         now = self._clock()
         seconds = (now - self._started) / 1e9
         self.closed.append(Window(round(seconds, 1), self._age.n, self._skipped, self._age.summary(), self._memory_mb()))
-        self._opened, self._age, self._skipped = now, Times(), 0
+        self._opened += self._width_ns  # not `now`: the windows keep to the grid
+        self._age, self._skipped = Times(), 0
 
 
 def soak(

@@ -59,9 +59,7 @@ def _show(result: Soak) -> None:
         table.add_row(f"{window.seconds:g}", str(window.frames), str(window.skipped), *ages, memory)
     console.print(table)
     if result.p99_drift is not None:
-        console.print(
-            f"p99 of the later half of the windows over the earlier half: {result.p99_drift:.2f} (first window left out)"
-        )
+        console.print(f"p99, later half of the windows over the earlier: {result.p99_drift:.2f} (first one left out)")
     if result.memory_growth_mb is not None:
         console.print(f"memory growth after the first window: {result.memory_growth_mb:+.2f} MB (goal: at most 5)")
     if result.stopped_by is not None:

@@ -31,7 +31,8 @@ NO_PICAMERA2 = (
 STILL_SIZE: Size = (1296, 972)  # a quarter of the OV5647's and IMX219's pixels, 4:3, binned on the sensor
 PREVIEW_SIZE: Size = (320, 240)  # 320 is a multiple of the 64 bytes that libcamera pads YUV420 rows to
 RGB_IN_MEMORY = "BGR888"  # libcamera names the channels from the word's high end: BGR888 lies as R,G,B in memory
-SETTLING_FRAMES, SETTLED_FRAMES, SETTLED_WITHIN = 90, 5, 0.01  # at most; alike in a row; relative change
+SETTLING_FRAMES, SETTLING_S = 90, 10.0  # at most, whichever is over first
+SETTLED_FRAMES, SETTLED_WITHIN = 5, 0.01  # alike in a row; relative change
 APPLIED_WITHIN_FRAMES = 12  # libcamera applies controls some frames after they were set
 OLDEST_BELIEVABLE_S = 60.0
 READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts as lost
@@ -68,7 +69,7 @@ class PiCamera:
         try:
             self._configure(camera)
             camera.start()
-            yield Note(self.name, _lock(camera))
+            yield Note(self.name, _lock(camera, self._clock))
             while True:
                 yield self._capture(camera)
                 self._next += 1
@@ -133,10 +134,12 @@ class PiCamera:
         )
 
 
-def _lock(camera: Any) -> str:
+def _lock(camera: Any, clock: Clock) -> str:
     """Let exposure, gain and white balance settle, hold them there, and say what they are."""
-    before, alike, settled = camera.capture_metadata(), 0, False
+    before, alike, settled, started = camera.capture_metadata(), 0, False, clock()
     for _ in range(SETTLING_FRAMES):
+        if clock() - started > SETTLING_S * 1e9:
+            break
         now = camera.capture_metadata()
         alike = alike + 1 if _alike(before, now) else 0
         before = now
@@ -152,7 +155,7 @@ def _lock(camera: Any) -> str:
         if _alike(before, camera.capture_metadata()):
             break
     white = "" if colours is None else f", white balance red {colours[0]:.3f} blue {colours[1]:.3f}"
-    how = "" if settled else f"; not settled after {SETTLING_FRAMES} frames: check the light"
+    how = "" if settled else "; not settled: check the light"
     return f"locked: exposure {exposure} us, gain {gain:.3f}{white}{how}"
 
 
@@ -171,6 +174,7 @@ def _from_boot_time(stamp: int, now: int) -> int | None:
 
 
 def _import_picamera2() -> Any:
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "ERROR")  # its information lines would run across the verdicts
     try:
         return importlib.import_module("picamera2")
     except (ImportError, ValueError, OSError) as error:  # ValueError: its simplejpeg beside another NumPy

@@ -24,11 +24,13 @@ class Reopening:
 
     Attributes:
         no_frame_s: without a frame for so long it is lost.
+        opening_s: how long the first frame after an opening may take: exposure settles, a server connects.
         first_s, longest_s: wait before the first reopening; it doubles up to the longest.
         times: reopenings in a row, without a frame between them, before the session is given up.
     """
 
     no_frame_s: float = 10.0
+    opening_s: float = 30.0
     first_s: float = 1.0
     longest_s: float = 30.0
     times: int = 10
@@ -155,7 +157,7 @@ def _live(
     source: FrameSource, control: Control, reopening: Reopening, clock: Clock, sleep: Callable[[float], None]
 ) -> Generator[Arrival | None, None, None]:
     capture = Capture(source)
-    failures, next_index, paused, last = 0, 0, False, clock()
+    failures, next_index, paused, last, patience_s = 0, 0, False, clock(), reopening.opening_s
     try:
         while True:
             if control.paused != paused:
@@ -166,18 +168,19 @@ def _live(
             if arrival is not None:
                 if isinstance(arrival.item, Frame):
                     last, failures, next_index = clock(), 0, arrival.item.index + 1
+                    patience_s = reopening.no_frame_s
                     if paused:
                         sleep(POLL_S)  # looked at, so that a lost camera is noticed, and not judged
                         arrival = None
                 yield arrival
                 continue
             reason = capture.ended
-            if reason is None and clock() - last < reopening.no_frame_s * 1e9:
+            if reason is None and clock() - last < patience_s * 1e9:
                 yield None
                 continue
             if reason is not None and next_index == 0:  # it never worked: say so at once
                 raise SourceError(f"{source.name}: {reason}")
-            reason = reason or f"no frame for {reopening.no_frame_s:g} s"
+            reason = reason or f"no frame for {patience_s:g} s"
             released = False
             while not released:
                 failures += 1
@@ -191,6 +194,6 @@ def _live(
                 released = capture.close()
                 reason = reason if released else "the camera's driver hangs"
             yield Arrival(Note(source.name, f"reopening, attempt {failures}"))
-            capture, last = Capture(source), clock()
+            capture, last, patience_s = Capture(source), clock(), reopening.opening_s
     finally:
         capture.close(timeout_s=2.0)

@@ -15,8 +15,9 @@ from leukolite.edge import report
 from leukolite.edge.cameras import Size, list_cameras
 from leukolite.edge.capture import Reopening
 from leukolite.edge.frames import FrameSource
-from leukolite.edge.health import HealthMonitor, read_health
+from leukolite.edge.health import Health, HealthMonitor, read_health
 from leukolite.edge.pipeline import Limits, Steps, run
+from leukolite.edge.service import notify
 from leukolite.edge.session import Control, Sink
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.signals import stopped_by_signals
@@ -168,6 +169,13 @@ def main(
         sinks.append(kept)
     written = out or json_path
     folder = None if written is None else nearest_parent(written)
+
+    def read() -> Health:
+        notify("WATCHDOG=1")  # from the loop itself: a loop that hangs is restarted by systemd
+        return read_health(folder=folder)
+
+    monitor = HealthMonitor(read, time.perf_counter_ns)
+    notify("READY=1")
     with stopped_by_signals(Control()) as control:
         session = run(
             frame_source,
@@ -176,11 +184,12 @@ def main(
             Steps(sigmas=noise, seed=seed),
             Limits(frames, duration, max_age),
             control=control,
-            health=HealthMonitor(lambda: read_health(folder=folder), time.perf_counter_ns),
+            health=monitor,
             reopening=Reopening(no_frame_s=no_frame),
             restart=open_watched,
             restarting=Restarting(answer_s=no_answer),
         )
+    notify("STOPPING=1")
     if session.tally.frames:
         console.print(report.closing_tables(session))
     if session.stopped_by is not None:

@@ -2,11 +2,13 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from rich.console import Group
+from rich.text import Text
 
 from leukolite.bundle import Bundle
 from leukolite.edge.frames import Gap, Note
@@ -129,7 +131,7 @@ def _area_line(area: AreaVerdict) -> str:
 def closing_tables(session: Session) -> Group:
     """Frames, verdicts a second, latency percentiles, and accuracy at each noise level where the truth is known."""
     tally = session.tally
-    latency = results_table("Latency, ms", caption="\n".join(_caption(session)))
+    latency = results_table("Latency, ms")
     for heading in ("stage", "p50", "p90", "p99", "mean"):
         latency.add_column(heading, justify="left" if heading == "stage" else "right")
     rows = tally.latency_summary()
@@ -137,9 +139,9 @@ def closing_tables(session: Session) -> Group:
         rows["age"] = tally.age.summary()
     for stage, values in rows.items():
         latency.add_row(stage, *(f"{values[name]:.2f}" for name in ("p50", "p90", "p99", "mean")))
-    rates = tally.rates()
+    rates, lines = tally.rates(), Text("\n".join(_closing_lines(session)))
     if not rates:
-        return Group(latency)
+        return Group(latency, lines)
     accuracy = results_table("Accuracy under Gaussian noise (95% interval)")
     for heading in ("sigma", "n", "accuracy", "recall", "specificity"):
         accuracy.add_column(heading, justify="right")
@@ -152,7 +154,7 @@ def closing_tables(session: Session) -> Group:
             "-" if one is None else percent_with_interval(one.recall, one.recall_interval),
             "-" if one is None else percent_with_interval(one.specificity, one.specificity_interval),
         )
-    return Group(latency, accuracy)
+    return Group(latency, lines, accuracy)
 
 
 def session_json(session: Session, kept: Keeper, bundle: Bundle, judge: Judge, seed: int) -> dict[str, Any]:
@@ -284,15 +286,16 @@ def _rate(session: Session) -> float:
     return round(session.tally.verdicts / session.seconds, 2) if session.seconds > 0 else 0.0
 
 
-def _caption(session: Session) -> list[str]:
+def _closing_lines(session: Session) -> list[str]:
     tally, used = session.tally, session.runtime
     counts = f"{tally.frames} frames"
     for count, what in ((tally.gaps, "passed over"), (tally.skipped, "skipped for newer ones")):
         counts += f", {count} {what}" if count else ""
     delegate = f" with {used.delegate}" if used.delegate else ""
-    lines = [f"{counts}, {_rate(session):g} verdicts a second; {used.name} {used.version}{delegate}, {used.threads} thread(s)"]
+    lines = [f"{counts}, {_rate(session):g} verdicts a second", f"{used.name} {used.version}{delegate}, {used.threads} thread(s)"]
     if tally.excluded:
-        lines.append("excluded: " + ", ".join(f"{reason} {count}" for reason, count in tally.excluded.most_common()))
+        reasons = ", ".join(f"{reason} {count}" for reason, count in tally.excluded.most_common())
+        lines += textwrap.wrap(f"excluded: {reasons}", 80)
     if tally.throttled:
         lines.append(f"the machine was throttled during {tally.throttled} of these frames")
     if session.restarts:

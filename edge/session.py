@@ -28,7 +28,9 @@ class Area:
     excluded: str | None = None
 
 
-Gate = Callable[[np.ndarray], str | None]  # uint8 RGB frame -> why it must not be judged, None if it may
+# uint8 RGB frame -> why it must not be judged, None if it may. Reasons are counted by what stands before ' (' or ': ', so that
+# figures go behind it: 'blurred (focus 12, at least 40)'
+Gate = Callable[[np.ndarray], str | None]
 Locator = Callable[[np.ndarray], Sequence[Area]]  # uint8 RGB frame -> what is to be judged of it
 
 

@@ -53,7 +53,7 @@ class SyntheticCamera:
         self._unit, self._seed, self._clock = unit, seed, clock
 
     def frames(self) -> Items:
-        index, first = 0, self._clock()
+        index, first = 0, self._clock() if self.live else 0
         while True:
             if self._rate is not None:
                 wait_s = index / self._rate - (self._clock() - first) / 1e9

@@ -1,5 +1,8 @@
 import hashlib
+import importlib.metadata
+import io
 import json
+import re
 import shutil
 import signal
 import struct
@@ -274,18 +277,118 @@ def test_json_onto_a_folder_is_refused(refuses, tiny_bundle, tmp_path):
 # a process of its own
 
 
-def test_control_c_ends_a_session_well(tiny_bundle, tmp_path):
+def started(*options: object, until: str) -> subprocess.Popen:
+    """edge-run in a process of its own, once a line of its stdout held `until`."""
+    command = [sys.executable, "-u", "-c", "from leukolite.edge.cli import main; main()", *map(str, options)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while (line := process.stdout.readline()) and until not in line:
+        pass
+    return process
+
+
+@pytest.mark.parametrize("camera", ["synthetic", "synthetic:50"])
+@pytest.mark.parametrize(("number", "by"), [(signal.SIGINT, "the user"), (signal.SIGTERM, "SIGTERM")])
+def test_control_c_and_sigterm_end_a_session_well(tiny_bundle, tmp_path, number, by, camera):
     out = tmp_path / "session.json"
-    command = [sys.executable, "-u", "-c", "from leukolite.edge.cli import main; main()"]
-    options = ["--bundle", str(tiny_bundle), "--camera", "synthetic", "--json", str(out)]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while (line := process.stdout.readline()) and "synthetic " not in line:  # until the first verdict
-            pass
-        process.send_signal(signal.SIGINT)
+    with started("--bundle", tiny_bundle, "--camera", camera, "--json", out, until="synthetic ") as process:
+        process.send_signal(number)
         rest, errors = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert errors == "stopped by the user\n"
+    assert errors == f"stopped by {by}\n"
     assert "verdicts a second" in rest
     content = strict_json(out)
-    assert content["interrupted"] is True
+    assert (content["interrupted"], content["stopped_by"]) == (True, by)
     assert content["n_frames"] == content["n_verdicts"] >= 1
+
+
+# live cameras, runtimes, the machine
+
+
+def test_a_live_camera_is_judged_with_its_frames_ages(call, tiny_bundle, tmp_path):
+    out = tmp_path / "session.json"
+    result = call(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic:100", "--frames", 5, "--json", out)
+    assert result.exit_code == 0, result.output
+    content = strict_json(out)
+    assert set(content["age_ms"]) == {"p50", "p90", "p99", "mean"}
+    assert all(frame["age_ms"] > 0 for frame in content["frames"])
+    indices = [frame["index"] for frame in content["frames"]]
+    assert indices == sorted(set(indices))
+    assert content["n_skipped"] == sum(frame["skipped"] for frame in content["frames"])
+
+
+def test_a_stream_that_breaks_off_is_a_gap_and_the_session_goes_on(call, tiny_bundle, tmp_path, serve):
+    jpegs = []
+    for blue in range(6):
+        picture = io.BytesIO()
+        Image.new("RGB", (64, 64), (200, 30, blue)).save(picture, "JPEG")
+        jpegs.append(picture.getvalue())
+    server, out = serve([*jpegs[:3], jpegs[3][:400], *jpegs[4:]], pause_s=0.02), tmp_path / "session.json"
+    options = ("--camera", server.url, "--frames", 6, "--json", out)  # one opening gives five
+    result = call(edge_run, "--bundle", tiny_bundle, *options)
+    assert result.exit_code == 0, result.output
+    content = strict_json(out)
+    assert server.asked >= 2
+    assert content["n_frames"] == 6
+    assert any("signal lost: no more frames come" in gap["reason"] for gap in content["gaps"])
+    assert any("truncated" in gap["reason"] for gap in content["gaps"])
+    assert any("reopening" in note["text"] for note in content["notes"])
+
+
+def test_frames_that_are_too_old_are_excluded_with_the_reason(call, tiny_bundle, tmp_path):
+    out = tmp_path / "session.json"
+    options = ("--frames", 3, "--max-age", 0.000001, "--json", out)
+    result = call(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", *options)
+    assert result.exit_code == 0, result.output
+    content = strict_json(out)
+    assert content["excluded"] == {"too old": 3}
+    assert {frame["label"] for frame in content["frames"]} == {None}
+    assert "excluded: too old 3" in result.stdout
+
+
+def test_quiet_leaves_out_the_verdicts_lines_alone(call, tiny_bundle):
+    result = call(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 3, "--quiet")
+    assert "3 frames" in result.stdout
+    assert "capture + prep" not in result.stdout
+    assert len(re.findall(r"^ +\d+ synthetic", result.stdout, re.MULTILINE)) == 0
+
+
+def test_every_verdict_says_what_computed_it(call, tiny_bundle, tmp_path):
+    out = tmp_path / "session.json"
+    call(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 2, "--threads", 2, "--json", out)
+    version = importlib.metadata.version("ai-edge-litert")
+    expected = {"name": "litert", "version": version, "threads": 2, "delegate": None}
+    assert [frame["runtime"] for frame in strict_json(out)["frames"]] == [expected] * 2
+
+
+def test_a_model_for_the_cpu_is_refused_on_the_edge_tpu_unless_the_cpu_is_allowed(call, refuses, tiny_bundle, tmp_path):
+    arguments = ("--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 1, "--runtime", "edgetpu")
+    assert "all of it would run on the CPU" in refuses(edge_run, *arguments)
+    out = tmp_path / "session.json"
+    result = call(edge_run, *arguments, "--allow-cpu", "--json", out)
+    assert result.exit_code == 0, result.output
+    assert "litert computes on the CPU, not edgetpu" in result.stderr
+    assert strict_json(out)["frames"][0]["runtime"]["name"] == "litert"
+
+
+def test_allow_cpu_is_for_the_edge_tpu(refuses, tiny_bundle):
+    line = refuses(edge_run, "--bundle", tiny_bundle, "--camera", "synthetic", "--allow-cpu", code=2)
+    assert "--allow-cpu goes with --runtime edgetpu" in line
+
+
+def test_cameras_are_listed_without_a_bundle(call):
+    result = call(edge_run, "--list-cameras")
+    assert result.exit_code == 0, result.output
+    assert "synthetic" in result.stdout
+
+
+@pytest.mark.parametrize("camera", ["picamera2", "v4l2:/dev/video99", "http://127.0.0.1:9/stream"])
+def test_a_camera_that_is_not_there_is_refused_at_once(refuses, tiny_bundle, tmp_path, camera, monkeypatch):
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    refuses(edge_run, "--bundle", tiny_bundle, "--camera", camera, "--json", tmp_path / "session.json")
+    assert not (tmp_path / "session.json").exists()
+
+
+@pytest.mark.parametrize("size", ["640", "x480", "0x0", "axb", "640x480x3"])
+def test_a_camera_size_that_cannot_be_is_a_wrong_call(refuses, tiny_bundle, size):
+    line = refuses(edge_run, "--bundle", tiny_bundle, "--camera", "picamera2", "--camera-size", size, code=2)
+    assert "expected a size in pixels like 1280x960" in line

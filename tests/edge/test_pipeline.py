@@ -1,132 +1,216 @@
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
+from fakes import Colour, Item, Listed, Remembers, a_frame, colour_judge
 
-from leukolite.bundle import TensorFormat
-from leukolite.edge.pipeline import Session, run
-from leukolite.edge.sources import Frame, Gap
-from leukolite.errors import SourceError
-from leukolite.judge import Judge
-from leukolite.preprocess import InputSpec
-from leukolite.runtime import Tensor
+from leukolite.edge.frames import Frame, Gap, Note
+from leukolite.edge.health import Health, HealthMonitor
+from leukolite.edge.pipeline import Limits, Session, Steps, run
+from leukolite.edge.session import Area, Control, Event
+from leukolite.edge.watchdog import Restarting, WatchedRuntime
+from leukolite.errors import RuntimeUnavailable, SourceError
 
-LABELS = ("red", "blue")
 SECOND = 1_000_000_000
 
 
-class Colour:
-    """A runtime that says how red the picture is."""
-
-    name, version, threads = "colour", "1", 1
-    input = Tensor((1, 8, 8, 3), TensorFormat(dtype="uint8", scale=1 / 255))
-    output = Tensor((1, 2), TensorFormat(dtype="float32"))
-
-    def invoke(self, batch: np.ndarray) -> np.ndarray:
-        red, _, blue = batch[0].reshape(-1, 3).mean(axis=0) + 1
-        return np.array([red, blue], np.float32) / np.float32(red + blue)
+def judge_all(
+    items: Iterable[Item], sigmas=(0.0,), *, steps: Steps | None = None, sink: Remembers | None = None, **options: object
+) -> tuple[Session, Remembers]:
+    sink = sink or Remembers()
+    judge = options.pop("judge", None) or colour_judge()
+    limits = Limits(**{name: options.pop(name) for name in ("frames", "seconds", "age_ms") if name in options})
+    session = run(Listed(items), judge, [sink], steps or Steps(sigmas=sigmas), limits, **options)
+    return session, sink
 
 
-class Listed:
-    """A source of the given items; an exception among them is raised in its turn."""
-
-    name, truths = "listed", ("Red", "mauve")
-
-    def __init__(self, items: Sequence[Frame | Gap | BaseException]) -> None:
-        self._items = items
-
-    def frames(self) -> Iterator[Frame | Gap]:
-        for item in self._items:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-
-def frame(index: int, truth: str | None = None) -> Frame:
-    pixels = np.zeros((8, 8, 3), np.uint8)
-    pixels[..., 0] = 200
-    return Frame(pixels, index, 0, 1.5, f"{index}.png", truth)
-
-
-def judge_all(items: Sequence[Frame | Gap | BaseException], sigmas=(0.0,), **options: object) -> Session:
-    judge = Judge(Colour(), labels=LABELS, malignant=(), spec=InputSpec(height=8, width=8))
-    silent: dict[str, Callable] = {"on_frame": lambda *_: None, "on_gap": lambda _: None}
-    return run(Listed(items), judge, sigmas, seed=0, **(silent | options))
+# verdicts
 
 
 def test_every_frame_is_judged_at_every_noise_level_in_order():
-    session = judge_all([frame(0), frame(1)], (0.0, 5.0))
-    assert [(item.index, item.sigma) for item in session.judged] == [(0, 0.0), (0, 5.0), (1, 0.0), (1, 5.0)]
-    assert {item.verdict.label for item in session.judged} == {"red"}
-    assert session.frames == 2
+    session, sink = judge_all([a_frame(0), a_frame(1)], (0.0, 5.0))
+    said = [(record.frame.index, area.sigma, area.verdict.label) for record in sink.records for area in record.areas]
+    assert said == [(0, 0.0, "red"), (0, 5.0, "red"), (1, 0.0, "red"), (1, 5.0, "red")]
+    assert (session.tally.frames, session.tally.verdicts) == (2, 4)
+
+
+def probability(sink: Remembers, frame: int, area: int = 0) -> float:
+    return sink.records[frame].areas[area].verdict.probability
 
 
 def test_noise_changes_the_probability_and_not_the_clean_verdict():
-    clean, noisy = judge_all([frame(0)], (0.0, 50.0)).judged
-    assert clean.verdict.probability == judge_all([frame(0)]).judged[0].verdict.probability
-    assert noisy.verdict.probability != clean.verdict.probability
+    _, noisy = judge_all([a_frame(0)], (0.0, 50.0))
+    _, clean = judge_all([a_frame(0)])
+    assert probability(noisy, 0) == probability(clean, 0) != probability(noisy, 0, 1)
 
 
 def test_a_frame_is_judged_alike_whatever_came_before_it():
-    alone, after = judge_all([frame(7)], (9.0,)), judge_all([frame(0), frame(7)], (9.0,))
-    assert alone.judged[0].verdict.probability == after.judged[1].verdict.probability
+    (_, alone), (_, after) = judge_all([a_frame(7)], (9.0,)), judge_all([a_frame(0), a_frame(7)], (9.0,))
+    assert probability(alone, 0) == probability(after, 1)
 
 
 def test_the_capture_is_part_of_the_total_latency():
-    latency = judge_all([frame(0)]).judged[0].verdict.latency
+    _, sink = judge_all([a_frame(0)])
+    latency = sink.records[0].areas[0].verdict.latency
     assert latency.capture == 1.5
     assert latency.total >= 1.5 + latency.preprocess + latency.invoke
 
 
-def test_it_stops_after_max_frames_and_asks_for_no_more():
-    session = judge_all([frame(0), frame(1), AssertionError("one frame too many")], max_frames=2)
-    assert (session.frames, session.interrupted) == (2, False)
+def test_a_record_tells_age_runtime_machine_and_wall_clock():
+    monitor = HealthMonitor(lambda: Health(throttle_mask=0x50004), lambda: 0)
+    _, sink = judge_all([a_frame(0, captured_at=0)], clock=lambda: 7_000_000, wall_clock=lambda: 1234.5, health=monitor)
+    record = sink.records[0]
+    assert record.age_ms == 7
+    assert (record.runtime.name, record.runtime.delegate) == ("colour", None)
+    assert record.health.throttled is True
+    assert record.wall_time == 1234.5
+
+
+def test_a_truth_is_matched_whatever_its_case_and_an_unknown_one_is_left_open():
+    session, sink = judge_all([a_frame(0, "Red"), a_frame(1, "mauve"), a_frame(2, None)])
+    assert [record.truth for record in sink.records] == [0, None, None]
+    assert session.unknown_truths == ("mauve",)
+
+
+# gate and locator
+
+
+def test_a_frame_that_the_gate_refuses_gets_no_verdict_and_counts_by_its_reason():
+    judge = colour_judge()
+    reasons = iter(["blurred (focus 3)", None, "blurred (focus 4)"])
+    session, sink = judge_all([a_frame(i) for i in range(3)], steps=Steps(gate=lambda pixels: next(reasons)), judge=judge)
+    assert [(record.excluded, len(record.areas)) for record in sink.records] == [
+        ("blurred (focus 3)", 0),
+        (None, 1),
+        ("blurred (focus 4)", 0),
+    ]
+    assert judge.runtime.calls == 1
+    assert session.tally.excluded == {"blurred": 2}
+
+
+def test_each_area_that_the_locator_finds_is_judged_as_it_was_cut_out():
+    blue = np.zeros((8, 8, 3), np.uint8)
+    blue[..., 2] = 200
+
+    def locate(pixels: np.ndarray) -> list[Area]:
+        return [Area((0, 0, 4, 4), pixels[:4, :4]), Area((4, 4, 8, 8), blue), Area((1, 1, 2, 2), pixels, "debris")]
+
+    session, sink = judge_all([a_frame(0)], steps=Steps(locator=locate))
+    areas = sink.records[0].areas
+    assert [area.verdict and area.verdict.label for area in areas] == ["red", "blue", None]
+    assert [area.box for area in areas] == [(0, 0, 4, 4), (4, 4, 8, 8), (1, 1, 2, 2)]
+    assert [area.excluded for area in areas] == [None, None, "debris"]
+    assert (session.tally.verdicts, session.tally.excluded) == (2, {"debris": 1})
+
+
+def test_a_field_without_cells_is_a_record_without_verdicts():
+    session, sink = judge_all([a_frame(0)], steps=Steps(locator=lambda pixels: []))
+    assert (sink.records[0].areas, sink.records[0].excluded) == ((), None)
+    assert (session.tally.frames, session.tally.verdicts) == (1, 0)
+
+
+# age
+
+
+@pytest.mark.parametrize(("age_ms", "reason"), [(99, None), (100, None), (101, "too old (101 ms, at most 100 ms)")])
+def test_a_frame_older_than_the_limit_is_excluded(age_ms, reason):
+    _, sink = judge_all([a_frame(0)], age_ms=100, clock=lambda: age_ms * 1_000_000)
+    assert sink.records[0].excluded == reason
+
+
+def test_a_frame_from_the_future_is_excluded():
+    _, sink = judge_all([a_frame(0, captured_at=5_000_000)], clock=lambda: 0)
+    assert sink.records[0].excluded == "time stamp in the future (by 5 ms)"
+    assert sink.records[0].areas == ()
+
+
+# limits and stops
+
+
+def test_it_stops_after_so_many_frames_and_asks_for_no_more():
+    session, sink = judge_all([a_frame(0), a_frame(1), AssertionError("one frame too many")], frames=2)
+    assert (session.tally.frames, session.stopped_by) == (2, None)
+    assert sink.notes == ["session ended"]
 
 
 def test_gaps_do_not_count_as_frames():
-    session = judge_all([Gap(0, "a.png", "damaged"), frame(1), frame(2)], max_frames=1)
-    assert [item.index for item in session.judged] == [1]
-    assert session.gaps == (Gap(0, "a.png", "damaged"),)
+    session, sink = judge_all([Gap(0, "a.png", "damaged"), a_frame(1), a_frame(2)], frames=1)
+    assert [record.frame.index for record in sink.records] == [1]
+    assert sink.gaps == [Gap(0, "a.png", "damaged")]
+    assert (session.tally.gaps, session.tally.first_gap) == (1, sink.gaps[0])
 
 
-def test_it_stops_once_max_seconds_have_passed():
-    ticks = itertools.count(0, SECOND)  # every look at the clock is a second later
-    session = judge_all([frame(i) for i in range(100)], max_seconds=3, clock=lambda: next(ticks))
-    assert session.frames == 3
-    assert session.seconds == 4.0
+def ticking() -> Callable[[], int]:
+    """Every look at the clock is a second later."""
+    ticks = itertools.count(0, SECOND)
+    return lambda: next(ticks)
+
+
+def test_it_stops_once_the_time_is_over():
+    session, _ = judge_all([a_frame(i) for i in range(100)], seconds=30, clock=ticking())
+    assert 1 <= session.tally.frames < 20
+    assert session.seconds >= 30
 
 
 def test_it_stops_in_time_even_where_only_gaps_come():
-    ticks = itertools.count(0, SECOND)
-    gaps = itertools.chain([frame(0)], (Gap(i, "x", "dark") for i in range(1, 100)))
-    session = judge_all(gaps, max_seconds=5, clock=lambda: next(ticks))
-    assert (session.frames, len(session.gaps)) == (1, 4)
+    gaps = itertools.chain([a_frame(0)], (Gap(i, "x", "dark") for i in itertools.count(1)))
+    session, sink = judge_all(gaps, seconds=30, clock=ticking())
+    assert session.tally.frames == 1
+    assert 1 <= len(sink.gaps) <= 30
 
 
-def test_a_keyboard_interrupt_ends_the_session_and_keeps_what_was_judged():
-    session = judge_all([frame(0), frame(1), KeyboardInterrupt()])
-    assert (session.frames, session.interrupted) == (2, True)
+def test_a_stop_ends_the_session_after_the_frame_in_hand():
+    control = Control()
+    session, sink = judge_all([a_frame(0), lambda: control.stop("SIGTERM"), a_frame(1), a_frame(2)], control=control)
+    assert session.stopped_by == "SIGTERM"
+    assert [record.frame.index for record in sink.records] == [0]
+    assert sink.notes == ["session ended by SIGTERM"]
+    assert sink.closed == 1
 
 
-def test_an_interrupt_while_a_verdict_is_shown_keeps_every_noise_level_of_it():
-    def interrupt(shown: Frame, verdicts: object) -> None:
-        if shown.index == 1:
-            raise KeyboardInterrupt
-
-    session = judge_all([frame(0), frame(1), frame(2)], (0.0, 5.0), on_frame=interrupt)
-    assert session.interrupted
-    assert len(session.judged) == 2 * session.frames
+def test_the_first_who_stops_counts():
+    control = Control()
+    control.stop("the user")
+    control.stop("SIGTERM")
+    assert control.stopped_by == "the user"
 
 
-def test_an_interrupt_before_the_first_frame_is_no_error():
-    session = judge_all([KeyboardInterrupt()])
-    assert (session.frames, session.judged, session.interrupted) == (0, (), True)
+def test_a_stop_before_the_first_frame_is_no_error():
+    control = Control()
+    control.stop("the user")
+    session, _ = judge_all([a_frame(0)], control=control)
+    assert (session.tally.frames, session.stopped_by) == (0, "the user")
+
+
+def test_a_pause_holds_a_folder_back_and_nothing_is_lost():
+    control = Control()
+    control.pause()
+    looks = itertools.count()
+
+    class ResumesAtTheThirdLook(HealthMonitor):
+        def poll(self) -> Health | None:
+            if next(looks) == 3:
+                control.resume()
+            return None
+
+    monitor = ResumesAtTheThirdLook(Health, lambda: 0)
+    _, sink = judge_all([a_frame(0), a_frame(1)], control=control, health=monitor)
+    assert sink.notes == ["paused", "resumed", "session ended"]
+    assert [record.frame.index for record in sink.records] == [0, 1]
+
+
+# troubles
 
 
 def test_only_gaps_are_an_error_that_names_the_first():
+    sink = Remembers()
     with pytest.raises(SourceError, match=r"listed: not one frame could be read: a\.png: damaged"):
-        judge_all([Gap(0, "a.png", "damaged"), Gap(1, "b.png", "empty")])
+        judge_all([Gap(0, "a.png", "damaged"), Gap(1, "b.png", "empty")], sink=sink)
+    assert sink.notes == ["session failed: listed: not one frame could be read: a.png: damaged"]
+    assert sink.closed == 1
 
 
 def test_a_source_without_any_item_is_an_error():
@@ -134,15 +218,124 @@ def test_a_source_without_any_item_is_an_error():
         judge_all([])
 
 
-def test_a_truth_is_matched_whatever_its_case_and_an_unknown_one_is_left_open():
-    session = judge_all([frame(0, "Red"), frame(1, "mauve"), frame(2, None)])
-    assert [item.truth for item in session.judged] == [0, None, None]
-    assert session.unknown_truths == ("mauve",)
+def test_a_programming_error_in_a_sink_keeps_its_traceback_and_the_other_sinks_are_closed():
+    class Broken(Remembers):
+        def take(self, event: Event) -> None:
+            raise ZeroDivisionError
 
-
-def test_a_programming_error_in_a_sink_keeps_its_traceback():
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError
-
+    broken, sound = Broken(), Remembers()
+    source = Listed([a_frame(0)])
     with pytest.raises(ZeroDivisionError):
-        judge_all([frame(0)], on_frame=broken)
+        run(source, colour_judge(), [sound, broken])
+    assert (broken.closed, sound.closed, source.closed) == (1, 1, 1)
+
+
+def test_a_sink_that_cannot_be_closed_does_not_keep_the_others_open():
+    class Jammed(Remembers):
+        def close(self) -> None:
+            raise OSError("disk full")
+
+    sound = Remembers()
+    with pytest.raises(OSError, match="disk full"):
+        run(Listed([a_frame(0)]), colour_judge(), [sound, Jammed()])
+    assert sound.closed == 1
+
+
+def test_what_the_machine_goes_through_is_told_when_it_changes():
+    readings = iter([Health(), Health(throttle_mask=4), Health(throttle_mask=4), Health(throttle_mask=0)])
+    ticks = itertools.count(0, 10 * SECOND)
+    monitor = HealthMonitor(lambda: next(readings), lambda: next(ticks))
+    session, sink = judge_all([a_frame(i) for i in range(3)], health=monitor)
+    assert [health.conditions for health in sink.health] == [("throttled",), ()]
+    assert [record.health.throttled for record in sink.records] == [True, True, False]
+    assert session.tally.throttled == 2
+
+
+# a runtime that hangs
+
+
+def hanging(*hangs_at: int) -> tuple[Colour, WatchedRuntime]:
+    colour = Colour(hangs_at)
+    return colour, WatchedRuntime(colour, answer_s=0.05)
+
+
+def test_a_frame_that_the_runtime_hangs_on_is_a_gap_and_a_new_runtime_goes_on():
+    first, watched = hanging(1)
+    session, sink = judge_all([a_frame(i) for i in range(4)], judge=colour_judge(watched), restart=colour_judge)
+    first.let_go.set()
+    assert [record.frame.index for record in sink.records] == [0, 2, 3]
+    assert sink.gaps == [Gap(1, "1.png", "no verdict: colour 1 gave no answer within 0.05 s")]
+    assert sink.notes == ["runtime colour restarted, 1 of 3 times", "session ended"]
+    assert session.restarts == 1
+
+
+def test_an_answer_that_comes_too_late_is_never_a_verdict_of_another_frame():
+    first, watched = hanging(0)
+    second = colour_judge()
+    items = [a_frame(0), first.let_go.set, a_frame(1)]
+    _, sink = judge_all(items, judge=colour_judge(watched), restart=lambda: second)
+    assert [record.frame.index for record in sink.records] == [1]
+    assert second.runtime.calls == 1
+
+
+def test_a_runtime_that_hangs_again_and_again_ends_the_session():
+    made = [hanging(0) for _ in range(3)]
+    spare = iter(made[1:])
+    sink = Remembers()
+    with pytest.raises(RuntimeUnavailable, match=r"gave no answer within 0\.05 s; given up after 2 restarts"):
+        judge_all(
+            [a_frame(i) for i in range(9)],
+            judge=colour_judge(made[0][1]),
+            restart=lambda: colour_judge(next(spare)[1]),
+            restarting=Restarting(times=2),
+            sink=sink,
+        )
+    for colour, _ in made:
+        colour.let_go.set()
+    assert sink.records == []
+    assert len(sink.gaps) == 3
+    assert sink.closed == 1
+
+
+# a live camera; test_capture.py has more
+
+
+def test_of_a_live_camera_the_newest_frame_is_judged_and_the_rest_is_counted():
+    overtaken, done = threading.Event(), threading.Event()
+
+    class Slow(Remembers):
+        """Takes the first record for as long as it takes the camera to show five more frames."""
+
+        def take(self, event: Event) -> None:
+            super().take(event)
+            if len(self.records) == 1:
+                assert overtaken.wait(10)
+
+    sink = Slow()
+
+    def camera() -> Iterator[Item]:
+        yield a_frame(0)
+        while not sink.records:
+            time.sleep(0.001)
+        yield from (a_frame(i) for i in range(1, 6))
+        yield overtaken.set
+        done.wait(0.2)
+
+    session = run(Listed(camera(), live=True), colour_judge(), [sink], limits=Limits(frames=2))
+    done.set()
+    assert [(record.frame.index, record.skipped) for record in sink.records] == [(0, 0), (5, 4)]
+    assert session.tally.skipped == 4
+
+
+# what sinks see
+
+
+def test_notes_of_a_source_reach_the_sinks():
+    _, sink = judge_all([Note("listed", "locked: exposure 8000 us"), a_frame(0)])
+    assert sink.notes[0] == "locked: exposure 8000 us"
+
+
+def test_frames_are_told_with_their_pixels():
+    _, sink = judge_all([a_frame(0)])
+    assert isinstance(sink.records[0].frame, Frame)
+    assert sink.records[0].frame.pixels.shape == (8, 8, 3)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolite.edge.sources import Frame, Gap, ImageFolder, SyntheticCamera, VideoFile, match_truths, open_camera, open_source
+from leukolite.edge.cameras import PiCamera, StreamCamera, V4l2Camera
+from leukolite.edge.frames import Frame, Gap
+from leukolite.edge.sources import ImageFolder, SyntheticCamera, VideoFile, match_truths, open_camera, open_source
 from leukolite.errors import SourceError
 from leukolite.synthetic import LABELS
 
@@ -76,9 +78,51 @@ def test_the_capture_time_is_the_clock_around_rendering():
     assert (frame.capture_ms, frame.captured_at) == (3.0, 3_000_000)
 
 
-def test_an_unknown_camera_is_refused_by_name():
-    with pytest.raises(SourceError, match="no camera named 'hubble'"):
-        open_camera("hubble", "cell", LABELS, seed=0)
+def test_a_camera_with_a_rate_is_live_and_waits_for_each_frame_s_time():
+    slept: list[float] = []
+    camera = SyntheticCamera("cell", LABELS, 0, rate=50, clock=lambda: 0, sleep=slept.append)
+    assert camera.live
+    assert not SyntheticCamera("cell", LABELS, 0).live
+    list(itertools.islice(camera.frames(), 3))
+    assert slept == pytest.approx([0.02, 0.04])
+
+
+@pytest.mark.parametrize("rate", [None, 50])
+def test_a_rate_changes_no_picture(rate):
+    (frame,) = itertools.islice(SyntheticCamera("cell", LABELS, 3, rate).frames(), 1)
+    assert np.array_equal(frame.pixels, shots(1, seed=3)[0].pixels)
+
+
+# cameras by name
+
+
+@pytest.mark.parametrize(
+    "name", ["hubble", "synthetic:0", "synthetic:nan", "synthetic:-3", "picamera2:x", "v4l2:", "v4l2:video0", "http:", "ftp://x"]
+)
+def test_an_unknown_camera_is_refused_by_name(name):
+    with pytest.raises(SourceError, match=f"no camera named '{name}'; there is synthetic"):
+        open_camera(name, "cell", LABELS, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("synthetic", SyntheticCamera),
+        ("synthetic:12.5", SyntheticCamera),
+        ("picamera2", PiCamera),
+        ("picamera2:1", PiCamera),
+        ("v4l2:/dev/video0", V4l2Camera),
+        ("rtsp://microscope/live", StreamCamera),
+        ("http://microscope:8080/?action=stream", StreamCamera),
+    ],
+)
+def test_a_camera_is_found_by_name_and_nothing_is_opened_yet(name, kind):
+    assert isinstance(open_camera(name, "cell", LABELS, seed=0), kind)
+
+
+def test_a_size_is_refused_where_there_is_none_to_choose():
+    with pytest.raises(SourceError, match="synthetic: --camera-size is for"):
+        open_camera("synthetic", "cell", LABELS, seed=0, size=(640, 480))
 
 
 # folders and images

@@ -1,12 +1,13 @@
 import importlib.metadata
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from leukolite.bundle import TensorFormat
 from leukolite.errors import BundleError, RuntimeUnavailable
-from leukolite.runtime import RUNTIMES, Tensor, TfliteRuntime
+from leukolite.runtime import EDGETPU_OP, RUNTIMES, Tensor, TfliteRuntime
 
 RED, BLUE = (200, 120, 80), (80, 120, 200)
 
@@ -83,3 +84,75 @@ def test_integer_outputs_are_freed_of_zero_point_and_scale(tiny_model):
     as_they_are = runtime.invoke(picture(RED))
     runtime.output = Tensor((1, 2), TensorFormat(dtype="uint8", scale=2 / 256, zero_point=3))
     np.testing.assert_allclose(runtime.invoke(picture(RED)), 2 * (as_they_are - 3 / 256), atol=1e-6)
+
+
+# the Edge TPU
+
+
+class Interpreter:
+    """A TFLite interpreter as both runtimes have it, of a model with one uint8 input and output."""
+
+    made: "list[Interpreter]" = []  # noqa: RUF012
+
+    def __init__(self, model_content: bytes, num_threads: int, experimental_delegates: object = None) -> None:
+        self.delegates = experimental_delegates
+        if EDGETPU_OP in model_content and not experimental_delegates:
+            raise RuntimeError("Encountered unresolved custom op: edgetpu-custom-op.\nSee instructions")
+        Interpreter.made.append(self)
+
+    def allocate_tensors(self) -> None:
+        pass
+
+    def get_input_details(self) -> list[dict]:
+        return [{"name": "x", "index": 0, "dtype": np.uint8, "shape": (1, 8, 8, 3), "quantization": (1 / 255, 0)}]
+
+    def get_output_details(self) -> list[dict]:
+        return [{"name": "y", "index": 1, "dtype": np.uint8, "shape": (1, 2), "quantization": (1 / 256, 0)}]
+
+
+COMPILED = b"TFL3 edgetpu-custom-op"
+
+
+@pytest.fixture
+def litert(monkeypatch) -> ModuleType:
+    """LiteRT with an Edge TPU plugged in."""
+    module = ModuleType("ai_edge_litert.interpreter")
+    module.Interpreter, module.load_delegate = Interpreter, lambda library: f"delegate of {library}"
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", module)
+    monkeypatch.setattr(Interpreter, "made", [])
+    return module
+
+
+def test_a_compiled_model_runs_with_the_delegate_and_says_so(litert):
+    runtime = TfliteRuntime(COMPILED, name="edgetpu")
+    assert Interpreter.made[0].delegates == ["delegate of libedgetpu.so.1"]
+    assert (runtime.name, runtime.delegate) == ("edgetpu", "libedgetpu.so.1")
+
+
+def test_the_cpu_runtimes_use_no_delegate(litert):
+    runtime = TfliteRuntime(b"TFL3")
+    assert Interpreter.made[0].delegates is None
+    assert (runtime.name, runtime.delegate) == ("litert", None)
+
+
+def test_a_model_that_was_not_compiled_never_passes_as_the_edge_tpu_s(litert):
+    with pytest.raises(RuntimeUnavailable, match="not compiled for the Edge TPU: all of it would run on the CPU"):
+        TfliteRuntime(b"TFL3", name="edgetpu")
+    runtime = TfliteRuntime(b"TFL3", name="edgetpu", allow_cpu=True)
+    assert (runtime.name, runtime.delegate, Interpreter.made[0].delegates) == ("litert", None, None)
+
+
+@pytest.mark.parametrize("error", [OSError("libedgetpu.so.1: cannot open shared object file"), ValueError("")])
+@pytest.mark.parametrize("allow_cpu", [False, True])
+def test_without_the_device_a_compiled_model_is_refused(litert, error, allow_cpu):
+    def fail(library: str) -> None:
+        raise error
+
+    litert.load_delegate = fail
+    with pytest.raises(RuntimeUnavailable, match=r"the Edge TPU cannot be used \(.+\); plug it in"):
+        TfliteRuntime(COMPILED, name="edgetpu", allow_cpu=allow_cpu)
+
+
+def test_a_compiled_model_on_the_cpu_names_the_right_runtime(litert):
+    with pytest.raises(BundleError, match="compiled for the Edge TPU, litert cannot run it; --runtime edgetpu"):
+        TfliteRuntime(COMPILED)

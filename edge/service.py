@@ -1,0 +1,24 @@
+"""What systemd wants to hear of a service: that it is ready, that it lives, that it stops. Without systemd nothing is said."""
+
+import os
+import socket
+
+
+def notify(state: str) -> bool:
+    """Send one line of the sd_notify protocol, as 'READY=1' or 'WATCHDOG=1'; see sd_notify(3).
+
+    Returns:
+        True if a service manager was told, False where there is none, or where it does not listen.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return False
+    if address.startswith("@"):  # Linux's abstract namespace
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        try:
+            channel.settimeout(1.0)
+            channel.sendto(state.encode(), address)
+        except OSError:  # the watchdog of a manager that went away is no reason to stop judging
+            return False
+    return True

@@ -1,0 +1,50 @@
+import socket
+
+import pytest
+
+from leukolite.edge.cli import main as edge_run
+from leukolite.edge.service import notify
+
+
+@pytest.fixture
+def manager(tmp_path, monkeypatch):
+    """A service manager's socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield listener
+
+
+def test_a_service_manager_is_told(manager):
+    assert notify("READY=1")
+    assert manager.recv(100) == b"READY=1"
+
+
+def test_an_abstract_socket_is_told(monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind("\0leukolite-test-notify")
+        monkeypatch.setenv("NOTIFY_SOCKET", "@leukolite-test-notify")
+        assert notify("WATCHDOG=1")
+        assert listener.recv(100) == b"WATCHDOG=1"
+
+
+def test_without_a_service_manager_nothing_happens(monkeypatch, tmp_path):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert not notify("READY=1")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    assert not notify("READY=1")
+
+
+def test_a_session_says_that_it_is_ready_lives_and_stops(manager, call):
+    result = call(edge_run, "--bundle", "synthetic-cells", "--camera", "synthetic", "--frames", 2, "--quiet")
+    assert result.exit_code == 0, result.output
+    manager.setblocking(False)
+    told = []
+    while True:
+        try:
+            told.append(manager.recv(100).decode())
+        except BlockingIOError:
+            break
+    assert told[:2] == ["WATCHDOG=1", "READY=1"]
+    assert told[-1] == "STOPPING=1"
