@@ -16,6 +16,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journals import frame, left_out, start, verdict
 
 from leukolite.cli import main as leukolite
 from leukolite.edge.chain import GENESIS, GROUP_RECORDS, Entry, file_name, journal_files, read, read_frames, seal, verify
@@ -23,7 +24,6 @@ from leukolite.edge.journal import GROUP_SECONDS, GroupCommit, create_journal, r
 from leukolite.edge.recording import check_resumable
 from leukolite.edge.records import EventRecord, Record, load_salt, printable, slide_id
 from leukolite.errors import JournalError
-from journals import frame, left_out, start, verdict
 
 SECOND = 1_000_000_000
 
