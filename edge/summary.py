@@ -90,7 +90,7 @@ class Summary:
         began, last: wall clock of the first and the last record, UTC.
         ended: it was closed properly.
         skipped: frames of a live camera that a newer one overtook.
-        throttled, throttle_known: frames judged on a throttled machine, and frames of which the machine could tell.
+        throttled, throttle_known: frames that came while the machine was throttled, and frames of which the machine could tell.
         latency_ms: p50, p90, p99 and mean of each stage, and of the frames' age at the verdict.
         happened: what was done to the session or happened to it, by name.
         stopped: why recording stopped, if it did.
