@@ -90,8 +90,9 @@ class Windows:
             self._close_window()
 
     def close(self) -> None:
-        if not self.closed and self._age.n:
-            self._close_window()  # a session shorter than a window; else the rest, which is shorter than the others, is left out
+        nearly_full = self._clock() - self._opened >= 0.9 * self._width_ns
+        if self._age.n and (nearly_full or not self.closed):  # a shorter rest is not to be compared with whole windows
+            self._close_window()
 
     def _close_window(self) -> None:
         now = self._clock()
@@ -138,6 +139,8 @@ def soak(
     lines = Console(_nowhere, _nowhere)  # what a person would be told is made, too
     limits = Limits(seconds=60 * minutes)
     session = run(camera, judge, [windows, lines], limits=limits, control=control, health=monitor, restart=open_judge)
+    if session.failure is not None:
+        raise session.failure
     if not windows.closed:
         raise LeukoliteError(f"{bundle.manifest.name}: stopped before one window of {window_s:g} s was full; give it longer")
     used = session.runtime

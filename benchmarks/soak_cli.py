@@ -35,7 +35,7 @@ def command(bundle: Path, minutes: float, rate: float, windows: int, threads: in
             find_bundle(bundle),
             minutes=minutes,
             rate=rate,
-            window_s=60 * minutes / windows - 0.01,  # so that the last one is full before the time is up
+            window_s=60 * minutes / windows,
             threads=threads,
             control=control,
             on_second=lambda: bar.advance(task),

@@ -33,6 +33,7 @@ PREVIEW_SIZE: Size = (320, 240)  # 320 is a multiple of the 64 bytes that libcam
 RGB_IN_MEMORY = "BGR888"  # libcamera names the channels from the word's high end: BGR888 lies as R,G,B in memory
 SETTLING_FRAMES, SETTLING_S = 90, 10.0  # at most, whichever is over first
 SETTLED_FRAMES, SETTLED_WITHIN = 5, 0.01  # alike in a row; relative change
+FRAME_WITHIN_S = 5.0  # picamera2 raises TimeoutError then; an old one waits for ever, and the capture's watchdog steps in
 APPLIED_WITHIN_FRAMES = 12  # libcamera applies controls some frames after they were set
 OLDEST_BELIEVABLE_S = 60.0
 READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts as lost
@@ -63,6 +64,7 @@ class PiCamera:
     def __init__(self, number: int = 0, size: Size = STILL_SIZE, *, clock: Clock = time.perf_counter_ns) -> None:
         self.name = f"picamera2:{number}"
         self._number, self._size, self._clock, self._next = number, size, clock, 0
+        self._has_preview = size[0] >= PREVIEW_SIZE[0] and size[1] >= PREVIEW_SIZE[1]  # the scaler only shrinks
 
     def frames(self) -> Items:
         camera = self._open()
@@ -73,10 +75,12 @@ class PiCamera:
             while True:
                 yield self._capture(camera)
                 self._next += 1
+        except TimeoutError as error:
+            raise SourceError(f"{self.name}: no frame within {FRAME_WITHIN_S:g} s; check its cable") from error
         except (RuntimeError, OSError, KeyError) as error:
             raise SourceError(f"{self.name}: the camera is lost ({_one_line(error)}); check its cable") from error
         finally:
-            camera.close()  # stops it, too
+            self._close(camera)
 
     def _open(self) -> Any:
         library = _import_picamera2()
@@ -89,11 +93,17 @@ class PiCamera:
         except (RuntimeError, OSError, IndexError) as error:
             raise SourceError(f"{self.name}: cannot be opened ({_one_line(error)}); does another program hold it?") from error
 
+    def _close(self, camera: Any) -> None:
+        try:
+            camera.close()  # stops it, too
+        except (RuntimeError, OSError) as error:  # as picamera2 does when the camera is gone
+            raise SourceError(f"{self.name}: cannot be closed ({_one_line(error)}); check its cable") from error
+
     def _configure(self, camera: Any) -> None:
         camera.configure(
             camera.create_still_configuration(
                 main={"format": RGB_IN_MEMORY, "size": self._size},
-                lores={"format": "YUV420", "size": PREVIEW_SIZE},
+                lores={"format": "YUV420", "size": PREVIEW_SIZE} if self._has_preview else None,
                 buffer_count=3,
                 queue=False,  # never a picture from before it was asked for
                 display=None,
@@ -109,10 +119,10 @@ class PiCamera:
 
     def _capture(self, camera: Any) -> Frame | Gap:
         started = self._clock()
-        request = camera.capture_request()
+        request = camera.capture_request(wait=FRAME_WITHIN_S)
         try:
             pixels = np.ascontiguousarray(request.make_array("main"))
-            small = request.make_array("lores")
+            small = request.make_array("lores") if self._has_preview else None
             stamp = request.get_metadata().get("SensorTimestamp")
         finally:
             request.release()
@@ -121,7 +131,7 @@ class PiCamera:
         if pixels.dtype != np.uint8 or pixels.shape != (height, width, 3):
             return Gap(self._next, self.name, f"expected {height}x{width}x3 bytes, found {pixels.dtype} of {pixels.shape}")
         taken = None if stamp is None else _from_boot_time(int(stamp), ended)
-        preview = cv2.cvtColor(small, cv2.COLOR_YUV2RGB_I420)[: PREVIEW_SIZE[1], : PREVIEW_SIZE[0]]
+        preview = None if small is None else cv2.cvtColor(small, cv2.COLOR_YUV2RGB_I420)[: PREVIEW_SIZE[1], : PREVIEW_SIZE[0]]
         return Frame(
             pixels,
             self._next,
@@ -136,11 +146,11 @@ class PiCamera:
 
 def _lock(camera: Any, clock: Clock) -> str:
     """Let exposure, gain and white balance settle, hold them there, and say what they are."""
-    before, alike, settled, started = camera.capture_metadata(), 0, False, clock()
+    before, alike, settled, started = camera.capture_metadata(wait=FRAME_WITHIN_S), 0, False, clock()
     for _ in range(SETTLING_FRAMES):
         if clock() - started > SETTLING_S * 1e9:
             break
-        now = camera.capture_metadata()
+        now = camera.capture_metadata(wait=FRAME_WITHIN_S)
         alike = alike + 1 if _alike(before, now) else 0
         before = now
         if alike >= SETTLED_FRAMES:
@@ -152,7 +162,7 @@ def _lock(camera: Any, clock: Clock) -> str:
         controls |= {"AwbEnable": False, "ColourGains": tuple(colours)}
     camera.set_controls(controls)
     for _ in range(APPLIED_WITHIN_FRAMES):
-        if _alike(before, camera.capture_metadata()):
+        if _alike(before, camera.capture_metadata(wait=FRAME_WITHIN_S)):
             break
     white = "" if colours is None else f", white balance red {colours[0]:.3f} blue {colours[1]:.3f}"
     how = "" if settled else "; not settled: check the light"

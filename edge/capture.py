@@ -127,7 +127,7 @@ class Capture:
 def arrivals(
     source: FrameSource,
     control: Control,
-    reopening: Reopening = Reopening(),  # immutable
+    reopening: Reopening = Reopening(),
     *,
     clock: Clock = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
@@ -143,14 +143,15 @@ def arrivals(
 
 
 def _on_demand(source: FrameSource, control: Control, sleep: Callable[[float], None]) -> Generator[Arrival | None, None, None]:
-    for item in source.frames():
-        if control.paused:
-            yield Arrival(Note(source.name, "paused"))
-            while control.paused:
-                sleep(POLL_S)
-                yield None
-            yield Arrival(Note(source.name, "resumed"))
-        yield Arrival(item)
+    with closing(source.frames()) as items:
+        for item in items:
+            if control.paused:
+                yield Arrival(Note(source.name, "paused"))
+                while control.paused and control.stopped_by is None:
+                    sleep(POLL_S)
+                    yield None
+                yield Arrival(Note(source.name, "resumed"))
+            yield Arrival(item)
 
 
 def _live(
@@ -188,8 +189,8 @@ def _live(
                     raise SourceError(f"{source.name}: {reason}; given up after {reopening.times} reopenings")
                 yield Arrival(Gap(next_index, source.name, f"signal lost: {reason}"))
                 due = clock() + reopening.wait_s(failures) * 1e9
-                while clock() < due:
-                    sleep(min(POLL_S, (due - clock()) / 1e9) if due > clock() else 0)
+                while (left_s := (due - clock()) / 1e9) > 0:
+                    sleep(min(POLL_S, left_s))
                     yield None
                 released = capture.close()
                 reason = reason if released else "the camera's driver hangs"

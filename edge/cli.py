@@ -194,13 +194,17 @@ def main(
         console.print(report.closing_tables(session))
     if session.stopped_by is not None:
         warn(f"stopped by {session.stopped_by}")
-    if kept is None:
-        return
-    content = report.session_json(session, kept, loaded, judge, seed)
+    if kept is not None:
+        _write(report.session_json(session, kept, loaded, judge, seed), report.session_csv(kept), json_path, out)
+    if session.failure is not None:
+        raise session.failure
+
+
+def _write(content: dict[str, Any], verdicts: str, json_path: Path | None, out: Path | None) -> None:
     if out is not None:
         with new_folder(out, replace_if_holds=REPORT) as staging:
             write_json(staging / REPORT, content)
-            (staging / VERDICTS).write_text(report.session_csv(kept), encoding="utf-8")
+            (staging / VERDICTS).write_text(verdicts, encoding="utf-8")
     if json_path is not None:
         write_json(json_path, content)
 

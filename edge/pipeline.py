@@ -63,6 +63,7 @@ class Session:
         unknown_truths: class folders that are none of the model's labels.
         seconds: wall clock, from the first frame asked for to the last verdict.
         stopped_by: who ended it early; None where the source ended or a limit was reached.
+        failure: what ended it after the first frame: a camera that was lost for good, a runtime that hung too often.
         runtime: what computed the last verdict.
         restarts: runtimes that were given up.
     """
@@ -72,6 +73,7 @@ class Session:
     unknown_truths: tuple[str, ...]
     seconds: float
     stopped_by: str | None
+    failure: LeukoliteError | None
     runtime: RuntimeUsed
     restarts: int
 
@@ -80,14 +82,14 @@ def run(
     source: FrameSource,
     judge: Judge,
     sinks: Sequence[Sink],
-    steps: Steps = Steps(),  # immutable, like the two below
+    steps: Steps = Steps(),
     limits: Limits = Limits(),
     *,
     control: Control | None = None,
     health: HealthMonitor | None = None,
-    reopening: Reopening = Reopening(),  # noqa: B008
+    reopening: Reopening = Reopening(),  # noqa: B008  # immutable
     restart: OpenJudge | None = None,
-    restarting: Restarting = Restarting(),  # noqa: B008
+    restarting: Restarting = Restarting(),  # noqa: B008  # immutable
     clock: Clock = time.perf_counter_ns,
     wall_clock: Callable[[], float] = time.time,
 ) -> Session:
@@ -98,17 +100,19 @@ def run(
         health: read between frames; None knows nothing of the machine.
         restart: makes a new judge when the runtime hangs; None ends the session then.
 
+    Returns:
+        Also of a session that failed, so that what it saw is not lost; see `Session.failure`.
+
     Raises:
-        SourceError: the source ended without a single frame, or a camera was lost for good.
-        RuntimeUnavailable: the runtime hung too often.
-        BundleError: a restarted runtime gives other answers than the reference did.
+        SourceError: there was not a single frame.
+        RuntimeUnavailable: the runtime hung too often before the first verdict.
     """
     control = control or Control()
     known, unknown = match_truths(source.truths, judge.labels)
     tally = Tally(judge.labels, judge.malignant)
     monitor = health or HealthMonitor(Health, clock)
     loop = _Loop(judge, (tally, *sinks), steps, limits, known, monitor, restart, restarting, clock, wall_clock)
-    started = clock()
+    started, failure = clock(), None
     with ExitStack() as closings:
         for sink in sinks:
             closings.callback(sink.close)
@@ -127,10 +131,13 @@ def run(
                 raise SourceError(f"{source.name}: not one frame could be read{reason}")
         except LeukoliteError as error:
             loop.tell(Note(source.name, f"session failed: {error}"))
-            raise
+            if tally.frames == 0:
+                raise
+            failure = error
+        else:
+            loop.tell(Note(source.name, f"session ended{f' by {control.stopped_by}' if control.stopped_by else ''}"))
         seconds = (clock() - started) / 1e9
-        loop.tell(Note(source.name, f"session ended{f' by {control.stopped_by}' if control.stopped_by else ''}"))
-    return Session(source.name, tally, tuple(unknown), seconds, control.stopped_by, loop.runtime, loop.restarts)
+    return Session(source.name, tally, tuple(unknown), seconds, control.stopped_by, failure, loop.runtime, loop.restarts)
 
 
 class _Loop:

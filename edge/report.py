@@ -92,7 +92,8 @@ class Keeper:
 def frame_lines(record: FrameRecord) -> str:
     """One frame's lines: the verdict at the first noise level, its latency, the truth if it is another, and each level
     that changed the verdict; of a frame with several areas, one line an area."""
-    name = PurePath(record.frame.source).name
+    source = record.frame.source
+    name = source if "://" in source else PurePath(source).name
     shown = name if len(name) <= NAME_WIDTH else f"…{name[1 - NAME_WIDTH :]}"
     head = f"{record.frame.index:>5} {shown:<{NAME_WIDTH}} "
     if record.excluded is not None:
@@ -186,6 +187,7 @@ def session_json(session: Session, kept: Keeper, bundle: Bundle, judge: Judge, s
         "verdicts_per_second": _rate(session),
         "interrupted": session.stopped_by is not None,
         "stopped_by": session.stopped_by,
+        "failure": None if session.failure is None else str(session.failure),
         "gaps": [{"source": gap.source, "index": gap.index, "reason": gap.reason} for gap in kept.gaps],
         "notes": [{"source": note.source, "text": note.text} for note in kept.notes],
         "age_ms": tally.age.summary() if tally.age.n else {},

@@ -64,6 +64,7 @@ class WatchedRuntime:
         exchange = self._exchange
         if not self._stuck:
             exchange.batch = batch
+            self._stuck = True  # until it has answered: an interrupt while waiting must not leave an old answer to be taken
             exchange.asked.release()
             self._stuck = not exchange.answered.acquire(timeout=self._answer_s)
         if self._stuck:

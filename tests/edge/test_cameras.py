@@ -44,6 +44,7 @@ class FakePicamera2:
     settles_after = 10
     stamp_age_ns: int | None = 40 * MS
     breaks_after: int | None = None
+    breaks_with: Exception = TimeoutError()
     made: "list[FakePicamera2]" = []  # noqa: RUF012
 
     @staticmethod
@@ -58,7 +59,7 @@ class FakePicamera2:
         FakePicamera2.made.append(self)
 
     def create_still_configuration(
-        self, main: dict, lores: dict, buffer_count: int, queue: bool, display: None, encode: None
+        self, main: dict, lores: dict | None, buffer_count: int, queue: bool, display: None, encode: None
     ) -> dict:
         return {"use_case": "still", "main": main, "lores": lores, "buffer_count": buffer_count, "queue": queue}
 
@@ -66,6 +67,10 @@ class FakePicamera2:
         self.calls.append("configure")
         self._config = {**config, "main": {**config["main"], **self.gives}}
         for part, bytes_a_pixel in (("main", 3), ("lores", 1)):
+            if self._config[part] is None:
+                continue
+            if part == "lores" and any(np.array(self._config[part]["size"]) > self._config["main"]["size"]):
+                raise RuntimeError("lores stream dimensions may not exceed main stream")
             row = self._config[part]["size"][0] * bytes_a_pixel
             self._config[part]["stride"] = -(-row // 64) * 64
 
@@ -81,7 +86,7 @@ class FakePicamera2:
     def set_controls(self, controls: dict) -> None:
         self.controls |= controls
 
-    def capture_metadata(self) -> dict[str, Any]:
+    def capture_metadata(self, wait: float) -> dict[str, Any]:
         self.shown += 1
         found = dict(self.metadata)
         if "ExposureTime" in self.controls:
@@ -90,9 +95,9 @@ class FakePicamera2:
             found["ExposureTime"] = 5000 + 1000 * (self.shown % 2)
         return found
 
-    def capture_request(self) -> "FakeRequest":
+    def capture_request(self, wait: float) -> "FakeRequest":
         if self.breaks_after is not None and self.released >= self.breaks_after:
-            raise RuntimeError("Camera frontend has timed out!")
+            raise self.breaks_with
         return FakeRequest(self)
 
 
@@ -211,9 +216,15 @@ def test_a_time_stamp_that_cannot_be_is_not_used(picamera2, age):
 
 
 def test_the_small_stream_comes_as_the_preview(picamera2):
-    _, frame = first(pi_camera(), 2)
+    _, frame = first(PiCamera(0, (640, 480)), 2)
     assert frame.preview.shape == (PREVIEW_SIZE[1], PREVIEW_SIZE[0], 3)
     assert np.abs(frame.preview.astype(int) - 90).max() <= 2
+
+
+def test_a_picture_smaller_than_the_preview_has_none(picamera2):
+    _, frame = first(PiCamera(0, (224, 224)), 2)
+    assert frame.pixels.shape == (224, 224, 3)
+    assert frame.preview is None
 
 
 def test_every_request_is_given_back_and_the_camera_closed(picamera2):
@@ -223,14 +234,28 @@ def test_every_request_is_given_back_and_the_camera_closed(picamera2):
     assert camera.calls == ["configure", "start", "close"]
 
 
-def test_a_camera_that_times_out_is_lost_and_counts_on_when_it_is_opened_again(picamera2):
-    picamera2(breaks_after=2)
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(TimeoutError(), r"no frame within 5 s"), (RuntimeError("dma\nfailed"), r"the camera is lost \(dma failed\)")],
+)
+def test_a_camera_that_fails_is_closed_and_counts_on_when_it_is_opened_again(picamera2, error, told):
+    picamera2(breaks_after=2, breaks_with=error)
     camera = pi_camera()
-    with pytest.raises(SourceError, match=r"picamera2:0: the camera is lost \(Camera frontend has timed out!\)"):
+    with pytest.raises(SourceError, match=rf"picamera2:0: {told}; check its cable"):
         list(camera.frames())
     assert picamera2().made[0].calls[-1] == "close"
     again = first(camera, 2)
     assert again[1].index == 2
+
+
+def test_a_camera_that_cannot_even_be_closed_is_lost_and_no_programming_error(picamera2, monkeypatch):
+    def fail(self: FakePicamera2) -> None:
+        raise RuntimeError("release failed")
+
+    picamera2(breaks_after=0)
+    monkeypatch.setattr(FakePicamera2, "close", fail)
+    with pytest.raises(SourceError, match=r"cannot be closed \(release failed\)"):
+        list(pi_camera().frames())
 
 
 def test_a_missing_camera_is_refused_with_those_there_are(picamera2):

@@ -13,7 +13,7 @@ from leukolite.edge.frames import Frame, Gap, Note
 from leukolite.edge.session import Control
 from leukolite.errors import SourceError
 
-QUICK = Reopening(no_frame_s=0.2, first_s=0.0, longest_s=0.0, times=3)
+QUICK = Reopening(first_s=0.0, longest_s=0.0, times=3)
 
 
 def given(source: Listed, count: int, reopening: Reopening = QUICK, control: Control | None = None) -> list[object]:

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from leukolite.bundle import Manifest
+from leukolite.edge import cli
+from leukolite.edge.capture import Reopening
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.shipped import shipped_bundles
 
@@ -332,6 +335,19 @@ def test_a_stream_that_breaks_off_is_a_gap_and_the_session_goes_on(call, tiny_bu
     assert any("signal lost: no more frames come" in gap["reason"] for gap in content["gaps"])
     assert any("truncated" in gap["reason"] for gap in content["gaps"])
     assert any("reopening" in note["text"] for note in content["notes"])
+
+
+def test_a_session_that_fails_keeps_what_it_saw_and_exits_with_1(call, tiny_bundle, tmp_path, serve, monkeypatch):
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64), (200, 30, 5)).save(picture, "JPEG")
+    monkeypatch.setattr(cli, "Reopening", partial(Reopening, times=0))
+    server, out = serve([picture.getvalue()] * 3), tmp_path / "session"
+    result = call(edge_run, "--bundle", tiny_bundle, "--camera", server.url, "--out", out)
+    assert result.exit_code == 1
+    assert "given up after 0 reopenings" in result.stderr.splitlines()[-1]
+    content = strict_json(out / "report.json")
+    assert content["n_verdicts"] >= 1
+    assert "given up" in content["failure"]
 
 
 def test_frames_that_are_too_old_are_excluded_with_the_reason(call, tiny_bundle, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fakes import Colour, Item, Listed, Remembers, a_frame, colour_judge
 
+from leukolite.edge.capture import Reopening
 from leukolite.edge.frames import Frame, Gap, Note
 from leukolite.edge.health import Health, HealthMonitor
 from leukolite.edge.pipeline import Limits, Session, Steps, run
@@ -125,6 +126,16 @@ def test_a_frame_from_the_future_is_excluded():
     _, sink = judge_all([a_frame(0, captured_at=5_000_000)], clock=lambda: 0)
     assert sink.records[0].excluded == "time stamp in the future (by 5 ms)"
     assert sink.records[0].areas == ()
+
+
+def test_a_wall_clock_that_jumps_changes_no_age_and_ends_nothing():
+    wall = iter([1e9, 1e9 - 86_400, 1e9 + 86_400])
+    session, sink = judge_all(
+        [a_frame(i) for i in range(3)], seconds=60, age_ms=100, clock=lambda: 5_000_000, wall_clock=lambda: next(wall)
+    )
+    assert [(record.age_ms, record.excluded) for record in sink.records] == [(5.0, None)] * 3
+    assert [record.wall_time for record in sink.records] == [1e9, 1e9 - 86_400, 1e9 + 86_400]
+    assert session.seconds == 0
 
 
 # limits and stops
@@ -254,17 +265,17 @@ def test_what_the_machine_goes_through_is_told_when_it_changes():
 # a runtime that hangs
 
 
-def hanging(*hangs_at: int) -> tuple[Colour, WatchedRuntime]:
+def hanging(*hangs_at: int, answer_s: float = 0.05) -> tuple[Colour, WatchedRuntime]:
     colour = Colour(hangs_at)
-    return colour, WatchedRuntime(colour, answer_s=0.05)
+    return colour, WatchedRuntime(colour, answer_s)
 
 
 def test_a_frame_that_the_runtime_hangs_on_is_a_gap_and_a_new_runtime_goes_on():
-    first, watched = hanging(1)
+    first, watched = hanging(1, answer_s=1.0)  # it must answer frame 0, on a busy machine too
     session, sink = judge_all([a_frame(i) for i in range(4)], judge=colour_judge(watched), restart=colour_judge)
     first.let_go.set()
     assert [record.frame.index for record in sink.records] == [0, 2, 3]
-    assert sink.gaps == [Gap(1, "1.png", "no verdict: colour 1 gave no answer within 0.05 s")]
+    assert sink.gaps == [Gap(1, "1.png", "no verdict: colour 1 gave no answer within 1 s")]
     assert sink.notes == ["runtime colour restarted, 1 of 3 times", "session ended"]
     assert session.restarts == 1
 
@@ -295,6 +306,23 @@ def test_a_runtime_that_hangs_again_and_again_ends_the_session():
     assert sink.records == []
     assert len(sink.gaps) == 3
     assert sink.closed == 1
+
+
+def test_what_was_seen_before_a_failure_is_returned():
+    first, watched = hanging(1, answer_s=1.0)
+    session, sink = judge_all([a_frame(0), a_frame(1)], judge=colour_judge(watched), restart=None)
+    first.let_go.set()
+    assert "given up after 0 restarts" in str(session.failure)
+    assert session.tally.verdicts == 1
+    assert sink.notes[-1].startswith("session failed: colour 1 gave no answer")
+    assert sink.closed == 1
+
+
+def test_a_camera_that_is_lost_for_good_is_a_failure_after_its_frames():
+    source = Listed([a_frame(0)], [SourceError("listed: gone")], live=True)
+    session = run(source, colour_judge(), [], reopening=Reopening(first_s=0, longest_s=0, times=2))
+    assert str(session.failure) == "listed: gone; given up after 2 reopenings"
+    assert (session.tally.frames, session.tally.gaps) == (1, 2)
 
 
 # a live camera; test_capture.py has more

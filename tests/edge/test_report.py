@@ -16,6 +16,7 @@ from leukolite.edge.report import VERDICT_HEADER, Console, Keeper, closing_table
 from leukolite.edge.session import AreaVerdict, FrameRecord, RuntimeUsed
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.tally import Tally
+from leukolite.errors import SourceError
 from leukolite.judge import Judge, Latency, Verdict
 from leukolite.preprocess import InputSpec
 from leukolite.runtime import Tensor
@@ -63,7 +64,7 @@ def session(*events: object, stopped_by: str | None = None) -> tuple[Session, Ke
     for event in events:
         tally.take(event)
         kept.take(event)
-    return Session("slides", tally, (), 2.0, stopped_by, RuntimeUsed("idle", "1", 1, None), 0), kept
+    return Session("slides", tally, (), 2.0, stopped_by, None, RuntimeUsed("idle", "1", 1, None), 0), kept
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +240,13 @@ def test_json_is_strict_where_figures_are_undefined(bundle, records):
     content = as_json(session(*records, stopped_by="SIGTERM"), bundle)
     assert (content["interrupted"], content["stopped_by"]) == (True, "SIGTERM")
     assert len(content["frames"]) == len(records)
+
+
+def test_json_says_what_a_session_failed_of(bundle):
+    content, kept = session(record(said("blast")))
+    failed = replace(content, failure=SourceError("cam: unplugged; given up after 10 reopenings"))
+    assert as_json((failed, kept), bundle)["failure"] == "cam: unplugged; given up after 10 reopenings"
+    assert as_json((content, kept), bundle)["failure"] is None
 
 
 def test_csv_has_a_row_a_verdict_or_exclusion_even_for_names_with_commas():

@@ -1,9 +1,13 @@
+import configparser
+import shlex
 import socket
+from pathlib import Path
 
 import pytest
 
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.service import notify
+from leukolite.edge.shipped import shipped_bundles
 
 
 @pytest.fixture
@@ -48,3 +52,16 @@ def test_a_session_says_that_it_is_ready_lives_and_stops(manager, call):
             break
     assert told[:2] == ["WATCHDOG=1", "READY=1"]
     assert told[-1] == "STOPPING=1"
+
+
+def test_the_unit_in_the_docs_calls_edge_run_as_it_is():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.read(Path(__file__).parents[2] / "docs" / "leukolite.service")
+    command = shlex.split(unit["Service"]["ExecStart"])
+    assert Path(command[0]).name == "edge-run"
+    with edge_run.make_context("edge-run", command[1:]) as context:
+        assert context.params["camera"] == "picamera2"
+        assert context.params["bundle"].name in shipped_bundles()
+        longest_wait = context.params["no_answer"]
+    assert int(unit["Service"]["WatchdogSec"]) > 2 * longest_wait, "a runtime that hangs is restarted by edge-run first"
+    assert unit["Service"]["Type"] == "notify"

@@ -47,6 +47,23 @@ def test_a_runtime_that_hung_once_is_never_asked_again():
     assert inner.calls == 1
 
 
+def test_an_answer_that_nobody_waited_for_is_never_taken(monkeypatch):
+    watched = WatchedRuntime(Colour(), 5)
+
+    class Interrupted:
+        def acquire(self, timeout: float) -> bool:
+            raise KeyboardInterrupt
+
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(watched._exchange, "answered", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        watched.invoke(RED)
+    with pytest.raises(RuntimeStuck):
+        watched.invoke(BLUE)
+
+
 def test_its_thread_ends_with_it():
     def watchers() -> int:
         return sum(thread.name == "runtime colour" for thread in threading.enumerate())
