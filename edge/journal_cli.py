@@ -28,7 +28,13 @@ _COLUMNS = ("seq", "at", "slide", *_FRAME_COLUMNS, "runtime", "x0", "y0", "x1", 
     epilog=RESEARCH_USE,
 )
 def journal() -> None:
-    """Prove, export and sum up the journal of a session that `edge-run` recorded."""
+    """Prove, export and sum up the journal of a session that `edge-run` recorded.
+
+    \b
+    Example:
+      leukolite journal verify sessions/monday
+      leukolite journal export sessions/monday --csv monday.csv
+    """
 
 
 @click.command("verify", cls=Command)

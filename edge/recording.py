@@ -64,7 +64,7 @@ class JournalSink:
         self._journal, self._labels = journal, start.labels
         self._keep_frames, self._keep_running = keep_frames, keep_running
         self._commit = GroupCommit(journal)
-        self._lock = threading.Lock()
+        self._lock, self._raised = threading.Lock(), False
         self._frames = journal.records  # a number that no earlier part of the session has given to a picture
 
     @property
@@ -78,7 +78,7 @@ class JournalSink:
         return self._journal.anchor
 
     def take(self, event: Event) -> None:
-        """Raises: JournalError, where recording has stopped and the session shall not go on without it."""
+        """Raises: JournalError, once, where recording has stopped and the session shall not go on without it."""
         picture = sha256 = None
         if isinstance(event, JudgedFrame) and self._journal.stopped is None:
             sha256 = pixels_sha256(event.frame.pixels)
@@ -96,7 +96,8 @@ class JournalSink:
         self._journal.close()
 
     def _append(self, *records: Record) -> None:
-        if not self._journal.append(*records) and not self._keep_running:
+        if not self._journal.append(*records) and not self._keep_running and not self._raised:
+            self._raised = True  # what is told while the session ends is not recorded, and ends nothing else
             raise JournalError(
                 f"{self._journal.folder}: recording stopped ({self._journal.stopped}); make room and resume the session"
             )

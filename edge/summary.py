@@ -338,14 +338,10 @@ def write_summary(folder: Path, summary: Summary) -> None:
 
 def summary_page(summary: Summary) -> str:
     """One HTML file with all that it needs; every text of the bundle's or the session's is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=PackageLoader("leukolite.edge"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "time": _time}
     return environment.get_template("summary.html.j2").render(

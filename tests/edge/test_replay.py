@@ -13,7 +13,7 @@ from leukolite.bundle import Bundle
 from leukolite.edge.chain import read, read_frames, verify
 from leukolite.edge.frames import Frame, FrameSource, Gap, Note
 from leukolite.edge.health import Health
-from leukolite.edge.pipeline import Limits, Steps, run
+from leukolite.edge.pipeline import Limits, Session, Steps, run
 from leukolite.edge.recording import JournalSink, open_recording
 from leukolite.edge.records import EventRecord, GapRecord, SourceSettings, StartRecord, manifest_sha256, start_record
 from leukolite.edge.replay import Replay, check_replayable, replay
@@ -194,19 +194,20 @@ def test_gaps_notes_and_health_are_recorded(tmp_path, bundle, judge):
 def test_once_recording_stops_the_session_ends_unless_it_was_asked_to_go_on(tmp_path, bundle, judge, keep_frames):
     settings = SourceSettings(camera="synthetic")
 
-    def session(name: str, keep_running: bool) -> JournalSink:
+    def session(name: str, keep_running: bool) -> tuple[JournalSink, Session]:
         sink = open_recording(
             tmp_path / name, begin(bundle, settings), resume=False, keep_frames=keep_frames, keep_running=keep_running
         )
         sink._journal.stop("disk full")
-        run(camera(settings), judge, [sink], STEPS, Limits(frames=3))
-        return sink
+        return sink, run(camera(settings), judge, [sink], STEPS, Limits(frames=3))
 
-    state = session("running", True).state
-    assert (state.stopped, state.unrecorded) == ("disk full", 3 * 3 + 2)
-    with pytest.raises(JournalError, match="recording stopped \\(disk full\\); make room and resume"):
-        session("ending", False)
-    assert verify(tmp_path / "ending").records == 1
+    sink, ran = session("running", True)
+    assert (sink.state.stopped, sink.state.unrecorded) == ("disk full", 3 * 3 + 2)
+    assert (ran.failure, ran.tally.frames) == (None, 3)
+    _, ended = session("ending", False)
+    assert isinstance(ended.failure, JournalError)
+    assert "recording stopped (disk full); make room and resume" in str(ended.failure)
+    assert (ended.tally.frames, verify(tmp_path / "ending").records) == (1, 1)
 
 
 def test_a_frame_that_cannot_be_kept_is_not_recorded_as_if_it_were(tmp_path, bundle, judge):
@@ -214,8 +215,8 @@ def test_a_frame_that_cannot_be_kept_is_not_recorded_as_if_it_were(tmp_path, bun
     settings = SourceSettings(camera="synthetic")
     sink = open_recording(tmp_path / "s", begin(bundle, settings), resume=False, keep_frames=True, on_stop=told.append)
     (tmp_path / "s" / "frames").write_text("in the way")
-    with pytest.raises(JournalError, match="a frame cannot be kept"):
-        run(camera(settings), judge, [sink], STEPS, Limits(frames=3))
+    ran = run(camera(settings), judge, [sink], STEPS, Limits(frames=3))
+    assert "a frame cannot be kept" in str(ran.failure)
     assert len(told) == 1
     assert verify(tmp_path / "s").records == 1
 
