@@ -5,43 +5,43 @@ journal's records, so that a page made live and one made later from the journal 
 """
 
 import base64
-import csv
-import io
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from leukolite import __version__
 from leukolite.edge.chain import Entry
 from leukolite.edge.prevalence import WANTED_WIDTH, Prevalence, prevalence
 from leukolite.edge.recording import records_of
-from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, HealthRecord, Record, StartRecord, VerdictRecord
+from leukolite.edge.records import (
+    EventName,
+    EventRecord,
+    FrameRecord,
+    GapRecord,
+    HealthRecord,
+    Record,
+    StartRecord,
+    VerdictRecord,
+)
 from leukolite.edge.session import Event
 from leukolite.edge.session import FrameRecord as JudgedFrame
 from leukolite.edge.tally import Times
 from leukolite.errors import ImageError, JournalError
 from leukolite.evaluation import LATENCY_STAGES
-from leukolite.files import write_file
 from leukolite.images import read_rgb
-from leukolite.metrics import Interval
-from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval, write_json
 
-SCHEMA = 1
 ABSTAIN = "abstain"
 THUMBNAILS_A_LABEL, THUMBNAIL_SIDE = 8, 96  # a slide; pixels
 SLIDES_WITH_THUMBNAILS = 10  # the latest: a day of slides stays within a few megabytes
 MOST_REASONS = 50  # more kinds of reasons than the gates have; what comes beyond counts as OTHER_REASONS
 OTHER_REASONS = "other reasons"
 Pixels = Callable[[], np.ndarray | None]  # a frame's, uint8 RGB; asked for only where a thumbnail is wanted
-
-PAGE, SUMMARY_JSON, SUMMARY_CSV = "summary.html", "summary.json", "summary.csv"
 
 
 @dataclass(frozen=True)
@@ -284,11 +284,11 @@ class SummaryCount:
 
 
 class SummarySink:
-    """Counts a running session. A `Sink`; `count` holds what was counted, and takes a resumed session's earlier entries."""
+    """Counts a running session. A `Sink`; `mark` and `summary` may be called from any thread."""
 
     def __init__(self, start: StartRecord, *, wanted_width: float = WANTED_WIDTH) -> None:
-        self._labels = start.labels
-        self.count = SummaryCount(start, wanted_width=wanted_width)
+        self._labels, self._lock = start.labels, threading.Lock()
+        self._count = SummaryCount(start, wanted_width=wanted_width)
 
     def take(self, event: Event) -> None:
         pixels: Pixels | None = None
@@ -296,11 +296,27 @@ class SummarySink:
         if isinstance(event, JudgedFrame):
             frame, at = event.frame, datetime.fromtimestamp(event.wall_time, UTC)
             pixels = lambda: frame.pixels  # noqa: E731
-        for record in records_of(event, self._labels):
-            self.count.add(record, at, pixels)
+        with self._lock:
+            for record in records_of(event, self._labels):
+                self._count.add(record, at, pixels)
+
+    def take_entry(self, entry: Entry) -> None:
+        """Count what an earlier part of a resumed session recorded."""
+        with self._lock:
+            self._count.add(entry.record, entry.at)
+
+    def mark(self, event: EventName, detail: str = "", *, slide: str | None = None) -> None:
+        """Count what was done to the session, as `leukolite.edge.recording.JournalSink.mark` records it."""
+        with self._lock:
+            self._count.add(EventRecord(event=event, detail=detail, slide=slide), datetime.now(UTC))
+
+    def summary(self) -> Summary:
+        """All that was counted so far."""
+        with self._lock:
+            return self._count.summary()
 
     def close(self) -> None:
-        self.count.add(EventRecord(event="end"), datetime.now(UTC))
+        self.mark("end")
 
 
 def summarise(folder: Path, entries: Iterable[Entry], *, wanted_width: float = WANTED_WIDTH) -> Summary:
@@ -329,78 +345,6 @@ def summarise(folder: Path, entries: Iterable[Entry], *, wanted_width: float = W
     return count.summary()
 
 
-def write_summary(folder: Path, summary: Summary) -> None:
-    """Write the page, the JSON and the CSV into a folder. Raises: LeukoliteError, if it cannot be written."""
-    write_file(folder / PAGE, summary_page(summary))
-    write_json(folder / SUMMARY_JSON, summary_json(summary))
-    write_file(folder / SUMMARY_CSV, summary_csv(summary))
-
-
-def summary_page(summary: Summary) -> str:
-    """One HTML file with all that it needs; every text of the bundle's or the session's is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("leukolite.edge"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": percent, "time": _time}
-    return environment.get_template("summary.html.j2").render(
-        summary=summary,
-        start=summary.start,
-        noun=summary.start.unit,
-        with_interval=percent_with_interval,
-        sentence=enough_sentence,
-        research_use=RESEARCH_USE,
-        version=__version__,
-    )
-
-
-def summary_json(summary: Summary) -> dict[str, Any]:
-    """The summary for machines, without thumbnails."""
-    content = asdict(summary)
-    content["start"] = summary.start.model_dump(mode="json")
-    content["began"], content["last"] = (None if at is None else at.isoformat() for at in (summary.began, summary.last))
-    for slide in content["slides"]:
-        del slide["thumbnails"]
-    return {"schema": SCHEMA, **content}
-
-
-def summary_csv(summary: Summary) -> str:
-    """One row a slide."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    labels = summary.start.labels
-    figures = ["n", "called_malignant", "apparent", "apparent_low", "apparent_high", "fraction", "low", "high", "enough", "more"]
-    writer.writerow(["slide", "frames", *labels, "abstained", "excluded", *figures])
-    for slide in summary.slides:
-        counts = [slide.frames, *slide.counted.values(), slide.abstained, sum(slide.excluded.values())]
-        writer.writerow([slide.slide or "", *counts, *_figures(slide.blasts)])
-    return text.getvalue()
-
-
-def enough_sentence(blasts: Prevalence, noun: str) -> str:
-    """Whether the interval is narrow enough yet, in words."""
-    if blasts.enough:
-        return f"Enough {noun}s: the interval is as narrow as wanted."
-    if blasts.n and blasts.fraction is None and blasts.more is None:
-        return "No number of them will make this fraction sure."
-    if blasts.more is None:
-        return f"More {noun}s alone will not do: the model was measured on too few images for so narrow an interval."
-    return f"Not enough {noun}s yet: about {blasts.more:,} more."
-
-
-def _figures(blasts: Prevalence | None) -> Sequence[object]:
-    if blasts is None:
-        return [""] * 10
-    shares = [blasts.apparent, *_ends(blasts.apparent_interval), blasts.fraction, *_ends(blasts.interval)]
-    rounded = ["" if share is None else round(share, 6) for share in shares]
-    return [blasts.n, blasts.called, *rounded, "yes" if blasts.enough else "no", "" if blasts.more is None else blasts.more]
-
-
-def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
-    return interval or (None, None)
-
-
 def _kept(path: Path) -> np.ndarray | None:
     try:
         return read_rgb(path)
@@ -417,7 +361,3 @@ def _thumbnail(pixels: np.ndarray, box: tuple[int, int, int, int]) -> bytes:
     small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
     return data.tobytes()
-
-
-def _time(at: datetime | None) -> str:
-    return "-" if at is None else at.strftime("%Y-%m-%d %H:%M:%S UTC")

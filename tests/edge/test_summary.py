@@ -17,7 +17,7 @@ from journals import frame, left_out, start, verdict
 
 from leukolite.bundle import Bundle
 from leukolite.cli import main as leukolite
-from leukolite.edge.chain import read
+from leukolite.edge.chain import GENESIS, Entry, read
 from leukolite.edge.health import Health
 from leukolite.edge.journal import create_journal
 from leukolite.edge.pipeline import Limits, Steps, run
@@ -44,12 +44,9 @@ from leukolite.edge.summary import (
     Summary,
     SummaryCount,
     SummarySink,
-    enough_sentence,
     summarise,
-    summary_csv,
-    summary_json,
-    summary_page,
 )
+from leukolite.edge.summary_page import enough_sentence, summary_csv, summary_json, summary_page
 from leukolite.judge import open_judge
 from leukolite.metrics import wilson_interval
 
@@ -299,12 +296,23 @@ def test_the_live_summary_is_that_of_the_journal(tmp_path):
     sink.take(Health(temperature_c=61.0))
     camera = SyntheticCamera("cell", bundle.manifest.labels, 1)
     run(camera, open_judge(bundle), [recording, sink], Steps(), Limits(frames=12))
-    live, later = sink.count.summary(), summarise(tmp_path / "s", read(tmp_path / "s"))
+    live, later = sink.summary(), summarise(tmp_path / "s", read(tmp_path / "s"))
     assert live.slides[0].counted == later.slides[0].counted
     assert sum(live.slides[0].counted.values()) == 12
     assert live.latency_ms.keys() == later.latency_ms.keys()
     assert [picture.jpeg for picture in live.slides[0].thumbnails] == [picture.jpeg for picture in later.slides[0].thumbnails]
     assert (live.ended, later.ended) == (True, True)
+
+
+def test_a_resumed_session_is_summed_up_with_what_it_held_before():
+    sink = SummarySink(start())
+    for seq, record in enumerate((start(), *cells(3, 2), EventRecord(event="end"), EventRecord(event="resumed"))):
+        sink.take_entry(Entry(seq=seq, at=NOON, up_ms=0, prev=GENESIS, record=record, sha256=GENESIS))
+    sink.mark("new slide", slide="ff" * 8)
+    assert [slide.counted["blast"] for slide in sink.summary().slides] == [3, 0]
+    assert not sink.summary().ended
+    sink.close()
+    assert sink.summary().ended
 
 
 # --- the page
