@@ -106,7 +106,7 @@ class Journal:
                 self._sync_file(fd)
             except OSError as error:
                 # after a failed fsync the kernel may have dropped the pages: nothing more is certain
-                self.stop(f"{_reason(error)}; the last {self.unsynced} records may be lost")
+                self._stop(f"{_reason(error)}; the last {self.unsynced} records may be lost")
                 return
             finally:
                 os.close(fd)
@@ -123,12 +123,10 @@ class Journal:
             self.sync()
 
     def stop(self, reason: str) -> None:
-        """Record nothing more, because what belongs to the records cannot be kept."""
-        with self._lock:
-            if self.stopped is not None:
-                return
-            self.stopped = reason
-        self._on_stop(f"recording stopped: {reason}; {self.records} records in {self.folder} are kept")
+        """Record nothing more, because what belongs to the records cannot be kept; the last record says so."""
+        with self._append_lock, self._sync_lock, self._lock:
+            if self.stopped is None:
+                self._end(reason)
 
     def close(self) -> None:
         """Sync and let go of the files. It adds no 'end' record: append one before, if it was the end."""
@@ -158,7 +156,7 @@ class Journal:
             self._write_all(content)
         except OSError as error:
             self.unrecorded += len(records)
-            self._end_on_full_disk(_reason(error))
+            self._end(_reason(error))
             return
         self._size += len(content)
         self.anchor, self.records = anchor, self.records + len(records)
@@ -170,7 +168,7 @@ class Journal:
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 
-    def _end_on_full_disk(self, reason: str) -> None:
+    def _end(self, reason: str) -> None:
         """The journal ends with its last whole record, then, in the room that was kept, with word of what happened."""
         note = EventRecord(event="recording stopped", detail=reason)
         try:
@@ -187,7 +185,14 @@ class Journal:
             self.synced = self.records
         except OSError as error:
             reason = f"{reason}, then {_reason(error)}"
-        self.stop(reason)
+        self._stop(reason)
+
+    def _stop(self, reason: str) -> None:
+        with self._lock:
+            if self.stopped is not None:
+                return
+            self.stopped = reason
+        self._on_stop(f"recording stopped: {reason}; {self.records} records in {self.folder} are kept")
 
     def _begin_file(self) -> None:
         self._sync_file(self._fd)

@@ -182,12 +182,12 @@ def _cell(value: Any) -> Any:
 
 @contextmanager
 def _lines_progress(session: Path, description: str) -> Iterator[OnLine]:
-    """A bar over the journal's bytes."""
+    """A bar over the journal's megabytes."""
     try:
         total = sum(path.stat().st_size for path in journal_files(session))
     except OSError as error:
         raise JournalError(f"{session}: cannot be read ({error.strerror or error})") from error
     with progress_bar() as bar:
-        task = add_task(bar, description, total)
-        advance: Callable[[int], None] = lambda length: bar.advance(task, length)  # noqa: E731
+        task = add_task(bar, f"{description}, MB", total / 1e6)
+        advance: Callable[[int], None] = lambda length: bar.advance(task, length / 1e6)  # noqa: E731
         yield advance

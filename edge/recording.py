@@ -99,7 +99,7 @@ class JournalSink:
         if not self._journal.append(*records) and not self._keep_running and not self._raised:
             self._raised = True  # what is told while the session ends is not recorded, and ends nothing else
             raise JournalError(
-                f"{self._journal.folder}: recording stopped ({self._journal.stopped}); make room and resume the session"
+                f"{self._journal.folder}: recording stopped: {self._journal.stopped}; make room and resume the session"
             )
 
     def _keep(self, event: JudgedFrame) -> str | None:

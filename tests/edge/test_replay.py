@@ -206,8 +206,8 @@ def test_once_recording_stops_the_session_ends_unless_it_was_asked_to_go_on(tmp_
     assert (ran.failure, ran.tally.frames) == (None, 3)
     _, ended = session("ending", False)
     assert isinstance(ended.failure, JournalError)
-    assert "recording stopped (disk full); make room and resume" in str(ended.failure)
-    assert (ended.tally.frames, verify(tmp_path / "ending").records) == (1, 1)
+    assert "recording stopped: disk full; make room and resume" in str(ended.failure)
+    assert (ended.tally.frames, verify(tmp_path / "ending").records) == (1, 2)  # the start, and word of the stop
 
 
 def test_a_frame_that_cannot_be_kept_is_not_recorded_as_if_it_were(tmp_path, bundle, judge):
@@ -218,7 +218,10 @@ def test_a_frame_that_cannot_be_kept_is_not_recorded_as_if_it_were(tmp_path, bun
     ran = run(camera(settings), judge, [sink], STEPS, Limits(frames=3))
     assert "a frame cannot be kept" in str(ran.failure)
     assert len(told) == 1
-    assert verify(tmp_path / "s").records == 1
+    records = [entry.record for entry in read(tmp_path / "s")]
+    assert [record.kind for record in records] == ["start", "event"]
+    assert isinstance(records[1], EventRecord)
+    assert (records[1].event, records[1].detail[:23]) == ("recording stopped", "a frame cannot be kept ")
 
 
 def test_a_resumed_session_tells_what_it_held_and_what_is_new(tmp_path, bundle, judge):
