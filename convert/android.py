@@ -109,10 +109,8 @@ def _npy(array: np.ndarray) -> bytes:
 
 def _render(manifest: Manifest, golden: Golden) -> dict[str, str]:
     """The texts, path -> content."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise LeukoliteError(f"leukolite export-android needs jinja2 ({error}); pip install 'leukolite[android]'") from error
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("leukolite.convert"),
         undefined=StrictUndefined,

@@ -15,6 +15,7 @@ COMMANDS = {
     "data": "leukolite.train.survey_cli:data",
     "reproduce": "leukolite.benchmarks.reproduce_cli:reproduce",
     "soak": "leukolite.benchmarks.soak_cli:command",
+    "journal": "leukolite.edge.journal_cli:journal",
     "info": "leukolite.edge.info:info",
     "synthetic": "leukolite.train.cli:synthetic",
 }

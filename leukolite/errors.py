@@ -5,6 +5,7 @@
     ├── ConversionError       a trained model cannot become a bundle
     ├── DatasetError          a data folder cannot be used
     ├── ImageError            one image file cannot be used
+    ├── JournalError          a session's journal cannot be written, or is not what was written
     ├── SourceError           a camera, video or folder gives no frames
     ├── RuntimeUnavailable    no inference runtime, or not the one that was asked for
     └── TrainingError         a training run cannot start or go on
@@ -31,6 +32,10 @@ class DatasetError(LeukoliteError):
 
 class ImageError(LeukoliteError):
     """One image file cannot be used."""
+
+
+class JournalError(LeukoliteError):
+    """A session's journal cannot be written, or is not what was written."""
 
 
 class SourceError(LeukoliteError):

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from leukolite.errors import LeukoliteError
 
@@ -19,30 +20,49 @@ def _cannot_write(path: Path, error: OSError) -> LeukoliteError:
 def write_file(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8) to `path`; after a crash the old file or the new one is there, never a part.
 
+    Raises:
+        LeukoliteError: the place cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with new_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears at `path` only if the block ends well, for content too long to hold.
+
     A link's target is replaced, not the link; into a device or pipe the content is written as it is.
 
     Raises:
         LeukoliteError: the place cannot be written.
     """
-    data = content.encode() if isinstance(content, str) else content
     temporary = None
     try:
         path = path.resolve()
         if path.exists() and not path.is_file() and not path.is_dir():
-            path.write_bytes(data)
+            with path.open("wb") as file:
+                yield file
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            file.write(data)
+            yield cast(BinaryIO, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise _cannot_write(path, error) from error
+    except BaseException:  # Ctrl-C too: nothing half-written stays
+        _remove(temporary)
+        raise
+
+
+def _remove(temporary: Path | None) -> None:
+    if temporary is not None:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

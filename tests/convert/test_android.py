@@ -309,12 +309,6 @@ def test_a_missing_bundle_is_one_line(refuses, tmp_path):
     assert "no such bundle" in refuses(leukolite, "export-android", tmp_path / "none", "--out", tmp_path / "a")
 
 
-def test_without_jinja2_the_command_says_what_to_install(refuses, tiny, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    assert "leukolite[android]" in refuses(leukolite, "export-android", tiny, "--out", tmp_path / "a")
-    assert not (tmp_path / "a").exists()
-
-
 def with_swapped_outputs(model: bytes) -> bytes:
     """The tiny network with its last weights turned round: it takes red for blue."""
     from ai_edge_litert import schema_py_generated as schema

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from leukolite.errors import LeukoliteError
-from leukolite.files import check_replaceable, new_folder, write_file
+from leukolite.files import check_replaceable, new_file, new_folder, write_file
 
 MARK, OLD = "manifest.json", '{"schema_version": 1}'
 
@@ -32,6 +32,14 @@ def impossible(tmp_path: Path) -> Path:
     """A place below a regular file: nobody can write there, root neither."""
     (tmp_path / "file").write_text("")
     return tmp_path / "file" / "below"
+
+
+def test_a_file_whose_writing_breaks_off_leaves_the_old_one_and_nothing_beside_it(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(TypeError), new_file(tmp_path / "a") as file:
+        file.writelines([b"new", "no bytes"])
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names_in(tmp_path) == ["a"]
 
 
 def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):
