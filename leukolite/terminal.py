@@ -3,7 +3,7 @@
 import importlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -159,11 +159,6 @@ def import_keras(needed_for: str) -> None:
             importlib.import_module("keras")
     except ImportError as error:
         raise LeukoliteError(f"{needed_for} needs Keras and a backend ({error}); pip install 'leukolite[train]'") from error
-
-
-def choice_of(names: Sequence[str]) -> click.Choice[str]:
-    """A choice among names, whatever their case."""
-    return click.Choice(list(names), case_sensitive=False)
 
 
 def percent(value: float | None) -> str:

@@ -50,12 +50,14 @@ def training_batches(
     batch_size: int,
     seed: int,
     first_epoch: int = 0,
+    devices: int = 1,
 ) -> Any:
     """A Keras dataset that shuffles and augments.
 
     Args:
         onehot: float32, shape (n, classes).
         first_epoch: where a resumed training goes on, from 0.
+        devices: that share each batch; an epoch leaves out what cannot be shared evenly, other images each time.
     """
 
     def load(batch: Sequence[Shown], epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,20 +65,24 @@ def training_batches(
         return to_float(images, spec), onehot[[one.index for one in batch]]
 
     def order(epoch: int) -> list[Shown]:
-        return [shown[i] for i in np.random.default_rng([seed, epoch]).permutation(len(shown))]
+        return [shown[i] for i in np.random.default_rng([seed, epoch]).permutation(len(shown))[: _shared(len(shown), devices)]]
 
     return _dataset(order, load, batch_size, first_epoch)
 
 
 def validation_batches(
-    pixels: np.ndarray, onehot: np.ndarray, indices: Sequence[int], spec: InputSpec, batch_size: int = 32
+    pixels: np.ndarray, onehot: np.ndarray, indices: Sequence[int], spec: InputSpec, *, batch_size: int = 32, devices: int = 1
 ) -> Any:
-    """A Keras dataset of images as they are, in order."""
+    """A Keras dataset of images as they are, in order, but for the last few that `devices` cannot share evenly."""
 
     def load(batch: Sequence[int], epoch: int) -> tuple[np.ndarray, np.ndarray]:
         return to_float(pixels[list(batch)], spec), onehot[list(batch)]
 
-    return _dataset(lambda epoch: list(indices), load, batch_size, 0)
+    return _dataset(lambda epoch: list(indices[: _shared(len(indices), devices)]), load, batch_size, 0)
+
+
+def _shared(n: int, devices: int) -> int:
+    return n // devices * devices
 
 
 def _dataset(order: Callable[[int], list[Any]], load: Callable[[Any, int], Any], batch_size: int, first_epoch: int) -> Any:

@@ -141,6 +141,7 @@ def train(
             warn(f"note: {moved} images of {chosen_split} are copies of images on another side; they were moved to training")
         if preview is not None:
             write_file(preview, preview_sheet(prepared, recipe, splits[0], chosen_seed))
+        places = _places(out, splits) if preview is None else []
         runs = [
             fit.train(
                 prepared,
@@ -154,11 +155,11 @@ def train(
                 resume=resume,
                 progress=show,
             )
-            for split, place in _places(out, splits, preview)
+            for split, place in places
         ]
     for line in describe_unusable(prepared.dataset.unusable):
         warn(line)
-    for run, (_, place) in zip(runs, _places(out, splits, preview), strict=True):
+    for run, (_, place) in zip(runs, places, strict=True):
         _print_run(place, run)
     if len(runs) > 1:
         _print_folds(runs)
@@ -166,9 +167,9 @@ def train(
         stdout().print(f"{preview}: what the network would see")
 
 
-def _places(out: Path | None, splits: Sequence[Split], preview: Path | None) -> list[tuple[Split, Path]]:
-    """Where each split's run goes: OUT, or OUT/fold-K; nothing is trained for a preview."""
-    if out is None or preview is not None:
+def _places(out: Path | None, splits: Sequence[Split]) -> list[tuple[Split, Path]]:
+    """Where each split's run goes: OUT, or OUT/fold-K."""
+    if out is None:
         return []
     if len(splits) == 1:
         return [(splits[0], out)]

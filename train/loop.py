@@ -63,6 +63,7 @@ def fit(
     import keras
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    devices = _share_batches(recipe.batch_size)
     model = build(recipe.model, classes, recipe.side, dropout=recipe.dropout, seed=seed)
     history: list[dict[str, float]] = []
     state, best = None, None
@@ -78,7 +79,15 @@ def fit(
     onehot = np.eye(classes, dtype=np.float32)[truth]
     first = 0 if state is None else state.epochs
     batches = training_batches(
-        pixels, onehot, shown, spec, recipe.augmentation, batch_size=recipe.batch_size, seed=seed, first_epoch=first
+        pixels,
+        onehot,
+        shown,
+        spec,
+        recipe.augmentation,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        first_epoch=first,
+        devices=devices,
     )
     kept = _keepers(recipe)
     keep = {"folder": resume_folder, "settings": settings, "state": state, "best": best}
@@ -86,7 +95,9 @@ def fit(
     if first < recipe.epochs and not (state is not None and _has_stopped(recipe, state)):
         trained.fit(
             batches,
-            validation_data=validation_batches(pixels, onehot, validation, spec),
+            validation_data=validation_batches(
+                pixels, onehot, validation, spec, batch_size=2 * recipe.batch_size, devices=devices
+            ),
             initial_epoch=first,
             epochs=recipe.epochs,
             shuffle=False,
@@ -100,6 +111,24 @@ def fit(
         raise TrainingError("the loss left the numbers (NaN or infinity); lower the learning rate: --set learning_rate=1e-4")
     model.set_weights(trained.get_weights())
     return model, history
+
+
+def _share_batches(batch_size: int) -> int:
+    """Have Keras share each batch among the accelerators that its backend sees; how many there are.
+
+    Keras' DataParallel knows JAX's devices; under another backend Keras lists none, and one device trains.
+
+    Raises:
+        TrainingError: the batch cannot be shared evenly.
+    """
+    import keras
+
+    if keras.backend.backend() != "jax" or (devices := len(keras.distribution.list_devices())) < 2:
+        return 1
+    if batch_size % devices:
+        raise TrainingError(f"{devices} devices cannot share a batch of {batch_size} evenly; give --batch-size a multiple of it")
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    return devices
 
 
 def _in_precision(recipe: Recipe, model: "keras.Model", classes: int, seed: int) -> "keras.Model":

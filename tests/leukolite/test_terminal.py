@@ -13,7 +13,6 @@ from leukolite.terminal import (
     LazyGroup,
     Sigmas,
     check_file_place,
-    choice_of,
     import_keras,
     percent,
     percent_with_interval,
@@ -128,10 +127,6 @@ def test_keras_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(LeukoliteError, match=r"leukolite train needs Keras .*pip install 'leukolite\[train\]'"):
         import_keras("leukolite train")
-
-
-def test_a_choice_takes_any_case():
-    assert choice_of(["Litert"]).convert("LITERT", None, None) == "Litert"
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.98765, "98.8%"), (1.0, "100.0%")])
