@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from leukolite.errors import ConversionError
 
@@ -12,13 +13,18 @@ class Operator:
 
     Attributes:
         name: as in TFLite's schema, 'CONV_2D'; of a custom operator its own name.
+        version: of the operator; a runtime that knows a lesser one refuses the file.
         inputs: the types of the tensors that it reads, 'int8'; of those that it writes in `outputs`.
+        weights_channels: output channels of a convolution; 0 of other operators.
+        weights_scales: how many quantisation scales a convolution's weights have; 0 where they are floats.
     """
 
     name: str
     version: int
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    weights_channels: int = 0
+    weights_scales: int = 0
 
     @property
     def is_float(self) -> bool:
@@ -27,17 +33,28 @@ class Operator:
 
 
 @dataclass(frozen=True)
+class End:
+    """An input or output of the model; for integers, real value = (integer - zero_point) * scale."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
 class Graph:
-    """All subgraphs of a file.
+    """All subgraphs of a file; the ends are those of the first, the model's own.
 
     Attributes:
         tensor_dtypes: tensor name -> type; shared names of two subgraphs do not occur in converted files.
-        per_channel: names of the weights with a scale a channel.
     """
 
     operators: tuple[Operator, ...]
     tensor_dtypes: dict[str, str]
-    per_channel: frozenset[str]
+    inputs: tuple[End, ...]
+    outputs: tuple[End, ...]
 
 
 def read_graph(content: bytes) -> Graph:
@@ -54,22 +71,46 @@ def read_graph(content: bytes) -> Graph:
     operator_names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     operators: list[Operator] = []
     dtypes: dict[str, str] = {}
-    per_channel: set[str] = set()
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
         for subgraph in model.subgraphs:
             kinds = [type_names[tensor.type] for tensor in subgraph.tensors]
-            names = [bytes(tensor.name or b"").decode() for tensor in subgraph.tensors]
-            dtypes.update(zip(names, kinds, strict=True))
-            for name, tensor in zip(names, subgraph.tensors, strict=True):
-                if tensor.quantization is not None and tensor.quantization.scale is not None and len(tensor.quantization.scale) > 1:
-                    per_channel.add(name)
-            for operator in subgraph.operators or []:
+            dtypes.update((_name(tensor), kind) for tensor, kind in zip(subgraph.tensors, kinds, strict=True))
+            for operator in [] if subgraph.operators is None else subgraph.operators:
                 code = model.operatorCodes[operator.opcodeIndex]
                 number = max(code.builtinCode, code.deprecatedBuiltinCode)  # files of before 2020 fill the latter alone
-                name = bytes(code.customCode).decode() if code.customCode else operator_names[number]
+                name = code.customCode.decode() if code.customCode else operator_names[number]
                 reads, writes = ([kinds[i] for i in ends if i >= 0] for ends in (operator.inputs, operator.outputs))
-                operators.append(Operator(name, code.version, tuple(reads), tuple(writes)))
+                channels, scales = _weights(name, subgraph.tensors, operator.inputs)
+                operators.append(Operator(name, code.version, tuple(reads), tuple(writes), channels, scales))
+        first = model.subgraphs[0]
+        inputs, outputs = (tuple(_end(first.tensors[i], type_names) for i in ends) for ends in (first.inputs, first.outputs))
     except (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError) as error:  # what damage leads to
         raise ConversionError(f"the TFLite file is damaged ({type(error).__name__}: {error})") from error
-    return Graph(tuple(operators), dtypes, frozenset(per_channel))
+    return Graph(tuple(operators), dtypes, inputs, outputs)
+
+
+def _name(tensor: Any) -> str:
+    return (tensor.name or b"").decode()
+
+
+def _weights(name: str, tensors: list[Any], inputs: Any) -> tuple[int, int]:
+    """Output channels and scales of a convolution's weights."""
+    if name not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        return 0, 0
+    weights = tensors[inputs[1]]
+    quantisation = weights.quantization
+    scales = 0 if quantisation is None or quantisation.scale is None else len(quantisation.scale)
+    return int(weights.shape[0 if name == "CONV_2D" else 3]), scales
+
+
+def _end(tensor: Any, type_names: dict[int, str]) -> End:
+    quantisation = tensor.quantization
+    is_quantised = quantisation is not None and quantisation.scale is not None
+    return End(
+        name=_name(tensor),
+        shape=tuple(int(length) for length in tensor.shape),
+        dtype=type_names[tensor.type],
+        scale=float(quantisation.scale[0]) if is_quantised else 1.0,
+        zero_point=int(quantisation.zeroPoint[0]) if is_quantised else 0,
+    )

@@ -1,0 +1,129 @@
+"""Which runtimes run a model, and how near to the float model: tried in a process of each, never read from a table."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from leukolite.bundle import RuntimeProof
+from leukolite.convert import prove_child
+from leukolite.convert.child import ChildFailed, run_child
+from leukolite.convert.images import Images
+from leukolite.errors import ConversionError
+from leukolite.preprocess import InputSpec, input_table
+from leukolite.runtime import RUNTIMES, TfliteRuntime
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one runtime made of the golden images and of the images at each noise level.
+
+    Attributes:
+        refusal: why it does not run the model; empty where it does.
+        golden: float32, shape (golden images, classes); None where it does not.
+        outputs: float32, shape (sigmas, n, classes).
+        invoke_ms: of each image, one thread.
+    """
+
+    name: str
+    version: str | None
+    refusal: str = ""
+    golden: np.ndarray | None = None
+    outputs: np.ndarray | None = None
+    invoke_ms: np.ndarray | None = None
+
+    @property
+    def p50_ms(self) -> float | None:
+        return None if self.invoke_ms is None else float(np.median(self.invoke_ms))
+
+
+def ask_runtime(
+    content: bytes, images: Images, spec: InputSpec, progress: Callable[[str, int, int], None], python: Path | None = None
+) -> Answers:
+    """Run a model on the golden images and on `images` in a process of its own.
+
+    Args:
+        python: the interpreter; None: this one, with LiteRT. Of another one the runtime that it has, tflite-runtime first.
+
+    Raises:
+        ConversionError: the interpreter cannot be started, or has no runtime.
+    """
+    names = ["litert"] if python is None else sorted(RUNTIMES, reverse=True)
+    tensor = TfliteRuntime(content).input.format
+    table = input_table(spec, tensor.dtype, tensor.scale, tensor.zero_point)
+    with tempfile.TemporaryDirectory(prefix="leukolite-prove-") as place:
+        folder = Path(place)
+        (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name] for name in names}}))
+        (folder / "model.tflite").write_bytes(content)
+        (folder / "pixels.npy").symlink_to(images.file)
+        np.save(folder / "table.npy", np.arange(256, dtype=np.uint8) if table is None else table)
+        interpreter = sys.executable if python is None else str(python)
+        try:
+            result = run_child(
+                [interpreter, prove_child.__file__, place], lambda _, done, total: progress(f"on {names[0]}", done, total)
+            )
+        except ChildFailed as error:
+            if "cannot be started" in str(error):
+                raise ConversionError(f"--prove-with {error}; expected a Python interpreter with a TFLite runtime") from error
+            return Answers(names[0], None, refusal=str(error))
+        if result["name"] is None:
+            raise ConversionError(f"--prove-with: {result['error']}; pip install 'tflite-runtime==2.14.0' 'numpy<2' there")
+        if result["error"] is not None:
+            return Answers(result["name"], result["version"], refusal=result["error"])
+        outputs, times = np.load(folder / "outputs.npy"), np.load(folder / "invoke_ms.npy")
+    return Answers(
+        result["name"],
+        result["version"],
+        golden=outputs[: images.golden],
+        outputs=outputs[images.golden :].reshape(len(images.sigmas), len(images.truth), -1),
+        invoke_ms=times,
+    )
+
+
+def compare(reference: np.ndarray, outputs: np.ndarray) -> tuple[int, float, float]:
+    """Verdict flips (another top class), largest and mean absolute difference of a probability; arrays of one shape."""
+    gap = np.abs(outputs.astype(np.float64) - reference)
+    flips = int((outputs.argmax(axis=-1) != reference.argmax(axis=-1)).sum())
+    return flips, float(gap.max()), float(gap.mean())
+
+
+def proof(answers: Answers, floats: np.ndarray, golden: np.ndarray, tolerance: float) -> RuntimeProof:
+    """What the answers prove: a runtime that gives the golden outputs is proved, by the rule that devices go by.
+
+    Args:
+        floats: the float Keras model's probabilities on the same images, shape (sigmas, n, classes).
+        golden: the reference's outputs on the golden images.
+        tolerance: how far this runtime's may lie from them.
+    """
+    if answers.outputs is None or answers.golden is None:
+        return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=answers.refusal)
+    gap = np.abs(answers.golden - golden).max()
+    is_near = bool(np.isfinite(answers.outputs).all()) and bool(gap <= tolerance)
+    if not is_near:
+        reason = f"its golden outputs lie up to {gap:.3g} from the reference's, at most {tolerance:g} is allowed"
+        return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=reason)
+    flips, most, mean = compare(floats, answers.outputs)
+    return RuntimeProof(
+        name=answers.name,
+        version=answers.version,
+        outcome="proved",
+        n=int(np.prod(floats.shape[:2])),
+        flips=flips,
+        max_difference=most,
+        mean_difference=mean,
+    )
+
+
+def proofs(asked: Sequence[Answers], floats: np.ndarray, golden: np.ndarray, tolerances: dict[str, float]) -> list[RuntimeProof]:
+    """A proof for each runtime asked, and an 'untried' one for each that was not at hand."""
+    made = [proof(answers, floats, golden, tolerances[answers.name]) for answers in asked]
+    known = {one.name for one in made}
+    return made + [
+        RuntimeProof(name=name, version=None, outcome="untried", reason="not at hand when the bundle was made")
+        for name in RUNTIMES
+        if name not in known
+    ]
