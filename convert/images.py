@@ -11,7 +11,7 @@ import numpy as np
 from leukolite import synthetic
 from leukolite.bundle import Calibration
 from leukolite.convert.quantise import pick_calibration
-from leukolite.errors import ConversionError
+from leukolite.errors import DatasetError
 from leukolite.images import read_rgb
 from leukolite.noise import add_gaussian_noise, noise_rng
 from leukolite.preprocess import InputSpec, crop_and_resize
@@ -52,7 +52,7 @@ def located(root: Path, entries: Sequence[SplitFile], run: Run) -> list[tuple[Pa
     """The files of a part of the run's split, each with its label index.
 
     Raises:
-        ConversionError: an image is not below `root`, or has changed since the run was trained.
+        DatasetError: an image is not below `root`, or has changed since the run was trained.
     """
     return [(_found(root, entry), run.labels.index(entry.label)) for entry in entries]
 
@@ -102,7 +102,7 @@ def calibration_images(
         uint8 RGB, shape (n, height, width, 3), of which any beginning is stratified too; and the record of them.
 
     Raises:
-        ConversionError: an image is not below `root`, or has changed since the run was trained.
+        DatasetError: an image is not below `root`, or has changed since the run was trained.
         ImageError: one cannot be read.
     """
     chosen = pick_calibration([entry.label for entry in entries], count, seed)
@@ -132,7 +132,7 @@ def training_images(root: Path, entries: Sequence[SplitFile], run: Run, progress
 def _found(root: Path, entry: SplitFile) -> Path:
     path = root / entry.path
     if not path.is_file():
-        raise ConversionError(f"{path}: an image of the run is not there; say where the data folder is now with --data")
+        raise DatasetError(f"{path}: an image of the run is not there; say where the data folder is now with --data")
     if hashlib.sha256(path.read_bytes()).hexdigest() != entry.sha256:
-        raise ConversionError(f"{path}: the image has changed since the run was trained; restore it, or train again")
+        raise DatasetError(f"{path}: the image has changed since the run was trained; restore it, or train again")
     return path

@@ -34,7 +34,11 @@ class Operator:
 
 @dataclass(frozen=True)
 class End:
-    """An input or output of the model; for integers, real value = (integer - zero_point) * scale."""
+    """An input or output of the model; for integers, real value = (integer - zero_point) * scale.
+
+    Attributes:
+        shape: -1 where the file leaves a length open.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -109,7 +113,7 @@ def _end(tensor: Any, type_names: dict[int, str]) -> End:
     is_quantised = quantisation is not None and quantisation.scale is not None
     return End(
         name=_name(tensor),
-        shape=tuple(int(length) for length in tensor.shape),
+        shape=tuple(int(length) for length in (tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature)),
         dtype=type_names[tensor.type],
         scale=float(quantisation.scale[0]) if is_quantised else 1.0,
         zero_point=int(quantisation.zeroPoint[0]) if is_quantised else 0,

@@ -205,8 +205,8 @@ def convert_run(folder: Path, out: Path, *, name: str, data: Path | None, settin
 
     Raises:
         TrainingError: the folder is not a finished run.
-        ConversionError: the name cannot be one, or the images are gone or changed; a variant that cannot be made, or does
-            not pass, is an outcome and no error.
+        ConversionError: the name cannot be one; a variant that cannot be made, or does not pass, is an outcome and no error.
+        DatasetError: the images are gone or changed.
         LeukoliteError: `out` cannot be written.
     """
     wanted = AUTO_ORDER if settings.auto else settings.variants

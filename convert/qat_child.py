@@ -190,7 +190,6 @@ def _set_ranges(quantised: Any, teacher: Any, job: Job, batches: Batches) -> Non
     for name in set(ranges) - set(watched):
         ranges[name]["min"].assign(job.spec.offset)
         ranges[name]["max"].assign(job.spec.offset + 255 * job.spec.scale)
-    print({n: (float(r["min"]), float(r["max"])) for n, r in ranges.items()}, file=open("/tmp/cvt_ranges.log", "w"))
 
 
 def _fine_tune(model: Any, teacher: Any, job: Job, batches: Batches) -> None:

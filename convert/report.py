@@ -159,8 +159,8 @@ def study_json(rows: Sequence[StudyRow]) -> dict[str, Any]:
 
 
 def _level(level: GateLevel) -> str:
-    worst = max(((level.float_recall[label] - recall, label) for label, recall in level.recall.items()), default=None)
-    recall = "" if worst is None else f", least recall kept: {worst[1]} {100 * -worst[0]:+.1f} points"
+    change, label = min(((level.recall[label] - level.float_recall[label], label) for label in level.recall), default=(0.0, ""))
+    recall = f", recall of {label} {100 * change:+.1f} points" if change < 0 else ", no malignant recall lost"
     return (
         f"n {level.n}, sigma {level.sigma:g}: accuracy {percent(level.float_accuracy)} -> {percent(level.accuracy)}{recall},"
         f" {level.flips} flips"

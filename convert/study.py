@@ -33,7 +33,8 @@ def study_calibration(
 
     Raises:
         TrainingError: the folder is not a finished run.
-        ConversionError: the images are gone or changed, or the model cannot be converted.
+        DatasetError: the images are gone or changed.
+        ConversionError: the model cannot be converted.
     """
     rows: list[StudyRow] = []
     with open_trained(folder, data, settings, progress) as trained:
