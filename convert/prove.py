@@ -91,13 +91,21 @@ def compare(reference: np.ndarray, outputs: np.ndarray) -> tuple[int, float, flo
     return flips, float(gap.max()), float(gap.mean())
 
 
-def proof(answers: Answers, floats: np.ndarray, golden: np.ndarray, tolerance: float) -> RuntimeProof:
-    """What the answers prove: a runtime that gives the golden outputs is proved, by the rule that devices go by.
+def proof(
+    answers: Answers,
+    floats: np.ndarray,
+    golden: np.ndarray,
+    tolerance: float,
+    limits: Callable[[np.ndarray], list[str]] = lambda _: [],
+) -> RuntimeProof:
+    """What the answers prove: a runtime that gives the golden outputs, by the rule that devices go by, and stays within the
+    gate is proved.
 
     Args:
         floats: the float Keras model's probabilities on the same images, shape (sigmas, n, classes).
         golden: the reference's outputs on the golden images.
         tolerance: how far this runtime's may lie from them.
+        limits: outputs, shape (sigmas, n, classes), to the gate's limits that they exceed.
     """
     if answers.outputs is None or answers.golden is None:
         return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=answers.refusal)
@@ -105,6 +113,10 @@ def proof(answers: Answers, floats: np.ndarray, golden: np.ndarray, tolerance: f
     is_near = bool(np.isfinite(answers.outputs).all()) and bool(gap <= tolerance)
     if not is_near:
         reason = f"its golden outputs lie up to {gap:.3g} from the reference's, at most {tolerance:g} is allowed"
+        return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=reason)
+    exceeded = limits(answers.outputs)
+    if exceeded:
+        reason = "it fails the gate there: " + "; ".join(exceeded)
         return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=reason)
     flips, most, mean = compare(floats, answers.outputs)
     return RuntimeProof(

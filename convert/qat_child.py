@@ -28,7 +28,7 @@ from leukolite.train.balance import doubled
 from leukolite.train.batches import Shown, to_float, variant
 from leukolite.train.runs import load_model
 
-RANGE_BATCHES = 8  # that set where each activation's range starts
+RANGE_BATCHES = 13  # that set where each activation's range starts
 
 # layer -> what of its configuration Keras 2 knows under the same name
 LAYERS = {
@@ -107,7 +107,28 @@ def translate(source: Any) -> Any:
             copy.set_weights(weights if norm is None else fold_into_dense(norm, weights))
     if folded:
         raise ConversionError("a batch norm of flat features stands before no Dense layer; use int8")
-    return tf_keras.Model([made[id(tensor)] for tensor in source.inputs], [made[id(tensor)] for tensor in source.outputs])
+    model = tf_keras.Model([made[id(tensor)] for tensor in source.inputs], [made[id(tensor)] for tensor in source.outputs])
+    for layer in model.layers:
+        consumers = [node.outbound_layer for node in layer.outbound_nodes]
+        if type(layer).__name__ == "DepthwiseConv2D" and [type(one).__name__ for one in consumers] == ["BatchNormalization"]:
+            even_out(layer, consumers[0])
+    return model
+
+
+def even_out(depthwise: Any, norm: Any) -> None:
+    """Give every channel of a depthwise kernel the same largest weight, and the batch norm behind it the factors back.
+
+    The two compute the same as before. tensorflow-model-optimization quantises a depthwise kernel with one scale for all
+    channels, which are otherwise orders of magnitude apart.
+    """
+    if depthwise.use_bias or depthwise.get_config()["activation"] != "linear":
+        return
+    (kernel,), weights = depthwise.get_weights(), norm.get_weights()
+    largest = np.abs(kernel).max(axis=(0, 1)).ravel()
+    factor = np.where(largest > 0, largest.max() / np.where(largest > 0, largest, 1), 1)  # 1 or more: variances stay positive
+    mean, variance = weights[-2] * factor, (weights[-1] + norm.epsilon) * factor**2 - norm.epsilon
+    depthwise.set_weights([kernel * factor.reshape(kernel.shape[2:])])
+    norm.set_weights([*weights[:-2], mean, variance])
 
 
 def fold_into_dense(norm: Any, weights: list[np.ndarray]) -> list[np.ndarray]:
@@ -184,7 +205,7 @@ def _set_ranges(quantised: Any, teacher: Any, job: Job, batches: Batches) -> Non
         outputs = [np.asarray(output) for output in probe(batch, training=False)]
         lows.append([output.min() for output in outputs])
         highs.append([output.max() for output in outputs])
-    for name, low, high in zip(watched, np.mean(lows, axis=0), np.mean(highs, axis=0), strict=True):
+    for name, low, high in zip(watched, np.min(lows, axis=0), np.max(highs, axis=0), strict=True):
         ranges[name]["min"].assign(min(0.0, float(low)))
         ranges[name]["max"].assign(max(1e-3, float(high)))
     for name in set(ranges) - set(watched):

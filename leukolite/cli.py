@@ -14,6 +14,7 @@ COMMANDS = {
     "data": "leukolite.train.survey_cli:data",
     "reproduce": "leukolite.benchmarks.reproduce_cli:reproduce",
     "info": "leukolite.edge.info:info",
+    "variants": "leukolite.benchmarks.variants_cli:variants",
     "synthetic": "leukolite.train.cli:synthetic",
 }
 

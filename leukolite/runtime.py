@@ -71,7 +71,7 @@ class TfliteRuntime:
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BundleError(f"expected a model with one input and one output, found {len(inputs)} and {len(outputs)}")
-        self.input, self.output = read_tensor(inputs[0]), read_tensor(outputs[0])
+        self.input, self.output = _tensor(inputs[0]), _tensor(outputs[0])
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
 
     def invoke(self, batch: np.ndarray) -> np.ndarray:
@@ -81,22 +81,18 @@ class TfliteRuntime:
             self._interpreter.invoke()
         except RuntimeError as error:
             raise BundleError(f"{self.name} {self.version} fails on the model ({' '.join(str(error).split())[:200]})") from error
-        return dequantise(self._interpreter.get_tensor(self._output_index)[0], self.output.format)
+        raw = self._interpreter.get_tensor(self._output_index)[0]
+        if raw.dtype == np.float32:
+            return np.asarray(raw)
+        output = self.output.format
+        return np.asarray((raw.astype(np.float32) - output.zero_point) * np.float32(output.scale))
 
     def tensor_dtypes(self) -> dict[str, str]:
         """Every tensor's name and type: what `convert` reads to prove that no float is left inside."""
         return {detail["name"]: np.dtype(detail["dtype"]).name for detail in self._interpreter.get_tensor_details()}
 
 
-def dequantise(raw: np.ndarray, tensor: TensorFormat) -> np.ndarray:
-    """A tensor's real values, float32 of the same shape."""
-    if raw.dtype == np.float32:
-        return np.asarray(raw)
-    return np.asarray((raw.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale))
-
-
-def read_tensor(detail: dict[str, Any]) -> Tensor:
-    """A tensor of an interpreter's `get_input_details()` or `get_output_details()`. Raises: BundleError, of another type."""
+def _tensor(detail: dict[str, Any]) -> Tensor:
     dtype = np.dtype(detail["dtype"]).name
     if dtype not in ("uint8", "int8", "int16", "float32"):
         raise BundleError(f"expected a uint8, int8, int16 or float32 tensor, found {dtype}")

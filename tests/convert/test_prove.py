@@ -1,6 +1,7 @@
 """Proofs on runtimes, each in a process of its own; other runtimes are fakes around LiteRT, installed as tflite-runtime."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,9 +108,19 @@ def test_a_runtime_that_refuses_the_file_is_refused_in_its_own_words(bundle, ima
 
 
 def test_a_runtime_that_is_silently_wrong_is_refused(bundle, images, reference, tmp_path):
-    one = proved(bundle, images, reference, tmp_path, answer="answer[:, ::-1]")
+    one = proved(bundle, images, reference, tmp_path, answer="answer // 4")
     assert one.outcome == "refused"
     assert "golden outputs lie up to" in one.reason
+
+
+def test_a_runtime_that_exceeds_the_gate_is_refused_while_the_reference_is_judged_elsewhere(reference):
+    other = replace(reference, name="tflite-runtime")
+    tolerances = {"litert": 0.02, "tflite-runtime": 0.08}
+    made = proofs([reference, other], reference.outputs, reference.golden, tolerances, lambda _: ["accuracy drops 9.0 points"])
+    assert [(one.outcome, one.reason) for one in made] == [
+        ("proved", ""),
+        ("refused", "it fails the gate there: accuracy drops 9.0 points"),
+    ]
 
 
 def test_a_runtime_that_answers_no_numbers_is_refused(images, reference):
@@ -136,7 +147,7 @@ def test_a_program_that_is_not_there_is_refused_by_name(bundle, images, tmp_path
 
 
 def test_a_runtime_that_was_not_at_hand_is_untried_and_not_taken_for_granted(images, reference):
-    made = proofs([reference], reference.outputs, reference.golden, {"litert": 0.02})
+    made = proofs([reference], reference.outputs, reference.golden, {"litert": 0.02}, lambda _: [])
     assert [(one.name, one.outcome) for one in made] == [("litert", "proved"), ("tflite-runtime", "untried")]
 
 
