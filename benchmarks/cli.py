@@ -14,6 +14,7 @@ from leukolite.edge.shipped import find_bundle
 from leukolite.files import check_replaceable, write_file
 from leukolite.runtime import RUNTIMES
 from leukolite.terminal import (
+    SEED,
     Command,
     Sigmas,
     add_task,
@@ -35,7 +36,7 @@ from leukolite.train.recipes import RECIPES
 @click.argument("model", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
 @click.option("--noise", type=Sigmas(), default=(0.0,), help="Noise levels, grey levels.  [default: 0]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise.")
 @click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
 @click.option("--occlude", type=click.Choice(list(OCCLUSIONS)), help="Cover this part of every picture: a shortcut audit.")
 @click.option("--saliency", type=click.Path(path_type=Path), help="Write what verdicts hang on, some pictures a class, as PNG.")
@@ -87,6 +88,8 @@ def evaluate(
             f"note: {evaluation.seen} of these {evaluation.n} images trained or chose the model, so the figures flatter;"
             " --unseen leaves them out"
         )
+    if json_path is not None:
+        write_json(json_path, evaluation.to_json())
     console = stdout()
     for table in _tables(evaluation):
         console.print(table)
@@ -94,8 +97,6 @@ def evaluate(
         write_file(saliency, stress.saliency_sheet(evaluation))
     if plots is not None:
         write_pictures(evaluation, plots)
-    if json_path is not None:
-        write_json(json_path, evaluation.to_json())
 
 
 @click.command(cls=Command)

@@ -20,12 +20,11 @@ from leukolite.errors import DatasetError, LeukoliteError, TrainingError
 from leukolite.evaluation import evaluate_files
 from leukolite.files import check_replaceable
 from leukolite.terminal import percent, results_table, write_json
-from leukolite.train import checkpoint
 from leukolite.train.augment import Augmentation
 from leukolite.train.datasets import Dataset, open_dataset
 from leukolite.train.loop import Progress
 from leukolite.train.recipes import Recipe
-from leukolite.train.runs import RUN, Run, load_run, load_run_split
+from leukolite.train.runs import Run, load_run, load_run_split
 
 SCHEMA = 1
 SETTINGS, RESULT, TABLES = "reproduce.json", "tables.json", "tables.txt"
@@ -35,6 +34,11 @@ ARMS: tuple[Arm, ...] = ("imbalanced", "balanced")
 METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auc")
 FOLD = "fold_"
 ALL_FOLDS = "mean"
+TABLE_1 = {  # the paper's: images of each fold
+    "fold_0": {"all": 2397, "hem": 1130},
+    "fold_1": {"all": 2418, "hem": 1163},
+    "fold_2": {"all": 2457, "hem": 1096},
+}
 
 
 class Published(BaseModel):
@@ -139,22 +143,22 @@ def reproduce(
     measured = []
     for name, fold in folds.items():
         prepared = fit.prepare(fold, recipe, _named(progress, name), cache=cache)
-        (split,), _ = fit.make_splits(prepared, recipe, split_by, seed)
+        planned = fit.make_splits(prepared, recipe, split_by, seed)
+        (split,) = planned.splits
         for arm in ARMS:
             place, stage = out / name / arm, _named(progress, f"{name} {arm}")
-            if not (place / RUN).is_file():
-                fit.train(
-                    prepared,
-                    in_arm(recipe, arm),
-                    split,
-                    place,
-                    split_by=split_by,
-                    unit="cell",
-                    malignant=fold.malignant,
-                    seed=seed,
-                    resume=any(checkpoint.resume_folder(place).glob("epoch-*")),
-                    progress=stage,
-                )
+            fit.train(
+                prepared,
+                in_arm(recipe, arm),
+                split,
+                place,
+                split_by=planned.by,
+                unit="cell",
+                malignant=fold.malignant,
+                seed=seed,
+                resume=fit.has_begun(place),
+                progress=stage,
+            )
             evaluation = _evaluate(place, sigmas, seed, stage)
             write_pictures(evaluation, out / name / f"{arm}-pictures")
             measured.append(Measured(name, arm, load_run(place), tuple(evaluation.results)))
@@ -174,6 +178,24 @@ def folds_of(dataset: Dataset) -> dict[str, Dataset]:
         name: replace(dataset, samples=tuple(sample for sample in dataset.samples if whose[sample.path] == name))
         for name in sorted(set(whose.values()))
     }
+
+
+def departures(measured: Iterable[Measured]) -> list[str]:
+    """Where the images are not those of the paper's Table 1; one line a fold."""
+    lines = []
+    for one in measured:
+        counts = {label: sum(part.get(label, 0) for part in one.run.split.values()) for label in one.run.labels}
+        paper = TABLE_1.get(one.fold)
+        if one.arm == ARMS[0] and counts != paper:
+            theirs = _counts(paper) if paper else "no such fold"
+            lines.append(
+                f"{one.fold} holds {_counts(counts)} images, the paper's Table 1: {theirs}; its figures are of other images"
+            )
+    return lines
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {label}" for label, n in counts.items())
 
 
 def in_arm(recipe: Recipe, arm: Arm) -> Recipe:
@@ -221,7 +243,7 @@ def tables(measured: Sequence[Measured], published: Sequence[Published], sigmas:
                 made[-1].add_row(metric, *cells)
     first = sigmas[0]
     against = _table(f"Imbalanced without augmentation against balanced, sigma {first:g}: ours|the paper's, %", METRICS)
-    for fold in (*folds, ALL_FOLDS):
+    for fold in (*folds, *([ALL_FOLDS] if set(folds) == TABLE_1.keys() else [])):
         for arm in ARMS:
             of_arm = [one for one in measured if one.arm == arm and fold in (one.fold, ALL_FOLDS)]
             cells = [_cell(_mean(of_arm, first, metric), paper.get((fold, arm, first, metric))) for metric in METRICS]

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 from rich.console import Group
 
-from leukolite.benchmarks.reproduce import RESULT, TABLES, load_published, tables
+from leukolite.benchmarks.reproduce import RESULT, TABLES, departures, load_published, tables
 from leukolite.files import write_file
-from leukolite.terminal import DEFAULT_SIGMAS, Command, Sigmas, add_task, import_keras, progress_bar, stdout, warn
+from leukolite.terminal import DEFAULT_SIGMAS, SEED, Command, Sigmas, add_task, import_keras, progress_bar, stdout, warn
 from leukolite.train.cache import cache_folder
 from leukolite.train.cli import as_override
 from leukolite.train.recipes import RECIPES, resolve
@@ -22,7 +22,7 @@ from leukolite.train.recipes import RECIPES, resolve
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.  [default: the recipe's]")
 @click.option("--split", "split_by", type=click.Choice(["image", "subject"]), default="image", show_default=True)
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels.  [default: 0,2,5,8,10]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--published", type=click.Path(path_type=Path), help="The paper's figures, JSON; see docs/training.md.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
 @click.option("--cache", help="Folder where decoded images are kept, or none.  [default: ~/.cache/leukolite]")
@@ -75,6 +75,8 @@ def reproduce(
             published=figures,
             progress=show,
         )
+    for line in departures(measured):
+        warn(f"note: {line}")
     made = Group(*tables(measured, figures, noise))
     console = stdout()
     console.print(made)

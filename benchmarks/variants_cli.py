@@ -5,6 +5,7 @@ import platform
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import click
 from leukolite.convert.cli import Variants
 from leukolite.convert.variants import VARIANTS
 from leukolite.files import write_file
-from leukolite.terminal import Command, add_task, check_file_place, import_keras, progress_bar, stdout, write_json
+from leukolite.terminal import SEED, Command, add_task, check_file_place, import_keras, progress_bar, stdout, write_json
 
 SIGMAS = (0.0, 10.0)
 
@@ -26,7 +27,7 @@ SIGMAS = (0.0, 10.0)
 @click.option(
     "--prove-with", multiple=True, type=click.Path(path_type=Path), help="A Python with tflite-runtime to try; repeatable."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of images and the noise.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images and the noise.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the table to this Markdown file too.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write everything as JSON.")
 def variants(
@@ -69,13 +70,17 @@ def variants(
 
             conversion = convert_run(run, Path(place) / str(k), name="tried", data=data, settings=settings, progress=progress)
             tried.append(Tried(name, conversion))
-    words = ["leukolite", *(Path(word).name if "/" in word else word for word in sys.argv[1:])]
-    text = markdown(tried, command=shlex.join(words), host=_host())
+    text = markdown(tried, command=_command(sys.argv[1:]), host=_host())
     stdout().print(text)
     if out is not None:
         write_file(out, text)
     if json_path is not None:
         write_json(json_path, to_json(tried, host=_host()))
+
+
+def _command(words: Sequence[str]) -> str:
+    """What was typed, without where this machine keeps things: of an absolute path its last two parts."""
+    return shlex.join(["leukolite", *("/".join(Path(word).parts[-2:]) if word.startswith("/") else word for word in words)])
 
 
 def _host() -> str:

@@ -9,6 +9,7 @@ from leukolite.convert.variants import AUTO_ORDER, VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.terminal import (
     DEFAULT_SIGMAS,
+    SEED,
     Command,
     Sigmas,
     add_task,
@@ -56,7 +57,7 @@ class Variants(click.ParamType):
     "--prove-with", multiple=True, type=click.Path(path_type=Path), help="A Python with tflite-runtime to try; repeatable."
 )
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels to measure.  [default: 0,2,5,8,10]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of images and the noise.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images and the noise.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result as JSON, every flip included.")
 def convert(
     run: Path,

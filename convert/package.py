@@ -35,7 +35,7 @@ from leukolite.convert.qat import Job, fine_tune
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
 from leukolite.decision import UNCALIBRATED, Decision
-from leukolite.errors import ConversionError, ImageError
+from leukolite.errors import BundleError, ConversionError, ImageError
 from leukolite.evaluation import Judged, evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
 from leukolite.judge import Judge
@@ -260,7 +260,7 @@ def make(trained: Trained, variant: Variant) -> tuple[bytes, Calibration | None]
     if not variant.is_calibrated:
         return to_tflite(trained.model, variant, run.input), None
     pixels, calibration = trained.calibration
-    trained.progress(f"{variant.name}", 0, 0)
+    trained.progress(variant.name, 0, 0)
     return to_tflite(trained.model, variant, run.input, pixels), calibration
 
 
@@ -295,7 +295,7 @@ def _convert(trained: Trained, variant: Variant, name: str, place: Path) -> Outc
     try:
         content, calibration = make(trained, variant)
         runtime = TfliteRuntime(content)
-    except ConversionError as error:
+    except (ConversionError, BundleError) as error:
         return Outcome(variant.name, None, None, 0, (f"it cannot be made: {error}",), (), {})
     run, settings, images = trained.run, trained.settings, trained.validation
     ask = [ask_runtime(content, images, run.input, trained.progress, python) for python in (None, *settings.prove_with)]
@@ -338,6 +338,7 @@ def _manifest(
         abstains=settings.abstains,
     )
     measured, judged_ece = _measure(trained, runtime, decision)
+    seen = (entry.sha256 for part in ("train", "validation") for entry in split[part])
     refused = {one.name for one in proved if one.outcome == "refused"}
     return Manifest(
         schema_version=2,
@@ -363,7 +364,7 @@ def _manifest(
             split=run.split,
             seed=run.seed,
             versions=run.versions,
-            seen=sorted(entry.sha256[:12] for entry in (*split["train"], *split["validation"])),
+            seen=sorted(sha[:12] for sha in {*seen, *run.seen_before}),
         ),
         measured=measured,
         calibration=calibration,

@@ -16,7 +16,7 @@ from leukolite.evaluation import Judged
 from leukolite.files import check_replaceable, new_folder
 from leukolite.judge import open_judge
 from leukolite.runtime import RUNTIMES
-from leukolite.terminal import RESEARCH_USE, Command, Sigmas, check_file_place, stdout, warn, write_json
+from leukolite.terminal import RESEARCH_USE, SEED, Command, Sigmas, check_file_place, stdout, warn, write_json
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"
 
@@ -34,7 +34,7 @@ REPORT, VERDICTS = "report.json", "verdicts.csv"
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Stop after so long.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads of the runtime.")
 @click.option("--runtime", type=click.Choice(list(RUNTIMES)), default="litert", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise and the synthetic camera.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise and the synthetic camera.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the session as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for {REPORT} and {VERDICTS}.")
 @click.version_option(__version__, prog_name="edge-run")

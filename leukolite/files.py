@@ -1,6 +1,7 @@
 """Files and folders that are written whole or not at all: built beside their place, then moved there."""
 
 import ctypes
+import json
 import os
 import shutil
 import tempfile
@@ -19,12 +20,18 @@ def _cannot_write(path: Path, error: OSError) -> LeukoliteError:
 def write_file(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8) to `path`; after a crash the old file or the new one is there, never a part.
 
+    A link's target is replaced, not the link; into a device or pipe the content is written as it is.
+
     Raises:
         LeukoliteError: the place cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = None
     try:
+        path = path.resolve()
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
@@ -78,12 +85,25 @@ def check_replaceable(path: Path, replace_if_holds: str | None) -> None:
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise LeukoliteError(f"{path}: expected a folder or nothing, found a file or link; choose another place")
-    if path.is_dir() and any(path.iterdir()) and not (replace_if_holds and (path / replace_if_holds).is_file()):
+    if path.is_dir() and (os.path.ismount(path) or path.resolve() == Path.cwd()):
+        raise LeukoliteError(f"{path}: cannot be replaced as a whole (a mount point, or where you are); name a folder in it")
+    if path.is_dir() and any(path.iterdir()) and not (replace_if_holds and _is_ours(path / replace_if_holds)):
         wanted = f" one of leukolite's (with {replace_if_holds})" if replace_if_holds else " empty"
         raise LeukoliteError(f"{path}: the folder exists and is not{wanted}; choose another place")
     parent = nearest_parent(path)
     if not is_writable(parent):
         raise LeukoliteError(f"{path}: cannot be written ({parent} is not a writable folder); choose another place")
+
+
+def _is_ours(mark: Path) -> bool:
+    """True for a file that leukolite wrote: many a folder of others has a manifest.json too."""
+    if mark.suffix != ".json":
+        return mark.is_file()
+    try:
+        content = json.loads(mark.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and not content.keys().isdisjoint({"schema", "schema_version"})
 
 
 def nearest_parent(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """How every command speaks: errors as one line, results on stdout, progress on stderr, numbers parsed once."""
 
+import errno
 import importlib
 import json
 import os
@@ -20,6 +21,7 @@ from leukolite.noise import check_sigma
 from leukolite.quiet import quiet
 
 RESEARCH_USE = "Research use only; never a diagnosis."
+SEED = click.IntRange(0, 2**31 - 1)  # what every library takes
 DEFAULT_SIGMAS = (0.0, 2.0, 5.0, 8.0, 10.0)  # Makem et al. 2025, Tables 6 to 8
 
 
@@ -39,6 +41,11 @@ class Command(click.Command):
             raise _one_line(error) from error
         except LeukoliteError as error:
             raise click.ClickException(" ".join(str(error).split("\n"))) from error
+        except OSError as error:  # a path too long, a folder without permission; a closed pipe is click's own affair
+            if error.errno == errno.EPIPE:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
 
 
 class LazyGroup(click.Group):
@@ -142,6 +149,8 @@ def check_file_place(path: Path | None) -> None:
     """
     if path is None:
         return
+    if path.exists() and not path.is_dir() and not path.is_file():
+        return  # a device or pipe, as /dev/stdout
     if path.is_dir() or not is_writable(nearest_parent(path)):
         raise LeukoliteError(f"{path}: cannot be written; choose a file in a writable folder")
 
@@ -157,6 +166,8 @@ def import_keras(needed_for: str) -> None:
     try:
         with quiet():
             importlib.import_module("keras")
+    except ValueError as error:  # of a backend that Keras does not know
+        raise LeukoliteError(f"{needed_for}: Keras does not start ({str(error).splitlines()[0]}); see KERAS_BACKEND") from error
     except ImportError as error:
         raise LeukoliteError(f"{needed_for} needs Keras and a backend ({error}); pip install 'leukolite[train]'") from error
 

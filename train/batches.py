@@ -1,6 +1,7 @@
 """Training batches: uint8 images in memory, augmented anew each epoch. Order and changes depend on seed, epoch and image."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,7 @@ def _dataset(order: Callable[[int], list[Any]], load: Callable[[Any, int], Any],
 
     class Batches(keras.utils.PyDataset):
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__(workers=max(1, len(os.sched_getaffinity(0)) - 1))  # threads; Keras keeps their order
             self.epoch = first_epoch
             self.items = order(first_epoch)
 

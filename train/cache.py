@@ -66,6 +66,8 @@ def load_cached(
             np.save(folder / PIXELS, pixels)
             (folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
     except LeukoliteError as error:
+        if _read(place, dataset) is not None:
+            return readable, pixels  # another training has written it meanwhile
         raise DatasetError(f"{error}, with --cache DIR, or --cache none to decode each time") from error
     _prune(cache, MOST_BYTES)
     return readable, pixels
@@ -83,7 +85,7 @@ def _read(place: Path, dataset: Dataset) -> tuple[Dataset, np.ndarray] | None:
         if zlib.crc32(pixels.data) != record["crc32"]:
             return None
         failed: dict[str, str] = record["failed"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, TypeError, KeyError):
         return None
     kept = tuple(sample for sample in dataset.samples if sample.sha256 not in failed)
     unusable = tuple(Unusable(sample.path, failed[sample.sha256]) for sample in dataset.samples if sample.sha256 in failed)

@@ -49,6 +49,11 @@ def resume_folder(out: Path) -> Path:
     return out.resolve().parent / f".{out.resolve().name}.resume"
 
 
+def epochs_kept(folder: Path) -> int:
+    """How many epochs the stopped training in `folder` has done; 0 if there is none."""
+    return max((int(place.name.removeprefix("epoch-")) for place in folder.glob("epoch-*")), default=0)
+
+
 def save(folder: Path, state: State, model: "keras.Model", best_weights: list[Any] | None) -> None:
     """Keep an epoch's state; the one before is removed only when the new one is whole."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,8 +63,9 @@ def save(folder: Path, state: State, model: "keras.Model", best_weights: list[An
         np.savez(staging / "best.npz", *best_weights)
     with (staging / "state.json").open("w", encoding="utf-8") as file:
         json.dump(asdict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
+    for file_path in staging.iterdir():
+        with file_path.open("rb") as file:
+            os.fsync(file.fileno())
     place = folder / f"epoch-{state.epochs:04}"
     shutil.rmtree(place, ignore_errors=True)
     staging.rename(place)

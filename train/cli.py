@@ -14,6 +14,7 @@ from leukolite.errors import DatasetError
 from leukolite.files import check_replaceable, new_folder, write_file
 from leukolite.metrics import wilson_interval
 from leukolite.terminal import (
+    SEED,
     Command,
     add_task,
     check_file_place,
@@ -28,6 +29,7 @@ from leukolite.terminal import (
 )
 from leukolite.train.cache import cache_folder
 from leukolite.train.datasets import SYNTHETIC_MARK, Dataset, describe_unusable, open_dataset
+from leukolite.train.models import weights_file
 from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import RUN, load_run
@@ -66,7 +68,7 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("--weights", help="imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.  [default: the recipe's]")
 @click.option("--batch-size", type=click.IntRange(1), help="Images a step.  [default: the recipe's]")
-@click.option("--seed", type=click.IntRange(0), help="Of split, weights, order, augmentation.  [default: 0]")
+@click.option("--seed", type=SEED, help="Of split, weights, order, augmentation.  [default: 0]")
 @click.option("--split", "split_by", help="image, subject, kfold:N, or a run or split.json to repeat.  [default: image]")
 @click.option("--unit", type=click.Choice(["cell", "field"]), help="What an image shows.  [default: the layout's, else field]")
 @click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: the layout's]")
@@ -118,7 +120,9 @@ def train(
     chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
     chosen_split = split_by or (str(from_run) if from_run is not None else "image")
     check_file_place(preview)
-    if out is not None:
+    if recipe.weights not in ("none", "imagenet"):
+        weights_file(recipe.weights)
+    if out is not None and not chosen_split.startswith("kfold:"):
         check_replaceable(out, RUN)
     if preview is None:
         import_keras("leukolite train")
@@ -136,23 +140,28 @@ def train(
                     warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
 
         prepared = fit.prepare(dataset, recipe, show, cache=cache_folder(cache))
-        splits, moved = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
-        if moved:
-            warn(f"note: {moved} images of {chosen_split} are copies of images on another side; they were moved to training")
+        planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
+        if planned.moved:
+            warn(f"note: {planned.moved} images of {chosen_split} are copies of images on another side: moved to training")
+        if planned.left_out:
+            warn(f"note: {planned.left_out} images of {data} are not in the split {chosen_split}: they take no part")
         if preview is not None:
-            write_file(preview, preview_sheet(prepared, recipe, splits[0], chosen_seed))
-        places = _places(out, splits) if preview is None else []
+            write_file(preview, preview_sheet(prepared, recipe, planned.splits[0], chosen_seed))
+        places = _places(out, planned.splits) if preview is None else []
+        for _, place in places:
+            check_replaceable(place, RUN)
         runs = [
             fit.train(
                 prepared,
                 recipe,
                 split,
                 place,
-                split_by=chosen_split,
+                split_by=planned.by,
                 unit="cell" if chosen_unit == "cell" else "field",
                 malignant=chosen_malignant,
                 seed=chosen_seed,
-                resume=resume,
+                # of the folds, some are finished, one was stopped, and the others have not begun
+                resume=resume and (len(places) == 1 or fit.has_begun(place)),
                 progress=show,
             )
             for split, place in places
@@ -210,7 +219,7 @@ def _print_run(out: Path, run: "Run") -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write: one folder a class, PNG images.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Images a class.")
 @click.option("--size", type=click.IntRange(32, 1024), default=256, show_default=True, help="Side of an image, pixels.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 def synthetic(out: Path, count: int, size: int, seed: int) -> None:
     """Render synthetic stained cells with their truth, as a folder that `leukolite train` takes.
 

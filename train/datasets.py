@@ -8,6 +8,7 @@ folders     CLASS/**                                           as the user says
 """
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -231,14 +232,28 @@ def _files_a_class(parents: list[Path], classes: tuple[str, ...]) -> tuple[list[
     unusable: list[Unusable] = []
     for label, name in enumerate(classes):
         for parent in parents:
-            for path in sorted((parent / name).rglob("*")):
-                if path.is_dir() or path.name.startswith("."):
-                    continue
+            found, closed = _files_below(parent / name)
+            unusable += closed
+            for path in found:
                 if is_image_name(path):
                     files.append((path, label, None))
                 else:
                     unusable.append(Unusable(path, f"not an image's name; expected {', '.join(sorted(SUFFIXES))}"))
     return files, unusable
+
+
+def _files_below(folder: Path) -> tuple[list[Path], list[Unusable]]:
+    """Every file that is not hidden, nor in a hidden folder; and the folders that cannot be read."""
+    files: list[Path] = []
+    closed: list[Unusable] = []
+
+    def note(error: OSError) -> None:
+        closed.append(Unusable(Path(error.filename), f"folder cannot be read ({error.strerror})"))
+
+    for place, folders, names in os.walk(folder, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(place) / name for name in names if not name.startswith(".")]
+    return sorted(files), closed
 
 
 def _with_hashes(listing: _Listing, root: Path) -> Dataset:

@@ -1,13 +1,14 @@
 """Training: dataset -> split -> balance -> augment -> fit -> evaluate -> run folder, written whole at the end."""
 
 import csv
+import hashlib
 import importlib.metadata
 import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,8 +76,25 @@ def input_spec(dataset: Dataset, recipe: Recipe) -> InputSpec:
     return InputSpec(height=recipe.side, width=recipe.side, crop_fraction=crop)
 
 
-def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) -> tuple[list[Split], int]:
-    """One split, or one a fold; and how many images of a saved split were moved, as copies of training images.
+@dataclass(frozen=True)
+class Planned:
+    """Who trains, validates and tests.
+
+    Attributes:
+        splits: one, or one a fold.
+        by: what no two parts share, 'image' or 'subject'; with 'kfold:N ' before it for folds.
+        moved: images of a saved split that were moved to training, as copies of images there.
+        left_out: images of the dataset that a saved split does not name.
+    """
+
+    splits: tuple[Split, ...]
+    by: str
+    moved: int = 0
+    left_out: int = 0
+
+
+def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) -> Planned:
+    """Split a dataset.
 
     Args:
         split_by: 'image', 'subject', 'kfold:N', or the path of a run folder or split.json whose split is repeated.
@@ -87,20 +105,24 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) ->
     """
     dataset = prepared.dataset
     if split_by == "image":
-        return [split_by_group(dataset, prepared.copies, recipe.split, seed)], 0
+        return Planned((split_by_group(dataset, prepared.copies, recipe.split, seed),), "image")
+    has_subjects = all(sample.subject is not None for sample in dataset.samples)
     if split_by == "subject":
-        if any(sample.subject is None for sample in dataset.samples):
+        if not has_subjects:
             raise TrainingError(f"{dataset.root}: the layout {dataset.layout} names no subjects; use --split image or kfold:N")
-        return [split_by_group(dataset, prepared.families, recipe.split, seed)], 0
+        return Planned((split_by_group(dataset, prepared.families, recipe.split, seed),), "subject")
     if split_by.startswith("kfold:"):
         folds = split_by.removeprefix("kfold:")
         if not folds.isdigit() or int(folds) < 2:
             raise TrainingError(f"expected kfold:N with N of 2 or more, found {split_by!r}")
-        has_subjects = all(sample.subject is not None for sample in dataset.samples)
-        return k_folds(dataset, prepared.families if has_subjects else prepared.copies, int(folds), seed), 0
+        groups, apart = (prepared.families, "subject") if has_subjects else (prepared.copies, "image")
+        return Planned(tuple(k_folds(dataset, groups, int(folds), seed)), f"{split_by} {apart}")
     saved = runs.load_split(Path(split_by))
     split, moved = split_from_hashes(dataset, prepared.copies, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
-    return [split], moved
+    parts = [{dataset.samples[i].subject for i in split.part(name)} for name in PARTS]
+    is_by_subject = has_subjects and sum(map(len, parts)) == len(set[str | None]().union(*parts))
+    left_out = len(dataset.samples) - sum(len(split.part(name)) for name in PARTS)
+    return Planned((split,), "subject" if is_by_subject else "image", moved, left_out)
 
 
 def train(
@@ -120,14 +142,15 @@ def train(
 
     Args:
         split: from `make_splits`.
-        split_by: how it was made, for the record.
+        split_by: what no two parts share; see `Planned`.
         unit: what one image shows.
         malignant: those of the dataset's labels that mean leukaemia.
         seed: of weights, order and augmentation.
-        resume: go on where an earlier call with the same settings was stopped.
+        resume: go on where an earlier call with the same settings was stopped; a run that is finished is not made again.
 
     Raises:
-        TrainingError: the weights do not fit, or there is nothing to resume.
+        TrainingError: the weights do not fit or have seen what shall judge them, there is nothing to resume, or a stopped
+            training would be lost.
         LeukoliteError: `out` holds something that is not a run, or cannot be written.
     """
     check_replaceable(out, runs.RUN)
@@ -137,13 +160,21 @@ def train(
     shown = [Shown(i) for i in split.train]
     if recipe.balance == "desaturate":
         shown += [Shown(i, is_copy=True) for i in doubled(truth, split.train)]
-    settings = {
+    settings: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),
         "dataset": dataset.fingerprint(),
         "split": [[dataset.samples[i].sha256 for i in split.part(name)] for name in PARTS],
         "seed": seed,
     }
     checkpoints = checkpoint.resume_folder(out)
+    if resume and (finished := _finished(out, recipe, settings)) is not None:
+        return finished
+    if not resume and (epochs := checkpoint.epochs_kept(checkpoints)):
+        raise TrainingError(
+            f"{checkpoints}: a training stopped after {epochs} epochs; go on with --resume, or delete that folder"
+        )
+    ancestry = runs.ancestry(recipe.weights)
+    _refuse_seen(recipe.weights, ancestry, settings["split"])
     model, history = loop.fit(
         recipe,
         spec,
@@ -177,6 +208,8 @@ def train(
             split={part: dataset.counts(split.part(part)) for part in PARTS},
             shown=len(shown),
             seed=seed,
+            weights_sha256=_sha256_of(recipe.weights),
+            seen_before=sorted(ancestry.seen),
             versions=versions(),
             best_epoch=1 + int(np.argmin(best) if recipe.monitor == "val_loss" else np.argmax(best)),
             seconds=round(time.monotonic() - started, 1),
@@ -190,6 +223,43 @@ def train(
         plot_confusion(metrics[judged], dataset.labels, f"{judged} part", folder / "confusion.png")
     checkpoint.discard(checkpoints)
     return run
+
+
+def has_begun(out: Path) -> bool:
+    """True if a run is at `out`, finished or stopped in the middle."""
+    return (out / runs.RUN).is_file() or checkpoint.epochs_kept(checkpoint.resume_folder(out)) > 0
+
+
+def _finished(out: Path, recipe: Recipe, settings: dict[str, Any]) -> Run | None:
+    """The run at `out`, if it was made by these settings. Raises: TrainingError, if it was made by others."""
+    if not (out / runs.RUN).is_file():
+        return None
+    run, split = runs.load_run(out), runs.load_run_split(out)
+    made_by = {
+        "recipe": run.recipe.model_dump(mode="json"),
+        "dataset": run.dataset_fingerprint,
+        "split": [[entry.sha256 for entry in split[name]] for name in PARTS],
+        "seed": run.seed,
+    }
+    changed = sorted(key for key in settings if made_by[key] != settings[key])
+    if changed:
+        raise TrainingError(f"{out}: a finished run of another {', '.join(changed)}; leave --resume out to replace it")
+    return run
+
+
+def _refuse_seen(weights: str, ancestry: runs.Ancestry, split: list[list[str]]) -> None:
+    """Raises: TrainingError, if images that trained (or chose) the weights would now choose (or judge) the model."""
+    _, validation, test = map(set, split)
+    seen = len((validation | test) & ancestry.trained | test & ancestry.chosen)
+    if seen:
+        raise TrainingError(
+            f"{weights}: {seen} images of this split's validation and test parts made those weights;"
+            f" repeat their split with --split {Path(weights).parent}"
+        )
+
+
+def _sha256_of(weights: str) -> str | None:
+    return hashlib.sha256(Path(weights).read_bytes()).hexdigest() if Path(weights).is_file() else None
 
 
 def versions() -> dict[str, str]:

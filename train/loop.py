@@ -71,7 +71,6 @@ def fit(
         state, trained, best = checkpoint.load(resume_folder, settings)
         history = list(state.history)
     else:
-        checkpoint.discard(resume_folder)
         load_weights(model, recipe.weights, backbone=recipe.model == "mobilenet_m")
         trained = _in_precision(recipe, model, classes, seed)
         optimizer = keras.optimizers.Adam(recipe.learning_rate)

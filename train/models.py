@@ -1,6 +1,9 @@
 """The networks. Each takes float RGB in [0, 1] and ends in a softmax."""
 
+import io
+import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,12 +99,12 @@ def load_weights(model: "keras.Model", weights: str, *, backbone: bool) -> None:
     """Start from other weights.
 
     Args:
-        weights: 'none', 'imagenet' (downloaded through Keras), or a .weights.h5 file: of the whole network or, where
-            `backbone` is true, of `keras.applications.MobileNet` without its top.
+        weights: 'none', 'imagenet' (downloaded through Keras), or a .weights.h5 or .keras file: of the whole network or,
+            where `backbone` is true, of `keras.applications.MobileNet` without its top.
         backbone: the network is a MobileNet with a head.
 
     Raises:
-        TrainingError: the download fails, or the file is missing, damaged or of another architecture.
+        TrainingError: the download fails, or the file is missing, damaged, or of another architecture or class count.
     """
     if weights == "none":
         return
@@ -110,19 +113,36 @@ def load_weights(model: "keras.Model", weights: str, *, backbone: bool) -> None:
             raise TrainingError(f"{model.name} has no ImageNet weights; use --weights none or a file")
         _imagenet(model)
         return
+    path = weights_file(weights)
+    before = model.get_weights()
+    try:
+        part = _mobilenet_part(model) if backbone and not _has_head(path) else model
+        part.load_weights(path)
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:  # what Keras and h5py raise on another or a damaged file
+        model.set_weights(before)
+        reason = " ".join(str(error).split())[:150]
+        raise TrainingError(f"{path}: not weights of {model.name}, or damaged ({reason})") from error
+
+
+def weights_file(weights: str) -> Path:
+    """The file that is neither 'none' nor 'imagenet'. Raises: TrainingError, if there is none."""
     path = Path(weights)
     if not path.is_file():
-        raise TrainingError(f"{path}: no such weights file; expected 'imagenet', 'none' or a .weights.h5 file")
-    targets = [_mobilenet_part(model), model] if backbone else [model]
-    reasons = []
-    for target in targets:
-        try:
-            target.load_weights(path)
-        except (ValueError, OSError, KeyError) as error:  # what Keras and h5py raise on another or a damaged file
-            reasons.append(" ".join(str(error).split())[:150])
-        else:
-            return
-    raise TrainingError(f"{path}: not weights of {model.name}, or damaged ({reasons[0]})")
+        raise TrainingError(f"{path}: no such weights file; expected 'imagenet', 'none', a .weights.h5 or a .keras file")
+    return path
+
+
+def _has_head(path: Path) -> bool:
+    """True if a weights file holds a dense layer: a whole network's, not those of a MobileNet without its top."""
+    import h5py
+
+    names: list[str] = []
+    with ExitStack() as stack:
+        content: Any = path
+        if zipfile.is_zipfile(path):
+            content = io.BytesIO(stack.enter_context(zipfile.ZipFile(path)).read("model.weights.h5"))
+        stack.enter_context(h5py.File(content, "r")).visit(names.append)
+    return any(part.startswith("dense") for name in names for part in name.split("/"))
 
 
 def _plain_cnn(name: str, filters: tuple[int, ...], classes: int, side: int, dropout: float) -> "keras.Model":

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from leukolite.metrics import Metrics
 
 
 def plot_history(history: list[dict[str, float]], path: Path) -> None:
     """Loss and accuracy of training and validation over the epochs, as a PNG."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -25,6 +26,8 @@ def plot_history(history: list[dict[str, float]], path: Path) -> None:
 
 def plot_confusion(metrics: Metrics, labels: Sequence[str], title: str, path: Path) -> None:
     """A confusion matrix with its counts, as a PNG."""
+    from matplotlib.figure import Figure
+
     matrix = np.array(metrics.confusion)
     figure = Figure(figsize=(1.6 + 0.9 * len(labels), 1.3 + 0.8 * len(labels)), layout="constrained")
     axes = figure.subplots()

@@ -9,6 +9,7 @@ history.csv, history.png, confusion.png
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -57,10 +58,12 @@ class Run(_Record):
     data: str
     dataset_fingerprint: str
     unusable: int
-    split_by: str = "image"
+    split_by: str = Field(default="image", description="what no two parts share: image or subject; with kfold:N before it")
     split: dict[str, dict[str, int]]
     shown: int | None = Field(default=None, description="images an epoch shows, copies that balance the classes included")
     seed: int
+    weights_sha256: str | None = Field(default=None, description="of the file that training started from")
+    seen_before: list[str] = Field(default=[], description="SHA-256 of images that trained or chose those weights")
     versions: dict[str, str]
     best_epoch: int
     seconds: float
@@ -69,7 +72,29 @@ class Run(_Record):
     @property
     def keeps_subjects_apart(self) -> bool:
         """Its split claims that no subject is in two parts."""
-        return self.split_by == "subject" or self.split_by.startswith("kfold:")
+        return self.split_by.endswith("subject")
+
+
+@dataclass(frozen=True)
+class Ancestry:
+    """What the weights that a training starts from have seen, by the images' SHA-256; nothing where no run is known."""
+
+    trained: frozenset[str] = frozenset()
+    chosen: frozenset[str] = frozenset()
+
+    @property
+    def seen(self) -> frozenset[str]:
+        return self.trained | self.chosen
+
+
+def ancestry(weights: str) -> Ancestry:
+    """Of a weights file that lies in a run folder. Raises: TrainingError, if the run's record or split is damaged."""
+    folder = Path(weights).parent
+    if not Path(weights).is_file() or not (folder / RUN).is_file():
+        return Ancestry()
+    split = load_run_split(folder)
+    trained = {entry.sha256 for entry in split["train"]} | set(load_run(folder).seen_before)
+    return Ancestry(frozenset(trained), frozenset(entry.sha256 for entry in split["validation"]))
 
 
 def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:

@@ -4,7 +4,18 @@ from pathlib import Path
 
 import click
 
-from leukolite.terminal import Command, add_task, check_file_place, percent, progress_bar, results_table, stdout, warn, write_json
+from leukolite.terminal import (
+    SEED,
+    Command,
+    add_task,
+    check_file_place,
+    percent,
+    progress_bar,
+    results_table,
+    stdout,
+    warn,
+    write_json,
+)
 from leukolite.train.datasets import describe_unusable, open_dataset
 from leukolite.train.survey import Survey, contact_sheet, survey
 
@@ -14,7 +25,7 @@ EXAMPLES_SHOWN = 5
 @click.command(cls=Command)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet, random images of each class, as PNG.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the contact sheet's choice.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the contact sheet's choice.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all of it as JSON, every copy named.")
 def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) -> None:
     """Say what the data folder DIR holds before you train on it.

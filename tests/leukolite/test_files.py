@@ -5,7 +5,7 @@ import pytest
 from leukolite.errors import LeukoliteError
 from leukolite.files import check_replaceable, new_folder, write_file
 
-MARK = "manifest.json"
+MARK, OLD = "manifest.json", '{"schema_version": 1}'
 
 
 def fill_and_fail(path: Path) -> None:
@@ -23,7 +23,7 @@ def ours(tmp_path: Path) -> Path:
     """A folder that may be replaced, for it holds MARK."""
     folder = tmp_path / "ours"
     folder.mkdir()
-    (folder / MARK).write_text("old")
+    (folder / MARK).write_text(OLD)
     return folder
 
 
@@ -81,7 +81,7 @@ def test_a_block_that_fails_leaves_nothing(tmp_path):
 def test_a_block_that_fails_keeps_the_old_folder(ours):
     with pytest.raises(ZeroDivisionError):
         fill_and_fail(ours)
-    assert (ours / MARK).read_text() == "old"
+    assert (ours / MARK).read_text() == OLD
     assert names_in(ours.parent) == ["ours"]
 
 
@@ -108,7 +108,7 @@ def test_a_replacement_that_is_cut_short_keeps_the_old_folder(ours, monkeypatch,
     monkeypatch.setattr(Path, "rename", rename_cut_short)
     with pytest.raises((LeukoliteError, KeyboardInterrupt)), new_folder(ours, replace_if_holds=MARK) as folder:
         (folder / MARK).write_text("new")
-    assert (ours / MARK).read_text() == "old"
+    assert (ours / MARK).read_text() == OLD
     assert names_in(ours.parent) == ["ours"]
 
 
@@ -146,3 +146,29 @@ def test_a_file_where_a_folder_shall_be_is_refused(tmp_path):
 def test_a_folder_in_an_impossible_place_is_one_line_of_error(impossible):
     with pytest.raises(LeukoliteError, match=r"^[^\n]*below: cannot be written[^\n]*$"), new_folder(impossible):
         pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("content", ['{"manifest_version": 3}', "[]", "not JSON"])
+def test_somebody_elses_manifest_does_not_make_a_folder_ours(ours: Path, content: str) -> None:
+    (ours / MARK).write_text(content)
+    with pytest.raises(LeukoliteError, match="not one of leukolite's"):
+        check_replaceable(ours, MARK)
+
+
+def test_where_one_stands_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LeukoliteError, match="where you are"):
+        check_replaceable(Path(), None)
+
+
+def test_a_device_is_written_into_and_stays_a_device() -> None:
+    write_file(Path("/dev/null"), "x")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_links_target_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    write_file(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "new"

@@ -71,7 +71,7 @@ def test_what_changed_is_decoded_anew(data, tmp_path, decoded, change):
     assert len(decoded) == 14
 
 
-@pytest.mark.parametrize("harm", ["a flipped byte", "cut short", "no record"])
+@pytest.mark.parametrize("harm", ["a flipped byte", "cut short", "emptied", "no record"])
 def test_a_damaged_entry_is_decoded_anew(data, tmp_path, decoded, harm):
     whole = load_cached(open_dataset(data), SPEC, tmp_path / "cache")
     (pixels,) = (tmp_path / "cache").glob("*/pixels.npy")
@@ -80,9 +80,20 @@ def test_a_damaged_entry_is_decoded_anew(data, tmp_path, decoded, harm):
     if harm == "no record":
         (pixels.parent / "cache.json").unlink()
     else:
-        pixels.write_bytes(content if harm == "a flipped byte" else content[:-100])
+        pixels.write_bytes({"a flipped byte": content, "cut short": content[:-100], "emptied": b""}[harm])
     assert same(load_cached(open_dataset(data), SPEC, tmp_path / "cache"), whole)
     assert len(decoded) == 14
+
+
+def test_two_trainings_that_decode_at_once_both_go_on(data, tmp_path, monkeypatch):
+    def meanwhile(dataset, spec, on_image):
+        if not any((tmp_path / "cache").glob("*/pixels.npy")):
+            monkeypatch.setattr(cache, "load_images", load_images)
+            load_cached(dataset, spec, tmp_path / "cache")  # the other one is first
+        return load_images(dataset, spec, on_image)
+
+    monkeypatch.setattr(cache, "load_images", meanwhile)
+    assert same(load_cached(open_dataset(data), SPEC, tmp_path / "cache"), load_images(open_dataset(data), SPEC))
 
 
 def test_no_cache_writes_nothing(data, tmp_path):

@@ -1,6 +1,7 @@
 """No subject, copy or near-copy ever stands on two sides of a split, and a planted leak is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from leukolite.errors import DatasetError, TrainingError
+from leukolite.preprocess import InputSpec
 from leukolite.synthetic import render_cell
 from leukolite.train.datasets import Dataset, Sample, open_dataset
-from leukolite.train.fit import Prepared, make_splits, prepare
+from leukolite.train.fit import Planned, Prepared, make_splits, prepare
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import load_split, split_record
 from leukolite.train.splits import PARTS, Split, k_folds, split_by_group, split_from_hashes
@@ -94,7 +96,7 @@ def part_of(prepared: Prepared, split: Split) -> dict[str, str]:
 
 def test_a_planted_near_copy_never_crosses(planted: Prepared) -> None:
     for seed in range(6):
-        ((split,), _) = make_splits(planted, RECIPE, "image", seed)
+        (split,) = make_splits(planted, RECIPE, "image", seed).splits
         named = {
             f"{planted.dataset.samples[i].path.relative_to(planted.dataset.root)}": name
             for name in PARTS
@@ -106,7 +108,7 @@ def test_a_planted_near_copy_never_crosses(planted: Prepared) -> None:
 
 
 def test_a_planted_leak_is_refused(planted: Prepared, tmp_path: Path) -> None:
-    ((split,), _) = make_splits(planted, RECIPE, "image", 0)
+    (split,) = make_splits(planted, RECIPE, "image", 0).splits
     record = json.loads(split_record(planted.dataset, split, planted.copies))
     leaked = next(entry for entry in record["train"] if "-again" in entry["path"])
     record["train"].remove(leaked)
@@ -126,9 +128,25 @@ def test_a_subject_on_two_sides_is_refused_where_none_is_claimed(subjects: Datas
 
 
 def test_a_saved_split_is_repeated_on_moved_files(planted: Prepared, tmp_path: Path) -> None:
-    ((split,), _) = make_splits(planted, RECIPE, "image", 3)
+    (split,) = make_splits(planted, RECIPE, "image", 3).splits
     (tmp_path / "split.json").write_text(split_record(planted.dataset, split, planted.copies))
-    assert make_splits(planted, RECIPE, str(tmp_path / "split.json"), 99) == ([split], 0)
+    assert make_splits(planted, RECIPE, str(tmp_path / "split.json"), 99) == Planned((split,), "image")
+
+
+def test_a_repeated_split_by_subject_still_claims_to_be_one(subjects: Dataset, tmp_path: Path) -> None:
+    alone = np.arange(len(subjects.samples))
+    prepared = Prepared(subjects, InputSpec(height=8, width=8), np.zeros((len(alone), 8, 8, 3), np.uint8), alone, alone)
+    for by, groups in (("subject", families(subjects)), ("image", alone)):
+        split = split_by_group(subjects, groups, (0.7, 0.1, 0.2), 0)
+        (tmp_path / f"{by}.json").write_text(split_record(subjects, split, alone))
+        assert make_splits(prepared, RECIPE, str(tmp_path / f"{by}.json"), 0).by == by
+
+
+def test_images_that_a_saved_split_does_not_name_are_counted(planted: Prepared, tmp_path: Path) -> None:
+    (split,) = make_splits(planted, RECIPE, "image", 3).splits
+    fewer = replace(split, train=split.train[2:])
+    (tmp_path / "split.json").write_text(split_record(planted.dataset, fewer, planted.copies))
+    assert make_splits(planted, RECIPE, str(tmp_path / "split.json"), 0).left_out == 2
 
 
 def test_a_saved_split_of_other_images_is_refused(planted: Prepared) -> None:

@@ -115,12 +115,27 @@ def test_a_networks_own_weights_come_back(small, weights_of):
     assert same(other.get_weights(), small.get_weights())
 
 
+def test_a_whole_mobilenet_comes_back_with_its_head(untouched, tmp_path):
+    untouched.set_weights([weight + 1 for weight in untouched.get_weights()])
+    other = build("mobilenet_m", 2, 224, dropout=0.3, seed=9)
+    for name in ("whole.weights.h5", "whole.keras"):
+        untouched.save(tmp_path / name) if name.endswith(".keras") else untouched.save_weights(tmp_path / name)
+        other.set_weights([weight * 0 for weight in other.get_weights()])
+        load_weights(other, str(tmp_path / name), backbone=True)
+        assert same(other.get_weights(), untouched.get_weights())
+
+
+def test_a_mobilenet_of_other_classes_is_refused(untouched, tmp_path):
+    build("mobilenet_m", 4, 224, dropout=0.3, seed=0).save(tmp_path / "four.keras")
+    assert "not weights of mobilenet_m" in refusal(untouched, tmp_path / "four.keras", backbone=True)
+
+
 def test_a_missing_weights_file_is_refused(small, tmp_path):
     assert "no such weights file" in refusal(small, tmp_path / "nowhere.weights.h5")
     assert "no such weights file" in refusal(small, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["text.weights.h5", "text.h5", "text.bin"])
+@pytest.mark.parametrize("name", ["text.weights.h5", "text.h5", "text.bin", "text.keras"])
 def test_a_text_file_is_refused(small, tmp_path, name):
     (tmp_path / name).write_text("not weights")
     assert "not weights of small_cnn, or damaged" in refusal(small, tmp_path / name)

@@ -38,7 +38,7 @@ def train(
         if stop_after is not None and stage == f"epoch {stop_after + 1}/{recipe.epochs}":
             raise KilledError
 
-    ((split,), _) = fit.make_splits(prepared, recipe, "image", 1)
+    (split,) = fit.make_splits(prepared, recipe, "image", 1).splits
     fit.train(
         prepared,
         recipe,
@@ -68,6 +68,20 @@ def test_a_killed_training_resumes_to_the_same_history(prepared: fit.Prepared, t
     assert runs[0]["best_epoch"] == runs[1]["best_epoch"]
     assert runs[0]["metrics"]["test"]["confusion"] == runs[1]["metrics"]["test"]["confusion"]
     assert not checkpoint.resume_folder(tmp_path / "cut").exists()
+
+
+def test_what_schedule_and_early_stop_have_counted_is_not_forgotten(prepared: fit.Prepared, tmp_path: Path) -> None:
+    # a rate at which the validation loss rises, so that the schedule lowers it and the early stop ends it, both after the stop
+    wild = RECIPE.model_copy(update={"learning_rate": 0.3, "epochs": 20, "early_stop": 7})
+    train(prepared, tmp_path / "whole", recipe=wild)
+    rows = history(tmp_path / "whole")
+    dropped = next(i for i, row in enumerate(rows) if row[1] < rows[0][1])
+    assert dropped < len(rows) < wild.epochs
+    with pytest.raises(KilledError):
+        train(prepared, tmp_path / "cut", recipe=wild, stop_after=dropped - 1)
+    train(prepared, tmp_path / "cut", recipe=wild, resume=True)
+    resumed = history(tmp_path / "cut")
+    assert [row[:2] for row in resumed] == [row[:2] for row in rows]
 
 
 def test_other_settings_do_not_resume(prepared: fit.Prepared, tmp_path: Path) -> None:

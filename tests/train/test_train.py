@@ -114,6 +114,41 @@ def test_folds_leave_a_run_each_and_one_line_over_all(call, cells, tmp_path):
     judged = [load_run(out / name).metrics["test"].n for name in names(out)]
     assert sum(judged) == 40
     assert "all 40 images together" in result.stdout
+    shutil.rmtree(out / "fold-1")
+    before = (out / "fold-0" / "model.keras").stat().st_mtime_ns
+    assert call(leukolite, "train", "small_cnn", "--data", cells, "--out", out, *options, "--resume").exit_code == 0
+    assert names(out) == ["fold-0", "fold-1"]
+    assert (out / "fold-0" / "model.keras").stat().st_mtime_ns == before
+
+
+def test_a_finished_run_is_not_made_again_by_resume_and_never_by_other_settings(refuses, call, cells, finished_run, tmp_path):
+    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    before = (run / "model.keras").stat().st_mtime_ns
+    command = ("train", "small_cnn", "--data", cells, "--out", run, *SMALL, "--resume")
+    assert call(leukolite, *command).exit_code == 0
+    assert (run / "model.keras").stat().st_mtime_ns == before
+    assert "a finished run of another seed" in refuses(leukolite, *command, "--seed", 5)
+
+
+def test_a_stopped_training_is_not_lost_by_starting_anew(refuses, cells, tmp_path):
+    kept = tmp_path / ".run.resume" / "epoch-0090"
+    kept.mkdir(parents=True)
+    line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "run", *SMALL)
+    assert "stopped after 90 epochs; go on with --resume" in line
+    assert kept.is_dir()
+
+
+def test_weights_that_have_seen_the_test_part_are_refused_and_what_they_have_seen_is_remembered(
+    refuses, train, cells, finished_run, tmp_path
+):
+    weights = finished_run / "model.keras"
+    command = ("train", "small_cnn", "--data", cells, "--out", tmp_path / "run", *SMALL, "--weights", weights)
+    line = refuses(leukolite, *command, "--seed", 99)
+    assert "images of this split's validation and test parts made those weights; repeat their split with --split" in line
+    run = load_run(train(tmp_path / "same", "--weights", weights, "--split", finished_run))
+    split = json.loads((finished_run / "split.json").read_text())
+    assert set(run.seen_before) == {entry["sha256"] for part in ("train", "validation") for entry in split[part]}
+    assert run.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def test_results_go_to_stdout_and_progress_to_stderr(call, cells, tmp_path):
