@@ -90,7 +90,7 @@ def find_flips(
     found = []
     for level, sigma in enumerate(sigmas):
         was, now = floats[level].argmax(axis=1), outputs[level].argmax(axis=1)
-        for i in np.flatnonzero(was != now):
+        for i in map(int, np.flatnonzero(was != now)):
             found.append(
                 Flip(
                     path=names[i],

@@ -130,9 +130,19 @@ def proof(
     )
 
 
-def proofs(asked: Sequence[Answers], floats: np.ndarray, golden: np.ndarray, tolerances: dict[str, float]) -> list[RuntimeProof]:
-    """A proof for each runtime asked, and an 'untried' one for each that was not at hand."""
-    made = [proof(answers, floats, golden, tolerances[answers.name]) for answers in asked]
+def proofs(
+    asked: Sequence[Answers],
+    floats: np.ndarray,
+    golden: np.ndarray,
+    tolerances: dict[str, float],
+    limits: Callable[[np.ndarray], list[str]],
+) -> list[RuntimeProof]:
+    """A proof for each runtime asked, and an 'untried' one for each that was not at hand; see `proof`."""
+    made = [
+        # the reference, the first, decides whether there is a bundle at all
+        proof(answers, floats, golden, tolerances[answers.name], limits if k else lambda _: [])
+        for k, answers in enumerate(asked)
+    ]
     known = {one.name for one in made}
     return made + [
         RuntimeProof(name=name, version=None, outcome="untried", reason="not at hand when the bundle was made")
