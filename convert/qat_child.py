@@ -78,7 +78,8 @@ def translate(source: Any) -> Any:
     import tf_keras
 
     made: dict[int, Any] = {}
-    folded: dict[int, Any] = {}  # output of a folded batch norm -> its layer
+    folded: dict[int, Any] = {}  # output of a batch norm of flat features -> its layer
+    taken: set[int] = set()  # those outputs that a Dense layer has taken
     for tensor in source.inputs:
         made[id(tensor)] = tf_keras.Input(tensor.shape[1:])
     for layer in source.operations:
@@ -99,13 +100,14 @@ def translate(source: Any) -> Any:
         config = layer.get_config()
         copy = getattr(tf_keras.layers, kind)(name=name, **{key: config[key] for key in LAYERS[kind]})
         made[id(output)] = copy(inputs if kind in ("Add", "Concatenate") else inputs[0])
-        norm = folded.pop(id(node.input_tensors[0]), None)
+        norm = folded.get(id(node.input_tensors[0]))
+        taken.add(id(node.input_tensors[0]))
         weights = [np.asarray(weight) for weight in layer.get_weights()]
         if norm is not None and kind != "Dense":
             raise ConversionError(f"the batch norm {norm.name} stands before a {kind}, not a Dense layer; use int8")
         if weights:
             copy.set_weights(weights if norm is None else fold_into_dense(norm, weights))
-    if folded:
+    if set(folded) - taken:
         raise ConversionError("a batch norm of flat features stands before no Dense layer; use int8")
     model = tf_keras.Model([made[id(tensor)] for tensor in source.inputs], [made[id(tensor)] for tensor in source.outputs])
     for layer in model.layers:
