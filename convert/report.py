@@ -39,12 +39,10 @@ def outcome_lines(outcome: Outcome, float_bytes: int) -> list[str]:
         lines += [f"  {line}" for line in fitted_lines(manifest.fitted, manifest.decision)]
     if manifest.measured is not None:
         rows = manifest.measured.results
-        shown = ", ".join(
-            f"{percent_with_interval(row.accuracy, row.accuracy_interval)} at {row.sigma:g}" for row in (rows[0], rows[-1])
-        )
-        lines.append(
-            f"  {manifest.measured.part} part, n {rows[0].n}: accuracy {shown if len(rows) > 1 else shown.split(',')[0]}"
-        )
+        shown = [f"{percent_with_interval(row.accuracy, row.accuracy_interval)} at sigma {row.sigma:g}" for row in rows]
+        silent = f", {rows[0].abstained} without a verdict at sigma 0" if rows[0].abstained else ""
+        part = f"{manifest.measured.part} part, n {rows[0].n}{silent}"
+        lines.append(f"  {part}: accuracy {', '.join(shown if len(shown) < 2 else (shown[0], shown[-1]))}")
     return lines
 
 
@@ -105,7 +103,7 @@ def parity_rows(conversion: Conversion) -> list[tuple[str, RuntimeProof, float |
 def refusals(conversion: Conversion) -> list[str]:
     """A line for each runtime that does not run a variant."""
     return [
-        f"{variant} does not run on {one.name} {one.version or ''}: {one.reason}"
+        f"{variant} is refused by {one.name} {one.version or ''}: {one.reason}"
         for variant, one, _ in parity_rows(conversion)
         if one.outcome == "refused"
     ]
