@@ -73,7 +73,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             "",
         ]
     if manifest.gate is not None:
-        lines += ["## What the conversion changed", "", *_gate(manifest.gate), ""]
+        lines += ["## What the conversion changed", "", *_made(manifest), *_gate(manifest.gate), ""]
     if manifest.fitted is not None and manifest.fitted.band is not None:
         lines += ["## Decision", "", *_fitted(manifest.fitted, manifest), ""]
     if manifest.runtimes:
@@ -89,6 +89,25 @@ def _kind(manifest: Manifest) -> str:
     if manifest.variant == "int8":
         return "Full-integer TFLite"
     return f"TFLite, {manifest.variant} ({VARIANTS[manifest.variant].says})"
+
+
+def _made(manifest: Manifest) -> list[str]:
+    calibration, tuning = manifest.calibration, manifest.fine_tuning
+    if calibration is not None:
+        sigmas = ", ".join(f"{sigma:g}" for sigma in calibration.sigmas)
+        return [
+            f"The ranges of the activations were set by {_counts(calibration.classes)} of the training part, with noise of sigma"
+            f" {sigmas} in equal parts; seed {calibration.seed}.",
+            "",
+        ]
+    if tuning is not None:
+        return [
+            f"Fine-tuned with simulated quantisation towards the float model's own answers on the {tuning.images} images of the"
+            f" training part: {tuning.epochs} epoch{'s' * (tuning.epochs > 1)}, Adam at {tuning.learning_rate:g}, seed"
+            f" {tuning.seed}.",
+            "",
+        ]
+    return []
 
 
 def _gate(gate: Gate) -> list[str]:

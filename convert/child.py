@@ -16,6 +16,10 @@ from leukolite.errors import ConversionError
 Progress = Callable[[str, int, int], None]
 
 
+def no_progress(stage: str, done: int, total: int) -> None:
+    """A `Progress` that shows nothing."""
+
+
 class ChildFailed(ConversionError):
     """The process ended without a result; its own words, in one line."""
 

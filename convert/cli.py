@@ -38,7 +38,7 @@ class Variants(click.ParamType):
 @click.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Bundle to write; of several variants the folder of one each.")
-@click.option("--to", "variants", type=Variants(), default=("int8",), help=f"Some of {', '.join(VARIANTS)}.  [default: int8]")
+@click.option("--to", "variants", type=Variants(), help=f"Some of {', '.join(VARIANTS)}.  [default: int8]")
 @click.option("--auto", is_flag=True, help=f"The first that passes the gate, of {', '.join(AUTO_ORDER)}.")
 @click.option("--name", help="The bundle's name.  [default: the folder's]")
 @click.option("--data", type=click.Path(path_type=Path), help="Where the run's images are now.  [default: where they were]")
@@ -62,7 +62,7 @@ class Variants(click.ParamType):
 def convert(
     run: Path,
     out: Path | None,
-    variants: tuple[str, ...],
+    variants: tuple[str, ...] | None,
     auto: bool,
     name: str | None,
     data: Path | None,
@@ -88,8 +88,12 @@ def convert(
       leukolite convert runs/m --out bundles/m
       leukolite convert runs/m --to int8,float16 --out bundles --prove-with old-venv/bin/python
     """
-    if out is None and not study:
-        raise click.UsageError("Missing option '--out'.")
+    if (out is None) != study:
+        raise click.UsageError(
+            "Missing option '--out'." if out is None else "--calibration-study writes no bundle: leave out --out."
+        )
+    if auto and variants is not None:
+        raise click.UsageError("--auto chooses the variant: leave out --to.")
     check_file_place(json_path)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import_keras("leukolite convert")
@@ -98,7 +102,7 @@ def convert(
     from leukolite.convert.study import study_calibration
 
     settings = Settings(
-        variants=variants,
+        variants=variants or ("int8",),
         auto=auto,
         sigmas=noise,
         calibration=calibration,

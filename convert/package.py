@@ -16,6 +16,7 @@ from leukolite.bundle import (
     MANIFEST,
     NAME_PATTERN,
     Calibration,
+    FineTuning,
     Fitted,
     Gate,
     Golden,
@@ -30,7 +31,7 @@ from leukolite.convert.card import model_card
 from leukolite.convert.fitting import ece, fit_decision
 from leukolite.convert.gate import GATE_SIGMAS, Flip, failures, find_flips, gate_level
 from leukolite.convert.images import Images, Progress, calibration_images, golden_frames, located, prepare, training_images
-from leukolite.convert.prove import ask_runtime, compare, proof, proofs
+from leukolite.convert.prove import ask_runtime, compare, find_runtime, proof, proofs
 from leukolite.convert.qat import Job, fine_tune
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
@@ -205,7 +206,8 @@ def convert_run(folder: Path, out: Path, *, name: str, data: Path | None, settin
 
     Raises:
         TrainingError: the folder is not a finished run.
-        ConversionError: the name cannot be one; a variant that cannot be made, or does not pass, is an outcome and no error.
+        ConversionError: the name cannot be one, or an interpreter to prove with has no runtime. A variant that cannot be
+            made, or does not pass, is an outcome and no error.
         DatasetError: the images are gone or changed.
         LeukoliteError: `out` cannot be written.
     """
@@ -222,6 +224,8 @@ def convert_run(folder: Path, out: Path, *, name: str, data: Path | None, settin
         raise ConversionError(f"{out}: a bundle, expected a folder for several of them; choose another place")
     for place in places.values():
         check_replaceable(place, MANIFEST)
+    for python in settings.prove_with:
+        find_runtime(python)
     with open_trained(folder, data, settings, progress) as trained:
         outcomes: list[Outcome] = []
         for variant in wanted:
@@ -239,8 +243,17 @@ def convert_run(folder: Path, out: Path, *, name: str, data: Path | None, settin
         )
 
 
-def make(trained: Trained, variant: Variant) -> tuple[bytes, Calibration | None]:
-    """The .tflite file of a variant, and the record of the images that calibrated it.
+@dataclass(frozen=True)
+class Made:
+    """A .tflite file, and the record of the images that calibrated or fine-tuned it."""
+
+    content: bytes
+    calibration: Calibration | None = None
+    fine_tuning: FineTuning | None = None
+
+
+def make(trained: Trained, variant: Variant) -> Made:
+    """Convert to a variant.
 
     Raises:
         ConversionError: it cannot be made.
@@ -256,12 +269,14 @@ def make(trained: Trained, variant: Variant) -> tuple[bytes, Calibration | None]
             epochs=settings.qat_epochs,
             seed=settings.seed,
         )
-        return fine_tune(job, trained.folder, pixels, truth, trained.progress), None
+        content = fine_tune(job, trained.folder, pixels, truth, trained.progress)
+        record = FineTuning(images=len(truth), epochs=job.epochs, learning_rate=job.learning_rate, seed=job.seed)
+        return Made(content, fine_tuning=record)
     if not variant.is_calibrated:
-        return to_tflite(trained.model, variant, run.input), None
+        return Made(to_tflite(trained.model, variant, run.input))
     pixels, calibration = trained.calibration
     trained.progress(variant.name, 0, 0)
-    return to_tflite(trained.model, variant, run.input, pixels), calibration
+    return Made(to_tflite(trained.model, variant, run.input, pixels), calibration)
 
 
 def measure_gate(trained: Trained, outputs: np.ndarray) -> Gate:
@@ -293,8 +308,8 @@ def make_golden(judge: Judge) -> Golden:
 def _convert(trained: Trained, variant: Variant, name: str, place: Path) -> Outcome:
     """One variant, from the model to its bundle, or to the reasons why there is none."""
     try:
-        content, calibration = make(trained, variant)
-        runtime = TfliteRuntime(content)
+        made = make(trained, variant)
+        content, runtime = made.content, TfliteRuntime(made.content)
     except (ConversionError, BundleError) as error:
         return Outcome(variant.name, None, None, 0, (f"it cannot be made: {error}",), (), {})
     run, settings, images = trained.run, trained.settings, trained.validation
@@ -310,7 +325,7 @@ def _convert(trained: Trained, variant: Variant, name: str, place: Path) -> Outc
         return [] if reasons else failures(measure_gate(trained, outputs))
 
     proved = proofs(ask, trained.floats, reference.golden, variant.tolerance, limits)
-    manifest = _manifest(trained, variant, name, content, runtime, calibration, reference.outputs, gate, proved)
+    manifest = _manifest(trained, variant, name, made, runtime, reference.outputs, gate, proved)
     flips = find_flips(images.names, images.sigmas, images.truth, trained.floats, reference.outputs, run.labels)
     times = {answers.name: answers.p50_ms for answers in ask if answers.p50_ms is not None}
     if not reasons:
@@ -323,9 +338,8 @@ def _manifest(
     trained: Trained,
     variant: Variant,
     name: str,
-    content: bytes,
+    made: Made,
     runtime: TfliteRuntime,
-    calibration: Calibration | None,
     outputs: np.ndarray,
     gate: Gate,
     proved: list[RuntimeProof],
@@ -354,7 +368,7 @@ def _manifest(
         input_tensor=runtime.input.format,
         output_tensor=runtime.output.format,
         decision=decision,
-        model_sha256=hashlib.sha256(content).hexdigest(),
+        model_sha256=hashlib.sha256(made.content).hexdigest(),
         golden=GoldenSpec(
             runtime=f"litert {runtime.version}",
             tolerance={name: gap for name, gap in variant.tolerance.items() if name not in refused},
@@ -370,7 +384,8 @@ def _manifest(
             seen=sorted(sha[:12] for sha in {*seen, *run.seen_before}),
         ),
         measured=measured,
-        calibration=calibration,
+        calibration=made.calibration,
+        fine_tuning=made.fine_tuning,
         fitted=Fitted(
             part="validation",
             n=len(truth),

@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from leukolite.bundle import RuntimeProof
 from leukolite.convert import prove_child
-from leukolite.convert.child import ChildFailed, run_child
+from leukolite.convert.child import ChildFailed, no_progress, run_child
 from leukolite.convert.images import Images
 from leukolite.errors import ConversionError
 from leukolite.preprocess import InputSpec, input_table
@@ -41,47 +42,64 @@ class Answers:
         return None if self.invoke_ms is None else float(np.median(self.invoke_ms))
 
 
+def find_runtime(python: Path) -> tuple[str, str]:
+    """Name and version of the TFLite runtime that an interpreter has, tflite-runtime first.
+
+    Raises:
+        ConversionError: it cannot be started, or has none.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="leukolite-prove-") as place:
+            result = _ask(python, Path(place), sorted(RUNTIMES, reverse=True), no_progress)
+    except ChildFailed as error:
+        raise ConversionError(
+            f"--prove-with {python}: {error}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
+            " `old/bin/pip install 'tflite-runtime==2.14.0' 'numpy<2'` (Python 3.11) make it"
+        ) from error
+    return result["name"], result["version"]
+
+
 def ask_runtime(
     content: bytes, images: Images, spec: InputSpec, progress: Callable[[str, int, int], None], python: Path | None = None
 ) -> Answers:
     """Run a model on the golden images and on `images` in a process of its own.
 
     Args:
-        python: the interpreter; None: this one, with LiteRT. Of another one the runtime that it has, tflite-runtime first.
+        python: the interpreter; None: this one, with LiteRT. Of another one the runtime that `find_runtime` finds.
 
     Raises:
         ConversionError: the interpreter cannot be started, or has no runtime.
     """
-    names = ["litert"] if python is None else sorted(RUNTIMES, reverse=True)
+    name, version = ("litert", None) if python is None else find_runtime(python)
     tensor = TfliteRuntime(content).input.format
     table = input_table(spec, tensor.dtype, tensor.scale, tensor.zero_point)
     with tempfile.TemporaryDirectory(prefix="leukolite-prove-") as place:
         folder = Path(place)
-        (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name] for name in names}}))
         (folder / "model.tflite").write_bytes(content)
         (folder / "pixels.npy").symlink_to(images.file)
         np.save(folder / "table.npy", np.arange(256, dtype=np.uint8) if table is None else table)
-        interpreter = sys.executable if python is None else str(python)
         try:
-            result = run_child(
-                [interpreter, prove_child.__file__, place], lambda _, done, total: progress(f"on {names[0]}", done, total)
+            result = _ask(
+                python or Path(sys.executable), folder, [name], lambda _, done, total: progress(f"on {name}", done, total)
             )
         except ChildFailed as error:
-            if "cannot be started" in str(error):
-                raise ConversionError(f"--prove-with {error}; expected a Python interpreter with a TFLite runtime") from error
-            return Answers(names[0], None, refusal=str(error))
-        if result["name"] is None:
-            raise ConversionError(f"--prove-with: {result['error']}; pip install 'tflite-runtime==2.14.0' 'numpy<2' there")
+            return Answers(name, version, refusal=str(error))
         if result["error"] is not None:
-            return Answers(result["name"], result["version"], refusal=result["error"])
+            return Answers(name, result["version"], refusal=result["error"])
         outputs, times = np.load(folder / "outputs.npy"), np.load(folder / "invoke_ms.npy")
     return Answers(
-        result["name"],
+        name,
         result["version"],
         golden=outputs[: images.golden],
         outputs=outputs[images.golden :].reshape(len(images.sigmas), len(images.truth), -1),
         invoke_ms=times,
     )
+
+
+def _ask(python: Path, folder: Path, names: Sequence[str], progress: Callable[[str, int, int], None]) -> Any:
+    """What `prove_child` says of the job in `folder`; without a model there it only says which runtime it has."""
+    (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name][:2] for name in names}}))
+    return run_child([str(python), prove_child.__file__, str(folder)], progress)
 
 
 def compare(reference: np.ndarray, outputs: np.ndarray) -> tuple[int, float, float]:

@@ -18,21 +18,22 @@ import numpy as np
 
 
 def main(folder: Path) -> None:
-    """Do the job in `folder`: {"runtimes": {name: [module, package, ...]}}, of which the first that is installed is taken."""
+    """Do the job in `folder`: {"runtimes": {name: [module, package]}}, of which the first that is installed is taken."""
     job = json.loads((folder / "job.json").read_text())
     found = None
-    for name, (module_name, package, *_) in job["runtimes"].items():
+    for name, (module_name, package) in job["runtimes"].items():
         try:
             found = name, importlib.import_module(module_name), importlib.metadata.version(package)
             break
         except (ImportError, AttributeError):  # tflite-runtime beside numpy 2 fails with an AttributeError
             continue
     if found is None:
-        _say({"result": {"name": None, "version": None, "error": f"no {' or '.join(job['runtimes'])} in {sys.executable}"}})
-        return
+        _say({"error": f"no {' or '.join(job['runtimes'])} there"})
+        sys.exit(1)
     name, module, version = found
     try:
-        _run(folder, module)
+        if (folder / "model.tflite").is_file():
+            _run(folder, module)
         _say({"result": {"name": name, "version": version, "error": None}})
     except (RuntimeError, ValueError, AttributeError) as error:
         _say({"result": {"name": name, "version": version, "error": " ".join(str(error).split())[:200]}})

@@ -27,7 +27,7 @@ from leukolite.files import new_folder
 from leukolite.metrics import Metrics
 from leukolite.preprocess import InputSpec
 
-SCHEMA, READABLE = 2, (1, 2)  # 2: variant, calibration, fitted, gate, runtimes; 1: first
+SCHEMA, READABLE = 2, (1, 2)  # 2: variant, calibration, fine_tuning, fitted, gate, runtimes; 1: first
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
 MAX_FILE_BYTES = 256_000_000
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -95,6 +95,15 @@ class Calibration(_Part):
     seed: int
     sigmas: list[float] = Field(description="noise on them, grey levels, in equal parts within each class")
     classes: dict[str, int] = Field(description="images a class")
+
+
+class FineTuning(_Part):
+    """Training steps with simulated quantisation, on the training part, towards the float model's probabilities."""
+
+    images: int
+    epochs: int
+    learning_rate: float = Field(description="of Adam at the start; it falls linearly to 0")
+    seed: int
 
 
 class BandFit(_Part):
@@ -175,6 +184,7 @@ class Manifest(_Part):
     measured: Measured | None
     variant: VariantName = "int8"
     calibration: Calibration | None = None
+    fine_tuning: FineTuning | None = None
     fitted: Fitted | None = None
     gate: Gate | None = None
     runtimes: list[RuntimeProof] = []

@@ -247,6 +247,8 @@ def test_fine_tuned_int8_is_full_integer_and_near_the_float_model(call, finished
     assert result.exit_code == 0, result.output
     bundle = Bundle.load(tmp_path / "qat")
     check_file(bundle.model, VARIANTS["int8-qat"], bundle.manifest.input)
+    assert (bundle.manifest.fine_tuning.images, bundle.manifest.fine_tuning.epochs) == (28, 1)
+    assert bundle.manifest.calibration is None
     proof = bundle.manifest.runtimes[0]
     assert proof.outcome == "proved"
     assert proof.max_difference < 0.1
@@ -264,6 +266,23 @@ def test_the_study_shows_accuracy_for_each_number_of_images_and_writes_nothing(c
 
 def test_without_a_place_to_write_to_the_call_is_wrong(refuses, finished_run):
     assert "Missing option '--out'" in refuses(leukolite, "convert", finished_run, code=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--auto", "--to", "int8"), "leave out --to"),
+        (("--calibration-study",), "leave out --out"),
+        (("--to", "int8,int4"), "found 'int4'"),
+    ],
+    ids=["auto and to", "study and out", "unknown variant"],
+)
+def test_options_that_contradict_are_a_wrong_call(refuses, finished_run, tmp_path, options, said):
+    assert said in refused(refuses, finished_run, tmp_path, *options, code=2)
+
+
+def test_an_interpreter_to_prove_with_is_looked_at_before_the_work(refuses, finished_run, tmp_path):
+    assert "cannot be started" in refused(refuses, finished_run, tmp_path, "--prove-with", tmp_path / "no-python")
 
 
 def test_a_bundle_is_no_place_for_several(refuses, finished_run, tiny_bundle, tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from leukolite.bundle import Bundle
 from leukolite.convert.images import GOLDEN_FRAMES, Images, prepare
-from leukolite.convert.prove import Answers, ask_runtime, compare, proof, proofs
+from leukolite.convert.prove import Answers, ask_runtime, compare, find_runtime, proof, proofs
 from leukolite.errors import ConversionError
 from leukolite.evaluation import evaluate_files
 from leukolite.judge import open_judge
@@ -133,17 +133,39 @@ def test_a_runtime_that_crashes_is_refused_and_takes_nothing_with_it(bundle, ima
     assert (one.outcome, one.reason) == ("refused", "the process died (SIGABRT)")
 
 
-def test_an_interpreter_without_a_runtime_is_a_wrong_answer_to_prove_with(bundle, images, tmp_path):
-    bare = tmp_path / "python"
-    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')  # -S: without site-packages, so without NumPy
-    bare.chmod(0o755)
-    answers = ask_runtime(bundle.model, images, bundle.manifest.input, no_progress, bare)
-    assert "No module named 'numpy'" in answers.refusal
+def test_the_runtime_of_another_interpreter_is_found(tmp_path):
+    assert find_runtime(other_python(tmp_path)) == ("tflite-runtime", "2.14.0")
 
 
-def test_a_program_that_is_not_there_is_refused_by_name(bundle, images, tmp_path):
-    with pytest.raises(ConversionError, match=r"--prove-with .*nowhere cannot be started"):
-        ask_runtime(bundle.model, images, bundle.manifest.input, no_progress, tmp_path / "nowhere")
+def bare_python(folder: Path, options: str) -> Path:
+    script = folder / "python"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {options} "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+WITHOUT_RUNTIMES = """
+import runpy, sys
+sys.modules.update(tflite_runtime=None, ai_edge_litert=None)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+NO_RUNTIME = f"-c '{WITHOUT_RUNTIMES}'"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("-S", "No module named 'numpy'"), (NO_RUNTIME, "no tflite-runtime or litert there")],
+    ids=["no NumPy", "no runtime"],
+)
+def test_an_interpreter_that_can_prove_nothing_is_refused_with_the_remedy(tmp_path, options, said):
+    with pytest.raises(ConversionError, match=rf"--prove-with .*python: .*{said}.*pip install 'tflite-runtime==2\.14\.0'"):
+        find_runtime(bare_python(tmp_path, options))
+
+
+def test_a_program_that_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(ConversionError, match=r"--prove-with .*nowhere: .* cannot be started"):
+        find_runtime(tmp_path / "nowhere")
 
 
 def test_a_runtime_that_was_not_at_hand_is_untried_and_not_taken_for_granted(images, reference):
