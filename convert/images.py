@@ -119,13 +119,18 @@ def calibration_images(
     return np.stack(pixels), Calibration(count=len(chosen), seed=seed, sigmas=list(CALIBRATION_SIGMAS), classes=classes)
 
 
-def training_images(root: Path, entries: Sequence[SplitFile], run: Run, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-    """The whole training part: uint8 RGB, shape (n, height, width, 3), and the class of each."""
+def read_inputs(root: Path, entries: Sequence[SplitFile], run: Run, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    """A part of the split as the network sees it: uint8 RGB, shape (n, height, width, 3), and the class of each.
+
+    Raises:
+        DatasetError: an image is not below `root`, or has changed since the run was trained.
+        ImageError: one cannot be read.
+    """
     files = located(root, entries, run)
     pixels = np.empty((len(files), run.input.height, run.input.width, 3), np.uint8)
     for i, (path, _) in enumerate(files):
         pixels[i] = crop_and_resize(read_rgb(path), run.input)
-        progress("training images", i + 1, len(files))
+        progress("images", i + 1, len(files))
     return pixels, np.array([truth for _, truth in files])
 
 

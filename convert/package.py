@@ -30,7 +30,7 @@ from leukolite.bundle import (
 from leukolite.convert.card import model_card
 from leukolite.convert.fitting import ece, fit_decision
 from leukolite.convert.gate import GATE_SIGMAS, Flip, failures, find_flips, gate_level
-from leukolite.convert.images import Images, Progress, calibration_images, golden_frames, located, prepare, training_images
+from leukolite.convert.images import Images, Progress, calibration_images, golden_frames, located, prepare, read_inputs
 from leukolite.convert.prove import ask_runtime, compare, find_runtime, proof, proofs
 from leukolite.convert.qat import Job, fine_tune
 from leukolite.convert.quantise import to_tflite
@@ -260,7 +260,7 @@ def make(trained: Trained, variant: Variant) -> Made:
     """
     run, settings = trained.run, trained.settings
     if variant.is_trained:
-        pixels, truth = training_images(trained.root, trained.split["train"], run, trained.progress)
+        pixels, truth = read_inputs(trained.root, trained.split["train"], run, trained.progress)
         job = Job(
             spec=run.input,
             augmentation=run.recipe.augmentation,

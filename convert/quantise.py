@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 def to_tflite(model: "keras.Model", variant: Variant, spec: InputSpec, calibration: np.ndarray | None = None) -> bytes:
     """Convert a Keras model; batch 1, batch normalisation folded, weights quantised per channel.
 
-    Where images set the ranges, the input's must be exactly that of 0..255, or raw bytes would mean something else on the
-    device: the first calibration image therefore gets one black and one white pixel.
-
     Args:
         model: float Keras model on values `grey * spec.scale + spec.offset`; for a variant that is trained, the tf_keras
             model that learnt its own ranges.
@@ -42,17 +39,7 @@ def to_tflite(model: "keras.Model", variant: Variant, spec: InputSpec, calibrati
         raise ValueError(f"{variant.name} needs calibration images")
     try:
         with quiet():
-            # a concrete function of batch 1, without the model beside it: with it the converter writes NaN (TF 2.21)
-            signature = tf.TensorSpec((1, spec.height, spec.width, 3), tf.float32)
-            function = tf.function(lambda x: model(x, training=False), input_signature=[signature])
-            converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
-            converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, variant.ops)]
-            if variant.is_quantised:
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            if variant.float_weights is not None:
-                converter.target_spec.supported_types = [getattr(tf, variant.float_weights)]
-            if variant.is_calibrated and calibration is not None:
-                converter.representative_dataset = _representative(calibration, spec)
+            converter = make_converter(model, variant, spec, calibration)
             if variant.io_dtype != "float32":
                 converter.inference_input_type = converter.inference_output_type = getattr(tf, variant.io_dtype)
             content: bytes = converter.convert()
@@ -62,6 +49,28 @@ def to_tflite(model: "keras.Model", variant: Variant, spec: InputSpec, calibrati
         ) from error
     check_file(content, variant, spec)
     return content
+
+
+def make_converter(model: "keras.Model", variant: Variant, spec: InputSpec, calibration: np.ndarray | None = None) -> Any:
+    """The `tf.lite.TFLiteConverter` of `to_tflite`, before the types of its input and output are set.
+
+    Where images set the ranges, the input's must be exactly that of 0..255, or raw bytes would mean something else on the
+    device: the first calibration image therefore gets one black and one white pixel.
+    """
+    import tensorflow as tf
+
+    # a concrete function of batch 1, without the model beside it: with it the converter writes NaN (TF 2.21)
+    signature = tf.TensorSpec((1, spec.height, spec.width, 3), tf.float32)
+    function = tf.function(lambda x: model(x, training=False), input_signature=[signature])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+    converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, variant.ops)]
+    if variant.is_quantised:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if variant.float_weights is not None:
+        converter.target_spec.supported_types = [getattr(tf, variant.float_weights)]
+    if variant.is_calibrated and calibration is not None:
+        converter.representative_dataset = _representative(calibration, spec)
+    return converter
 
 
 def _representative(calibration: np.ndarray, spec: InputSpec) -> Any:
