@@ -54,7 +54,8 @@ def variants(
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import_keras("leukolite variants")
     from leukolite.benchmarks.variants import Tried, markdown, to_json
-    from leukolite.convert.package import Settings, convert_run
+    from leukolite.convert.package import convert_run
+    from leukolite.convert.trained import Settings
 
     settings = Settings(
         variants=variants, sigmas=SIGMAS, calibration=calibration, seed=seed, qat_epochs=qat_epochs, prove_with=prove_with

@@ -98,8 +98,9 @@ def convert(
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import_keras("leukolite convert")
     from leukolite.convert import report
-    from leukolite.convert.package import Settings, convert_run
+    from leukolite.convert.package import convert_run
     from leukolite.convert.study import study_calibration
+    from leukolite.convert.trained import Settings
 
     settings = Settings(
         variants=variants or ("int8",),

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from leukolite import synthetic
 from leukolite.bundle import Calibration
+from leukolite.convert.child import Progress
 from leukolite.convert.quantise import pick_calibration
 from leukolite.errors import DatasetError
 from leukolite.images import read_rgb
@@ -19,8 +20,6 @@ from leukolite.train.runs import Run, SplitFile
 
 GOLDEN_FRAMES, GOLDEN_SIZE, GOLDEN_SEED = 4, 300, 20250101
 CALIBRATION_SIGMAS = (0.0, 5.0, 10.0)  # what a camera adds at low and high gain, and none
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from leukolite.bundle import RuntimeProof
 from leukolite.convert import prove_child
-from leukolite.convert.child import ChildFailed, no_progress, run_child
+from leukolite.convert.child import ChildFailed, Progress, no_progress, run_child
 from leukolite.convert.images import Images
 from leukolite.errors import ConversionError
 from leukolite.preprocess import InputSpec, input_table
@@ -59,9 +59,7 @@ def find_runtime(python: Path) -> tuple[str, str]:
     return result["name"], result["version"]
 
 
-def ask_runtime(
-    content: bytes, images: Images, spec: InputSpec, progress: Callable[[str, int, int], None], python: Path | None = None
-) -> Answers:
+def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: Progress, python: Path | None = None) -> Answers:
     """Run a model on the golden images and on `images` in a process of its own.
 
     Args:
@@ -96,7 +94,7 @@ def ask_runtime(
     )
 
 
-def _ask(python: Path, folder: Path, names: Sequence[str], progress: Callable[[str, int, int], None]) -> Any:
+def _ask(python: Path, folder: Path, names: Sequence[str], progress: Progress) -> Any:
     """What `prove_child` says of the job in `folder`; without a model there it only says which runtime it has."""
     (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name][:2] for name in names}}))
     return run_child([str(python), prove_child.__file__, str(folder)], progress)
