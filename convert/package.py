@@ -28,13 +28,13 @@ from leukolite.convert.images import golden_frames
 from leukolite.convert.prove import ask_runtime, compare, find_runtime, proof, proofs
 from leukolite.convert.trained import Made, Settings, Trained, make, measure_gate, open_trained
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
-from leukolite.decision import UNCALIBRATED, Decision
+from leukolite.decision import Decision
 from leukolite.errors import BundleError, ConversionError, ImageError
-from leukolite.evaluation import Judged, evaluate_files, metrics_by_sigma
+from leukolite.evaluation import evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
 from leukolite.judge import Judge
 from leukolite.preprocess import to_input
-from leukolite.runtime import TfliteRuntime
+from leukolite.runtime import Runtime, TfliteRuntime
 from leukolite.train.runs import Run
 
 
@@ -137,6 +137,21 @@ def make_golden(judge: Judge) -> Golden:
     return Golden(frames, inputs, outputs)
 
 
+class Recorder:
+    """A runtime that keeps what it answered, before any temperature."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.name, self.version, self.threads = runtime.name, runtime.version, runtime.threads
+        self.input, self.output = runtime.input, runtime.output
+        self.outputs: list[np.ndarray] = []
+
+    def invoke(self, batch: np.ndarray) -> np.ndarray:
+        """See `Runtime.invoke`."""
+        self.outputs.append(self._runtime.invoke(batch))
+        return self.outputs[-1]
+
+
 def _convert(trained: Trained, variant: Variant, name: str, place: Path) -> Outcome:
     """One variant, from the model to its bundle, or to the reasons why there is none."""
     try:
@@ -234,23 +249,20 @@ def _manifest(
 def _measure(trained: Trained, runtime: TfliteRuntime, decision: Decision) -> tuple[Measured, tuple[float | None, float | None]]:
     """The bundle on the part kept for judging, at each noise level; and its ECE before and after the temperature."""
     run, settings = trained.run, trained.settings
-
-    def judged(decision: Decision, sigmas: tuple[float, ...], stage: str) -> list[Judged]:
-        judge = Judge(runtime, labels=run.labels, malignant=run.malignant, spec=run.input, decision=decision)
-        done = iter(range(1, len(trained.kept) + 1))
-        verdicts, unreadable = evaluate_files(
-            judge,
-            trained.kept,
-            sigmas,
-            seed=settings.seed,
-            on_image=lambda: trained.progress(stage, next(done), len(trained.kept)),
-        )
-        if unreadable:
-            raise ImageError(str(unreadable[0][1]))
-        return verdicts
-
-    decided = judged(decision, tuple(dict.fromkeys((0.0, *settings.sigmas))), "measuring")
-    raw = np.stack([item.verdict.probabilities for item in judged(UNCALIBRATED, (0.0,), "calibration error")])
+    recorder = Recorder(runtime)
+    judge = Judge(recorder, labels=run.labels, malignant=run.malignant, spec=run.input, decision=decision)
+    sigmas = tuple(dict.fromkeys((0.0, *settings.sigmas)))
+    done = iter(range(1, len(trained.kept) + 1))
+    judged, unreadable = evaluate_files(
+        judge,
+        trained.kept,
+        sigmas,
+        seed=settings.seed,
+        on_image=lambda: trained.progress("measuring", next(done), len(trained.kept)),
+    )
+    if unreadable:
+        raise ImageError(str(unreadable[0][1]))
+    raw = np.stack(recorder.outputs[:: len(sigmas)])  # at sigma 0, the first of each file's
     truth = np.array([label for _, label in trained.kept])
     flips, _, _ = compare(trained.kept_floats, raw)
     measured = Measured(
@@ -258,7 +270,7 @@ def _measure(trained: Trained, runtime: TfliteRuntime, decision: Decision) -> tu
         noise_seed=settings.seed,
         runtime=f"litert {runtime.version}",
         float_agreement=1 - flips / len(truth),
-        results=metrics_by_sigma(decided, run.labels, run.malignant),
+        results=metrics_by_sigma(judged, run.labels, run.malignant),
     )
     return measured, (ece(raw, truth, 1.0), ece(raw, truth, decision.temperature))
 

@@ -1,5 +1,6 @@
 """`leukolite convert` from the run folder to the bundle."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -17,9 +18,11 @@ from leukolite.cli import main as leukolite
 from leukolite.convert.card import model_card
 from leukolite.convert.quantise import check_file
 from leukolite.convert.variants import VARIANTS
-from leukolite.decision import Decision
+from leukolite.decision import UNCALIBRATED, Decision
+from leukolite.images import read_rgb
 from leukolite.judge import open_judge
 from leukolite.runtime import TfliteRuntime
+from leukolite.train.judging import open_run_judge
 from leukolite.train.runs import load_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")  # TensorFlow's, of every conversion
@@ -88,6 +91,15 @@ def test_seen_are_the_images_that_fitted_or_chose_the_model(bundle, finished_run
     seen = {entry["sha256"][:12] for part in ("train", "validation") for entry in split[part]}
     assert set(bundle.manifest.training.seen) == seen
     assert not seen & {entry["sha256"][:12] for entry in split["test"]}
+
+
+def test_float_agreement_is_of_the_answers_before_temperature_and_threshold(bundle, finished_run, cells):
+    split = split_of(finished_run)
+    paths = [cells / entry["path"] for entry in split["test"]]
+    raw = open_judge(dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"decision": UNCALIBRATED})))
+    float_judge = open_run_judge(finished_run)
+    same = [raw(read_rgb(path)).index == float_judge(read_rgb(path)).index for path in paths]
+    assert bundle.manifest.measured.float_agreement == pytest.approx(np.mean(same))
 
 
 def test_the_test_part_is_measured_at_each_noise_level(bundle):
