@@ -23,6 +23,7 @@ def loaded_by(module: str) -> set[str]:
         "leukolite.edge.info",
         "leukolite.benchmarks.cli",
         "leukolite.convert.cli",
+        "leukolite.convert.android_cli",
         "leukolite.train.cli",
         "leukolite.train.survey_cli",
     ],
