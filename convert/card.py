@@ -1,6 +1,7 @@
 """The model card of a bundle, made from its manifest alone, so that the two cannot disagree."""
 
-from leukolite.bundle import Manifest, NoiseMetrics
+from leukolite.bundle import Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof
+from leukolite.convert.variants import VARIANTS
 from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval
 
 DATASETS = {
@@ -35,7 +36,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         "",
         f"Judges one **{manifest.unit}** an image: {', '.join(manifest.labels)}"
         f" (malignant: {', '.join(manifest.malignant) or 'not declared'}).",
-        f"Full-integer TFLite, {model_bytes / 1e6:.2f} MB, {manifest.input.width}x{manifest.input.height} RGB bytes in.",
+        f"{_kind(manifest)}, {model_bytes / 1e6:.2f} MB, {manifest.input.width}x{manifest.input.height} RGB bytes in.",
         "",
     ]
     if training is not None:
@@ -53,12 +54,13 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             "",
         ]
     if measured is not None:
-        n = measured.results[0].n
+        n = measured.results[0].n + measured.results[0].abstained
         unseen = "that training never saw" if measured.part == "test" else "that also chose the epoch, so the figures flatter"
         lines += [
             "## Measured",
             "",
-            f"The int8 model on the {n} images of the {measured.part} part, {unseen}; Gaussian noise of standard deviation",
+            f"The {manifest.variant} model on the {n} images of the {measured.part} part, {unseen}; Gaussian noise of standard"
+            " deviation",
             f"sigma (grey levels, seed {measured.noise_seed}) on the capture; {measured.runtime}; 95% intervals in brackets",
             "(Wilson; AUC: bootstrap). At sigma 0 it gives the float model's verdict on"
             f" {percent(measured.float_agreement)} of them.",
@@ -70,11 +72,89 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             *_confusion(measured.results[0], manifest.labels),
             "",
         ]
+    if manifest.gate is not None:
+        lines += ["## What the conversion changed", "", *_made(manifest), *_gate(manifest.gate), ""]
+    if manifest.fitted is not None and manifest.fitted.band is not None:
+        lines += ["## Decision", "", *_fitted(manifest.fitted, manifest), ""]
+    if manifest.runtimes:
+        lines += ["## Runtimes", "", *(f"- {_proof(one)}" for one in manifest.runtimes), ""]
     limits = LIMITS[training.dataset if training is not None else "folders"]
     if training is not None and training.split_by == "subject":
         limits = [limit for limit in limits if "split is by image" not in limit]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
     return "\n".join(lines)
+
+
+def _kind(manifest: Manifest) -> str:
+    if manifest.variant == "int8":
+        return "Full-integer TFLite"
+    return f"TFLite, {manifest.variant} ({VARIANTS[manifest.variant].says})"
+
+
+def _made(manifest: Manifest) -> list[str]:
+    calibration, tuning = manifest.calibration, manifest.fine_tuning
+    if calibration is not None:
+        sigmas = ", ".join(f"{sigma:g}" for sigma in calibration.sigmas)
+        return [
+            f"The ranges of the activations were set by {_counts(calibration.classes)} of the training part, with noise of sigma"
+            f" {sigmas} in equal parts; seed {calibration.seed}.",
+            "",
+        ]
+    if tuning is not None:
+        return [
+            f"Fine-tuned with simulated quantisation towards the float model's own answers on the {tuning.images} images of the"
+            f" training part: {tuning.epochs} epoch{'s' * (tuning.epochs > 1)}, Adam at {tuning.learning_rate:g}, seed"
+            f" {tuning.seed}.",
+            "",
+        ]
+    return []
+
+
+def _gate(gate: Gate) -> list[str]:
+    n = gate.levels[0].n
+    lines = [
+        f"The float model beside this one on the {n} images of the {gate.part} part; allowed were {gate.max_drop:g} points of"
+        f" accuracy and {gate.max_recall_drop:g} of any malignant class's recall.",
+        "",
+        "| sigma | accuracy, float | accuracy | least recall kept | flipped verdicts |",
+        "|---|---|---|---|---|",
+    ]
+    for level in gate.levels:
+        changes = [(level.recall[label] - level.float_recall[label], label) for label in level.recall]
+        change, label = min(changes, default=(0.0, "-"))
+        lines.append(
+            f"| {level.sigma:g} | {percent(level.float_accuracy)} | {percent(level.accuracy)} | {label}"
+            f" {100 * change + 0.0:+.1f} points | {level.flips} |"
+        )
+    return lines
+
+
+def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
+    decision, band = manifest.decision, fitted.band
+    lines = [
+        f"Fitted on this model's outputs of the {fitted.n} {fitted.part} images: temperature {decision.temperature:g}"
+        f" (expected calibration error {percent(fitted.judged_ece[0])} before, {percent(fitted.judged_ece[1])} after, on the"
+        " images of the table above)."
+    ]
+    if decision.threshold is not None:
+        lines.append(f"A verdict is {manifest.malignant[0]} from a probability of {decision.threshold:g}.")
+    if band is not None and band.band is not None:
+        state = "It abstains" if band.in_force else "It would abstain, were the band put in force,"
+        lines.append(
+            f"{state} between {band.band[0]:.3f} and {band.band[1]:.3f}: on {band.abstained} of {band.n} images, with"
+            f" {band.errors_outside} wrong verdicts on the others instead of {band.errors_before}."
+        )
+    return lines
+
+
+def _proof(one: RuntimeProof) -> str:
+    name = f"{one.name} {one.version or ''}".strip()
+    if one.outcome != "proved":
+        return f"{name}: {one.outcome} ({one.reason})"
+    return (
+        f"{name}: runs it; {one.flips} of {one.n} verdicts are not the float model's, probabilities differ by up to"
+        f" {one.max_difference:.3f}, {one.mean_difference:.4f} on average"
+    )
 
 
 def _settings(values: object) -> str:
@@ -88,14 +168,15 @@ def _counts(counts: dict[str, int]) -> str:
 def _table(results: list[NoiseMetrics]) -> list[str]:
     positive = results[0].positive
     whose = f"of {positive}" if positive else "macro"
+    abstains = any(row.abstained for row in results)
     rows = [
         f"| {row.sigma:g} | {percent_with_interval(row.accuracy, row.accuracy_interval)} | {percent(row.precision)} |"
         f" {percent(row.recall)} | {percent(row.specificity)} | {percent(row.f1)} |"
-        f" {percent_with_interval(row.auc, row.auc_interval)} | {percent(row.ece)} |"
+        f" {percent_with_interval(row.auc, row.auc_interval)} | {percent(row.ece)} |{f' {row.abstained} |' if abstains else ''}"
         for row in results
     ]
     header = f"| sigma | accuracy | precision ({whose}) | recall | specificity | F1 | AUC | ECE |"
-    return [header, "|---|---|---|---|---|---|---|---|", *rows]
+    return [header + " abstained |" * abstains, "|---" * (8 + abstains) + "|", *rows]
 
 
 def _confusion(row: NoiseMetrics, labels: list[str]) -> list[str]:

@@ -5,67 +5,141 @@ from pathlib import Path
 
 import click
 
+from leukolite.convert.variants import AUTO_ORDER, VARIANTS
+from leukolite.errors import ConversionError
 from leukolite.terminal import (
     DEFAULT_SIGMAS,
     SEED,
     Command,
     Sigmas,
     add_task,
+    check_file_place,
     import_keras,
-    percent,
-    percent_with_interval,
     progress_bar,
     stdout,
+    write_json,
 )
+
+
+class Variants(click.ParamType):
+    """A comma-separated list of variants, as 'int8,float16'."""
+
+    name = "list"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        wanted = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
+        if unknown := [name for name in wanted if name not in VARIANTS]:
+            self.fail(f"expected some of {', '.join(VARIANTS)}, found {unknown[0]!r}", param, ctx)
+        return wanted
 
 
 @click.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Bundle folder to write.")
+@click.option("--out", type=click.Path(path_type=Path), help="Bundle to write; of several variants the folder of one each.")
+@click.option("--to", "variants", type=Variants(), help=f"Some of {', '.join(VARIANTS)}.  [default: int8]")
+@click.option("--auto", is_flag=True, help=f"The first that passes the gate, of {', '.join(AUTO_ORDER)}.")
 @click.option("--name", help="The bundle's name.  [default: the folder's]")
 @click.option("--data", type=click.Path(path_type=Path), help="Where the run's images are now.  [default: where they were]")
-@click.option("--calibration", type=click.IntRange(1, 2000), default=200, show_default=True, help="Images for the ranges.")
+@click.option("--calibration", type=click.IntRange(100, 500), default=200, show_default=True, help="Images for the ranges.")
+@click.option("--calibration-study", "study", is_flag=True, help="Write nothing; show what the number of images costs.")
+@click.option("--max-drop", type=click.FloatRange(0, 100), default=0.5, show_default=True, help="Points of accuracy to lose.")
+@click.option(
+    "--max-recall-drop", type=click.FloatRange(0, 100), default=0.5, show_default=True, help="Of any malignant class's recall."
+)
+@click.option("--abstain", is_flag=True, help="Put the fitted abstain band in force.")
+@click.option(
+    "--abstain-error", type=click.FloatRange(0, 50), default=1.0, show_default=True, help="Percent wrong outside the band."
+)
+@click.option("--qat-epochs", type=click.IntRange(1, 100), default=1, show_default=True, help="Of fine-tuning for int8-qat.")
+@click.option(
+    "--prove-with", multiple=True, type=click.Path(path_type=Path), help="A Python with tflite-runtime to try; repeatable."
+)
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels to measure.  [default: 0,2,5,8,10]")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images and the noise.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result as JSON, every flip included.")
 def convert(
-    run: Path, out: Path, name: str | None, data: Path | None, calibration: int, noise: tuple[float, ...], seed: int
+    run: Path,
+    out: Path | None,
+    variants: tuple[str, ...] | None,
+    auto: bool,
+    name: str | None,
+    data: Path | None,
+    calibration: int,
+    study: bool,
+    max_drop: float,
+    max_recall_drop: float,
+    abstain: bool,
+    abstain_error: float,
+    qat_epochs: int,
+    prove_with: tuple[Path, ...],
+    noise: tuple[float, ...],
+    seed: int,
+    json_path: Path | None,
 ) -> None:
-    """Make an int8 bundle of a finished RUN folder.
+    """Make bundles of a finished RUN folder, each no worse than the float model by more than the gate allows.
 
-    Prints how often the int8 model agrees with the float model, and every verdict that flipped.
+    The gate holds accuracy and malignant recall, at noise of sigma 0 and 10, against the float model's on the validation
+    part. What fails is not written. Prints every verdict that flipped, and how each runtime at hand answers.
 
     \b
     Example:
       leukolite convert runs/m --out bundles/m
+      leukolite convert runs/m --to int8,float16 --out bundles --prove-with old-venv/bin/python
     """
+    if (out is None) != study:
+        raise click.UsageError(
+            "Missing option '--out'." if out is None else "--calibration-study writes no bundle: leave out --out."
+        )
+    if auto and variants is not None:
+        raise click.UsageError("--auto chooses the variant: leave out --to.")
+    check_file_place(json_path)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import_keras("leukolite convert")
+    from leukolite.convert import report
     from leukolite.convert.package import convert_run
+    from leukolite.convert.study import study_calibration
+    from leukolite.convert.trained import Settings
 
+    settings = Settings(
+        variants=variants or ("int8",),
+        auto=auto,
+        sigmas=noise,
+        calibration=calibration,
+        seed=seed,
+        max_drop=max_drop,
+        max_recall_drop=max_recall_drop,
+        target_error=abstain_error / 100,
+        abstains=abstain,
+        qat_epochs=qat_epochs,
+        prove_with=prove_with,
+    )
+    console = stdout()
     with progress_bar() as bar:
         task = add_task(bar, "model")
-        result = convert_run(
-            run,
-            out,
-            name=name or out.resolve().name,
-            data=data,
-            calibration=calibration,
-            sigmas=noise,
-            seed=seed,
-            progress=lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total or None),
-        )
-    measured = result.manifest.measured
-    assert measured is not None  # convert_run measures every bundle it writes
-    console = stdout()
-    console.print(f"{result.path}: int8, {result.model_bytes / 1e6:.2f} MB, {result.calibration_images} calibration images")
-    console.print(
-        f"{measured.part} part, {result.compared} images: float {percent(result.float_accuracy)}, int8"
-        f" {percent(result.int8_accuracy)}; the verdicts agree on {result.compared - len(result.flips)}"
-    )
-    for flip in result.flips:
-        console.print(
-            f"  flipped: {flip.path.name} (truth {flip.truth}): float {flip.float_label} {flip.float_probability:.3f},"
-            f" int8 {flip.int8_label} {flip.int8_probability:.3f}"
-        )
-    for row in measured.results:
-        console.print(f"  sigma {row.sigma:g}: accuracy {percent_with_interval(row.accuracy, row.accuracy_interval)}")
+
+        def progress(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total or None)
+
+        if study:
+            rows = study_calibration(run, data=data, settings=settings, progress=progress)
+        else:
+            assert out is not None
+            result = convert_run(run, out, name=name or out.resolve().name, data=data, settings=settings, progress=progress)
+    if study:
+        console.print(report.study_table(rows))
+        if json_path is not None:
+            write_json(json_path, report.study_json(rows))
+        return
+    for outcome in result.outcomes:
+        for line in report.outcome_lines(outcome, result.float_bytes):
+            console.print(line)
+    console.print(report.parity_table(result))
+    for line in report.refusals(result):
+        console.print(line)
+    if json_path is not None:
+        write_json(json_path, report.conversion_json(result))
+    missing = [outcome.variant for outcome in result.outcomes if outcome.path is None]
+    if missing and not (auto and result.written):
+        raise ConversionError(f"not written: {', '.join(missing)}; see above why, or loosen --max-drop and --max-recall-drop")

@@ -1,120 +1,213 @@
-"""A finished run becomes a bundle: quantise, compare with the float model, calibrate, measure, write."""
+"""A finished run becomes bundles: convert, gate, prove on each runtime, fit the decision, measure, write."""
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from leukolite import synthetic
-from leukolite.bundle import NAME_PATTERN, Golden, GoldenSpec, Manifest, Measured, Training, write_bundle
+from leukolite.bundle import (
+    MANIFEST,
+    NAME_PATTERN,
+    Fitted,
+    Gate,
+    Golden,
+    GoldenSpec,
+    Manifest,
+    Measured,
+    RuntimeProof,
+    Training,
+    write_bundle,
+)
 from leukolite.convert.card import model_card
-from leukolite.convert.quantise import pick_calibration, to_int8
-from leukolite.decision import Decision, fit_temperature
-from leukolite.errors import ConversionError, ImageError
-from leukolite.evaluation import Judged, evaluate_files, metrics_by_sigma
+from leukolite.convert.child import Progress
+from leukolite.convert.fitting import ece, fit_decision
+from leukolite.convert.gate import Flip, failures, find_flips
+from leukolite.convert.images import golden_frames
+from leukolite.convert.prove import ask_runtime, compare, find_runtime, proof, proofs
+from leukolite.convert.trained import Made, Settings, Trained, make, measure_gate, open_trained
+from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
+from leukolite.decision import Decision
+from leukolite.errors import BundleError, ConversionError, ImageError
+from leukolite.evaluation import evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
-from leukolite.images import read_rgb
 from leukolite.judge import Judge
-from leukolite.preprocess import InputSpec, crop_and_resize
-from leukolite.runtime import TfliteRuntime
-from leukolite.train.judging import KerasRuntime
-from leukolite.train.runs import Run, SplitFile, load_model, load_run, load_run_split
-
-GOLDEN_FRAMES, GOLDEN_SIZE, GOLDEN_SEED = 4, 300, 20250101
-GOLDEN_TOLERANCE = {"litert": 0.02, "tflite-runtime": 0.08}  # seen: 1/256 between processors, 0.05 between the two runtimes
-LEAST_FOR_TEMPERATURE = 50  # images; with fewer a fitted temperature says more about chance than about the model
-
-Progress = Callable[[str, int, int], None]
+from leukolite.preprocess import to_input
+from leukolite.runtime import Runtime, TfliteRuntime
+from leukolite.train.runs import Run
 
 
 @dataclass(frozen=True)
-class Flip:
-    """An image on which the int8 model's verdict is not the float model's."""
+class Outcome:
+    """What became of one variant.
 
-    path: Path
-    truth: str
-    float_label: str
-    float_probability: float
-    int8_label: str
-    int8_probability: float
+    Attributes:
+        path: of the bundle; None where none was written.
+        manifest: of the bundle, or what it would have been; None where the variant could not be made.
+        reasons: why none was written: the gate's limits that it exceeds, or what the converter said.
+        flips: on the validation part, at each of the gate's noise levels.
+        p50_ms: runtime -> median invoke on this machine, one thread.
+    """
+
+    variant: str
+    path: Path | None
+    manifest: Manifest | None
+    model_bytes: int
+    reasons: tuple[str, ...]
+    flips: tuple[Flip, ...]
+    p50_ms: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion made and what it cost."""
+    """What a conversion made and what it cost.
 
-    path: Path
-    manifest: Manifest
-    model_bytes: int
-    calibration_images: int
-    compared: int
-    flips: tuple[Flip, ...]
-    float_accuracy: float
-    int8_accuracy: float
+    Attributes:
+        float_bytes: size of the float32 file.
+        float_tflite: that file on LiteRT beside the float Keras model: what the conversion changes without quantisation.
+        float_p50_ms: its median invoke on this machine, one thread.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    float_bytes: int
+    float_tflite: RuntimeProof
+    float_p50_ms: float | None
+
+    @property
+    def written(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.path is not None]
 
 
-def convert_run(
-    folder: Path,
-    out: Path,
-    *,
-    name: str,
-    data: Path | None,
-    calibration: int,
-    sigmas: tuple[float, ...],
-    seed: int,
-    progress: Progress,
-) -> Conversion:
-    """Make an int8 bundle of the run in `folder`.
+def convert_run(folder: Path, out: Path, *, name: str, data: Path | None, settings: Settings, progress: Progress) -> Conversion:
+    """Make bundles of the run in `folder`, of each variant that passes the gate.
 
     Args:
+        out: the bundle's folder; of several variants (without `auto`) the folder of one folder a variant.
+        name: the bundle's; of several `name`-`variant`.
         data: where the run's images are now; None: where they were when it was trained.
-        calibration: images for the activations' ranges, from the training part, stratified by class.
-        sigmas: noise levels at which the int8 model is measured; 0 is added if missing.
-        seed: of the choice of images and of the noise.
 
     Raises:
         TrainingError: the folder is not a finished run.
-        ConversionError: the name cannot be one, the images are gone or changed, or the model cannot be quantised.
+        ConversionError: the name cannot be one, or an interpreter to prove with has no runtime. A variant that cannot be
+            made, or does not pass, is an outcome and no error.
+        DatasetError: the images are gone or changed.
         LeukoliteError: `out` cannot be written.
     """
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise ConversionError(
-            f"{name!r} cannot be a bundle's name: expected letters, digits, '.', '_', '-'; choose one with --name"
+    wanted = AUTO_ORDER if settings.auto else settings.variants
+    is_one = settings.auto or len(wanted) == 1
+    names = {variant: name if is_one else f"{name}-{variant}" for variant in wanted}
+    places = {variant: out if is_one else out / variant for variant in wanted}
+    for one in names.values():
+        if not re.fullmatch(NAME_PATTERN, one):
+            raise ConversionError(
+                f"{one!r} cannot be a bundle's name: expected letters, digits, '.', '_', '-'; choose one with --name"
+            )
+    if not is_one and (out / MANIFEST).is_file():
+        raise ConversionError(f"{out}: a bundle, expected a folder for several of them; choose another place")
+    for place in places.values():
+        check_replaceable(place, MANIFEST)
+    for python in settings.prove_with:
+        find_runtime(python)
+    with open_trained(folder, data, settings, progress) as trained:
+        outcomes: list[Outcome] = []
+        for variant in wanted:
+            outcomes.append(_convert(trained, VARIANTS[variant], names[variant], places[variant]))
+            if settings.auto and outcomes[-1].path is not None:
+                break
+        answers = ask_runtime(trained.float_tflite, trained.validation, trained.run.input, progress)
+        golden = np.zeros(0) if answers.golden is None else answers.golden
+        return Conversion(
+            outcomes=tuple(outcomes),
+            float_bytes=len(trained.float_tflite),
+            float_tflite=proof(answers, trained.floats, golden, VARIANTS["float32"].tolerance[answers.name]),
+            float_p50_ms=answers.p50_ms,
         )
-    check_replaceable(out, "manifest.json")
-    run, split = load_run(folder), load_run_split(folder)
-    root = data or Path(run.data)
-    model = load_model(folder)
 
-    chosen = pick_calibration([entry.label for entry in split["train"]], calibration, seed)
-    images = _read(root, [split["train"][i] for i in chosen], run.input, progress)
-    progress("quantising", 0, 0)
-    content = to_int8(model, images, run.input)
 
-    runtime = TfliteRuntime(content)
-    raw = Judge(runtime, labels=run.labels, malignant=run.malignant, spec=run.input)
-    reference = Judge(KerasRuntime(model), labels=run.labels, malignant=run.malignant, spec=run.input)
-    part = "test" if split["test"] else "validation"
-    seen = (entry.sha256 for name in ("train", "validation") for entry in split[name])
-    files = _located(root, split[part], run)
-    # float and int8 are compared before temperature and threshold, which apply to both alike
-    compared = _judge(raw, files, (0.0,), seed, "int8", progress)
-    floats = _judge(reference, files, (0.0,), seed, "float", progress)
-    flips = tuple(
-        Flip(path, run.labels[truth], f.verdict.label, f.verdict.probability, q.verdict.label, q.verdict.probability)
-        for (path, truth), f, q in zip(files, floats, compared, strict=True)
-        if f.verdict.index != q.verdict.index
+def make_golden(judge: Judge) -> Golden:
+    """Synthetic captures, what preprocessing makes of them, and the reference runtime's outputs.
+
+    Args:
+        judge: with the converted model on LiteRT, the reference.
+    """
+    frames = golden_frames()
+    inputs = np.concatenate([to_input(frame, judge.spec, judge.table) for frame in frames])
+    outputs = np.stack([judge.runtime.invoke(image[np.newaxis]) for image in inputs]).astype(np.float32)
+    return Golden(frames, inputs, outputs)
+
+
+class Recorder:
+    """A runtime that keeps what it answered, before any temperature."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.name, self.version, self.threads = runtime.name, runtime.version, runtime.threads
+        self.input, self.output = runtime.input, runtime.output
+        self.outputs: list[np.ndarray] = []
+
+    def invoke(self, batch: np.ndarray) -> np.ndarray:
+        """See `Runtime.invoke`."""
+        self.outputs.append(self._runtime.invoke(batch))
+        return self.outputs[-1]
+
+
+def _convert(trained: Trained, variant: Variant, name: str, place: Path) -> Outcome:
+    """One variant, from the model to its bundle, or to the reasons why there is none."""
+    try:
+        made = make(trained, variant)
+        content, runtime = made.content, TfliteRuntime(made.content)
+    except (ConversionError, BundleError) as error:
+        return Outcome(variant.name, None, None, 0, (f"it cannot be made: {error}",), (), {})
+    run, settings, images = trained.run, trained.settings, trained.validation
+    ask = [ask_runtime(content, images, run.input, trained.progress, python) for python in (None, *settings.prove_with)]
+    reference = ask[0]
+    if reference.outputs is None or reference.golden is None:
+        return Outcome(variant.name, None, None, len(content), (f"LiteRT does not run it: {reference.refusal}",), (), {})
+    gate = measure_gate(trained, reference.outputs)
+    reasons = tuple(failures(gate))
+
+    def limits(outputs: np.ndarray) -> list[str]:
+        """What another runtime loses where the reference passes."""
+        return [] if reasons else failures(measure_gate(trained, outputs))
+
+    proved = proofs(ask, trained.floats, reference.golden, variant.tolerance, limits)
+    manifest = _manifest(trained, variant, name, made, runtime, reference.outputs, gate, proved)
+    flips = find_flips(images.names, images.sigmas, images.truth, trained.floats, reference.outputs, run.labels)
+    times = {answers.name: answers.p50_ms for answers in ask if answers.p50_ms is not None}
+    if not reasons:
+        golden = make_golden(Judge(runtime, labels=run.labels, malignant=run.malignant, spec=run.input))
+        write_bundle(place, manifest, content, golden, model_card(manifest, len(content)))
+    return Outcome(variant.name, None if reasons else place, manifest, len(content), reasons, tuple(flips), times)
+
+
+def _manifest(
+    trained: Trained,
+    variant: Variant,
+    name: str,
+    made: Made,
+    runtime: TfliteRuntime,
+    outputs: np.ndarray,
+    gate: Gate,
+    proved: list[RuntimeProof],
+) -> Manifest:
+    run, split, settings, truth = trained.run, trained.split, trained.settings, trained.validation.truth
+    decision, band = fit_decision(
+        outputs[0],
+        trained.floats[0],
+        truth,
+        run.labels,
+        run.malignant,
+        target_error=settings.target_error,
+        abstains=settings.abstains,
     )
-
-    decision = _decision(raw, _located(root, split["validation"], run), run, seed, progress)
-    judge = Judge(runtime, labels=run.labels, malignant=run.malignant, spec=run.input, decision=decision)
-    judged = _judge(judge, files, tuple(dict.fromkeys((0.0, *sigmas))), seed, "noise", progress)
-    manifest = Manifest(
-        schema_version=1,
+    measured, judged_ece = _measure(trained, runtime, decision)
+    seen = (entry.sha256 for part in ("train", "validation") for entry in split[part])
+    refused = {one.name for one in proved if one.outcome == "refused"}
+    return Manifest(
+        schema_version=2,
         name=name,
+        variant=variant.name,
         unit=run.unit,
         labels=run.labels,
         malignant=run.malignant,
@@ -122,8 +215,11 @@ def convert_run(
         input_tensor=runtime.input.format,
         output_tensor=runtime.output.format,
         decision=decision,
-        model_sha256=hashlib.sha256(content).hexdigest(),
-        golden=GoldenSpec(runtime=f"litert {runtime.version}", tolerance=GOLDEN_TOLERANCE),
+        model_sha256=hashlib.sha256(made.content).hexdigest(),
+        golden=GoldenSpec(
+            runtime=f"litert {runtime.version}",
+            tolerance={name: gap for name, gap in variant.tolerance.items() if name not in refused},
+        ),
         training=Training(
             recipe=_portable_recipe(run),
             dataset=run.dataset,
@@ -134,41 +230,49 @@ def convert_run(
             versions=run.versions,
             seen=sorted(sha[:12] for sha in {*seen, *run.seen_before}),
         ),
-        measured=Measured(
-            part=part,
-            noise_seed=seed,
-            runtime=f"litert {runtime.version}",
-            float_agreement=1 - len(flips) / len(files),
-            results=metrics_by_sigma(judged, run.labels, run.malignant),
+        measured=measured,
+        calibration=made.calibration,
+        fine_tuning=made.fine_tuning,
+        fitted=Fitted(
+            part="validation",
+            n=len(truth),
+            ece_before=ece(outputs[0], truth, 1.0),
+            ece_after=ece(outputs[0], truth, decision.temperature),
+            judged_ece=judged_ece,
+            band=band,
         ),
-    )
-    write_bundle(out, manifest, content, make_golden(raw), model_card(manifest, len(content)))
-    return Conversion(
-        path=out,
-        manifest=manifest,
-        model_bytes=len(content),
-        calibration_images=len(chosen),
-        compared=len(files),
-        flips=flips,
-        float_accuracy=float(np.mean([item.verdict.index == item.truth for item in floats])),
-        int8_accuracy=float(np.mean([item.verdict.index == item.truth for item in compared])),
+        gate=gate,
+        runtimes=proved,
     )
 
 
-def make_golden(judge: Judge) -> Golden:
-    """Synthetic captures, what preprocessing makes of them, and the reference runtime's outputs.
-
-    Args:
-        judge: with the quantised model on LiteRT, the reference.
-    """
-    rng = np.random.default_rng(GOLDEN_SEED)
-    labels = [synthetic.LABELS[i % len(synthetic.LABELS)] for i in range(GOLDEN_FRAMES)]
-    frames = np.stack([synthetic.render_cell(rng, label, size=GOLDEN_SIZE) for label in labels])
-    # crops of other than square shape, so that a wrong crop or swapped axes cannot pass
-    frames = np.ascontiguousarray(frames[:, : GOLDEN_SIZE - 40])
-    inputs = np.stack([crop_and_resize(frame, judge.spec) for frame in frames])
-    outputs = np.stack([judge.runtime.invoke(image[np.newaxis]) for image in inputs]).astype(np.float32)
-    return Golden(frames, inputs, outputs)
+def _measure(trained: Trained, runtime: TfliteRuntime, decision: Decision) -> tuple[Measured, tuple[float | None, float | None]]:
+    """The bundle on the part kept for judging, at each noise level; and its ECE before and after the temperature."""
+    run, settings = trained.run, trained.settings
+    recorder = Recorder(runtime)
+    judge = Judge(recorder, labels=run.labels, malignant=run.malignant, spec=run.input, decision=decision)
+    sigmas = tuple(dict.fromkeys((0.0, *settings.sigmas)))
+    done = iter(range(1, len(trained.kept) + 1))
+    judged, unreadable = evaluate_files(
+        judge,
+        trained.kept,
+        sigmas,
+        seed=settings.seed,
+        on_image=lambda: trained.progress("measuring", next(done), len(trained.kept)),
+    )
+    if unreadable:
+        raise ImageError(str(unreadable[0][1]))
+    raw = np.stack(recorder.outputs[:: len(sigmas)])  # at sigma 0, the first of each file's
+    truth = np.array([label for _, label in trained.kept])
+    flips, _, _ = compare(trained.kept_floats, raw)
+    measured = Measured(
+        part=trained.kept_part,
+        noise_seed=settings.seed,
+        runtime=f"litert {runtime.version}",
+        float_agreement=1 - flips / len(truth),
+        results=metrics_by_sigma(judged, run.labels, run.malignant),
+    )
+    return measured, (ece(raw, truth, 1.0), ece(raw, truth, decision.temperature))
 
 
 def _portable_recipe(run: Run) -> dict[str, object]:
@@ -176,44 +280,3 @@ def _portable_recipe(run: Run) -> dict[str, object]:
     recipe: dict[str, object] = run.recipe.model_dump(mode="json")
     recipe["weights"] = Path(run.recipe.weights).name
     return recipe
-
-
-def _read(root: Path, entries: list[SplitFile], spec: InputSpec, progress: Progress) -> np.ndarray:
-    images = []
-    for i, entry in enumerate(entries):
-        images.append(crop_and_resize(read_rgb(_found(root, entry)), spec))
-        progress("calibration", i + 1, len(entries))
-    return np.stack(images)
-
-
-def _located(root: Path, entries: list[SplitFile], run: Run) -> list[tuple[Path, int]]:
-    return [(_found(root, entry), run.labels.index(entry.label)) for entry in entries]
-
-
-def _found(root: Path, entry: SplitFile) -> Path:
-    path = root / entry.path
-    if not path.is_file():
-        raise ConversionError(f"{path}: an image of the run is not there; say where the data folder is now with --data")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != entry.sha256:
-        raise ConversionError(f"{path}: the image has changed since the run was trained; restore it, or train again")
-    return path
-
-
-def _judge(
-    judge: Judge, files: list[tuple[Path, int]], sigmas: tuple[float, ...], seed: int, stage: str, progress: Progress
-) -> list[Judged]:
-    done = iter(range(1, len(files) + 1))
-    judged, unreadable = evaluate_files(judge, files, sigmas, seed=seed, on_image=lambda: progress(stage, next(done), len(files)))
-    if unreadable:
-        raise ImageError(str(unreadable[0][1]))
-    return judged
-
-
-def _decision(judge: Judge, files: list[tuple[Path, int]], run: Run, seed: int, progress: Progress) -> Decision:
-    """Temperature fitted on the int8 outputs of the validation part; threshold one half, no abstention."""
-    threshold = 0.5 if len(run.labels) == 2 and len(run.malignant) == 1 else None
-    if len(files) < LEAST_FOR_TEMPERATURE:
-        return Decision(threshold=threshold)
-    judged = _judge(judge, files, (0.0,), seed, "temperature", progress)
-    probabilities = np.stack([item.verdict.probabilities for item in judged])
-    return Decision(threshold=threshold, temperature=fit_temperature(probabilities, np.array([truth for _, truth in files])))

@@ -27,7 +27,7 @@ from leukolite.files import new_folder
 from leukolite.metrics import Metrics
 from leukolite.preprocess import InputSpec
 
-SCHEMA = 1
+SCHEMA, READABLE = 2, (1, 2)  # 2: variant, calibration, fine_tuning, fitted, gate, runtimes; 1: first
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
 MAX_FILE_BYTES = 256_000_000
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -79,7 +79,7 @@ class NoiseMetrics(Metrics):
 
 
 class Measured(_Part):
-    """How well the quantised model did on images that training never saw."""
+    """How well this model did on images that training never saw."""
 
     part: str
     noise_seed: int
@@ -88,10 +88,88 @@ class Measured(_Part):
     results: list[NoiseMetrics]
 
 
+class Calibration(_Part):
+    """The training images that set the ranges of the activations."""
+
+    count: int
+    seed: int
+    sigmas: list[float] = Field(description="noise on them, grey levels, in equal parts within each class")
+    classes: dict[str, int] = Field(description="images a class")
+
+
+class FineTuning(_Part):
+    """Training steps with simulated quantisation, on the training part, towards the float model's probabilities."""
+
+    images: int
+    epochs: int
+    learning_rate: float = Field(description="of Adam at the start; it falls linearly to 0")
+    seed: int
+
+
+class BandFit(_Part):
+    """The smallest abstain band with at most `target_error` wrong verdicts outside it, on the images that fitted it."""
+
+    target_error: float = Field(description="share of the verdicts outside the band")
+    band: tuple[float, float] | None = Field(description="None: none is needed, or none leaves half the images a verdict")
+    n: int
+    abstained: int
+    errors_before: int
+    errors_outside: int
+    in_force: bool = Field(description="it is the decision's")
+
+
+class Fitted(_Part):
+    """What the decision's temperature, threshold and band rest on: the quantised model's outputs, at sigma 0."""
+
+    part: str
+    n: int
+    ece_before: float | None = Field(description="expected calibration error on these images at temperature 1")
+    ece_after: float | None = Field(description="the same at the fitted temperature; it flatters, see `judged_ece`")
+    judged_ece: tuple[float | None, float | None] = Field(description="before and after on the measured part")
+    band: BandFit | None = Field(description="None: too few images")
+
+
+class GateLevel(_Part):
+    """The float model beside this one on the same images at one noise level."""
+
+    sigma: float
+    n: int
+    float_accuracy: float
+    accuracy: float
+    float_recall: dict[str, float] = Field(description="of each malignant class that has images")
+    recall: dict[str, float]
+    flips: int
+
+
+class Gate(_Part):
+    """What quantisation was allowed to cost, and what it cost. Every image has a verdict here: no abstention."""
+
+    part: str
+    max_drop: float = Field(description="points of accuracy")
+    max_recall_drop: float = Field(description="points of any malignant class's recall")
+    levels: list[GateLevel]
+
+
+class RuntimeProof(_Part):
+    """Whether a runtime runs this model, as tried when the bundle was made, and how far from the float Keras model."""
+
+    name: str
+    version: str | None
+    outcome: Literal["proved", "refused", "untried"]
+    reason: str = ""
+    n: int = Field(default=0, description="verdicts compared with the float model's, at the gate's noise levels")
+    flips: int | None = None
+    max_difference: float | None = Field(default=None, description="of a probability")
+    mean_difference: float | None = None
+
+
+VariantName = Literal["float32", "float16", "dynamic-range", "int8", "int8-qat", "int16x8"]
+
+
 class Manifest(_Part):
     """All that is to be known of a model; see the module's docstring and docs/bundle.md."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
     unit: Unit
     labels: Annotated[list[Label], Field(min_length=2, max_length=1000)]
@@ -104,6 +182,12 @@ class Manifest(_Part):
     golden: GoldenSpec
     training: Training | None
     measured: Measured | None
+    variant: VariantName = "int8"
+    calibration: Calibration | None = None
+    fine_tuning: FineTuning | None = None
+    fitted: Fitted | None = None
+    gate: Gate | None = None
+    runtimes: list[RuntimeProof] = []
 
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "Manifest":
@@ -217,8 +301,9 @@ def _parse_manifest(path: Path, data: bytes) -> Manifest:
     except ValueError as error:
         raise BundleError(f"{path}: {MANIFEST} is not JSON ({error}); copy the bundle again") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version != SCHEMA:
-        raise BundleError(f"{path}: {MANIFEST} schema_version: expected {SCHEMA}, found {version!r}; convert the run again")
+    if version not in READABLE or type(version) is not int:
+        known = " or ".join(map(str, READABLE))
+        raise BundleError(f"{path}: {MANIFEST} schema_version: expected {known}, found {version!r}; convert the run again")
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:

@@ -17,6 +17,7 @@ COMMANDS = {
     "soak": "leukolite.benchmarks.soak_cli:command",
     "journal": "leukolite.edge.journal_cli:journal",
     "info": "leukolite.edge.info:info",
+    "variants": "leukolite.benchmarks.variants_cli:variants",
     "synthetic": "leukolite.train.cli:synthetic",
 }
 

@@ -1,5 +1,6 @@
 """`leukolite convert` from the run folder to the bundle."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -12,11 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolite.bundle import Bundle
+from leukolite.bundle import Bundle, Gate
 from leukolite.cli import main as leukolite
 from leukolite.convert.card import model_card
+from leukolite.convert.quantise import check_file
+from leukolite.convert.variants import VARIANTS
+from leukolite.decision import UNCALIBRATED, Decision
+from leukolite.images import read_rgb
 from leukolite.judge import open_judge
 from leukolite.runtime import TfliteRuntime
+from leukolite.train.judging import open_run_judge
 from leukolite.train.runs import load_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")  # TensorFlow's, of every conversion
@@ -87,6 +93,15 @@ def test_seen_are_the_images_that_fitted_or_chose_the_model(bundle, finished_run
     assert not seen & {entry["sha256"][:12] for entry in split["test"]}
 
 
+def test_float_agreement_is_of_the_answers_before_temperature_and_threshold(bundle, finished_run, cells):
+    split = split_of(finished_run)
+    paths = [cells / entry["path"] for entry in split["test"]]
+    raw = open_judge(dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"decision": UNCALIBRATED})))
+    float_judge = open_run_judge(finished_run)
+    same = [raw(read_rgb(path)).index == float_judge(read_rgb(path)).index for path in paths]
+    assert bundle.manifest.measured.float_agreement == pytest.approx(np.mean(same))
+
+
 def test_the_test_part_is_measured_at_each_noise_level(bundle):
     measured = bundle.manifest.measured
     assert measured.part == "test"
@@ -94,9 +109,26 @@ def test_the_test_part_is_measured_at_each_noise_level(bundle):
     assert 0 <= measured.float_agreement <= 1
 
 
-def test_two_classes_with_one_malignant_are_decided_at_one_half(bundle):
-    assert bundle.manifest.decision.threshold == 0.5
-    assert bundle.manifest.decision.temperature == 1, "four validation images are too few to fit a temperature"
+def test_four_validation_images_are_too_few_to_fit_a_decision(bundle):
+    assert bundle.manifest.decision == Decision(threshold=0.5)
+    assert bundle.manifest.fitted.band is None
+
+
+def test_the_manifest_records_what_calibrated_it(bundle):
+    calibration = bundle.manifest.calibration
+    assert calibration.classes == {"blast": 14, "healthy": 14}, "all there are, where 200 are asked for"
+    assert (calibration.count, calibration.seed, calibration.sigmas) == (28, 0, [0, 5, 10])
+
+
+def test_the_manifest_records_what_quantisation_cost_at_both_noise_levels(bundle):
+    gate = bundle.manifest.gate
+    assert (gate.part, gate.max_drop, gate.max_recall_drop) == ("validation", 100, 100)
+    assert [(level.sigma, level.n, list(level.recall)) for level in gate.levels] == [(0, 4, ["blast"]), (10, 4, ["blast"])]
+
+
+def test_the_manifest_records_the_runtimes_that_were_tried(bundle):
+    tried = {one.name: one.outcome for one in bundle.manifest.runtimes}
+    assert tried == {"litert": "proved", "tflite-runtime": "untried"}
 
 
 def test_the_manifest_names_no_place_of_this_machine(tiny_bundle, cells):
@@ -140,20 +172,135 @@ def test_a_bundle_measured_on_its_validation_part_says_that_the_figures_flatter(
 # the command
 
 
+ANY = ("--max-drop", 100, "--max-recall-drop", 100)  # two epochs make a network that anything turns round
+
+
 def test_in_a_process_of_its_own_it_says_what_it_did_and_nothing_else(finished_run, tmp_path):
     command = [sys.executable, "-c", "from leukolite.cli import main; main()", "convert", str(finished_run)]
-    options = ["--out", str(tmp_path / "tiny"), "--noise", "5"]
+    options = ["--out", str(tmp_path / "tiny"), "--noise", "5", "--json", str(tmp_path / "result.json"), *map(str, ANY)]
     result = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert "tensorflow" not in result.stdout.lower()
     lines = result.stdout.splitlines()
-    assert lines[0] == f"{tmp_path / 'tiny'}: int8, 0.02 MB, 28 calibration images"
-    assert lines[1].startswith("test part, 8 images: float ")
-    agreed = int(lines[1].rpartition(" ")[2])
-    assert sum(line.startswith("  flipped: ") for line in lines) == 8 - agreed
-    assert [line.split(":")[0] for line in lines[-2:]] == ["  sigma 0", "  sigma 5"]
+    assert lines[0].startswith(f"{tmp_path / 'tiny'}: int8 (full integer, int8), 0.02 MB, 0.")
+    assert lines[0].endswith(" of float32, 28 calibration images")
+    assert [line.split(",")[1] for line in lines if line.startswith("  validation part, ")] == [" n 4"] * 2
+    assert any(line.startswith("  test part, n 8: accuracy ") for line in lines)
+    said = json.loads((tmp_path / "result.json").read_text())
+    (variant,) = said["variants"]
+    assert sum(line.startswith("    flipped: ") for line in lines) == min(3, len(variant["flips"]))
+    assert len(variant["flips"]) == sum(level["flips"] for level in variant["manifest"]["gate"]["levels"])
+    assert said["float32"]["flips"] == 0
+    assert said["float32"]["max_difference"] < 1e-4
     assert len(lines) < 30
+
+
+def test_several_variants_are_a_folder_each_and_each_opens(call, finished_run, tmp_path):
+    wanted = ["float32", "float16", "dynamic-range", "int16x8"]
+    options = ("--to", ",".join(wanted), "--noise", "0", "--name", "tiny")
+    result = call(leukolite, "convert", finished_run, "--out", tmp_path / "all", *options, *ANY)
+    assert result.exit_code == 0, result.output
+    assert names(tmp_path / "all") == sorted(wanted)
+    for variant in wanted:
+        bundle = Bundle.load(tmp_path / "all" / variant)
+        assert (bundle.manifest.name, bundle.manifest.variant) == (f"tiny-{variant}", variant)
+        assert open_judge(bundle)(np.zeros((60, 50, 3), np.uint8)).label in ("blast", "healthy")
+        assert (bundle.path / "README.md").read_text() == model_card(bundle.manifest, len(bundle.model))
+
+
+def lossy(failing: str) -> Callable[[Gate], list[str]]:
+    """A gate at which the variant named does not pass; it tells variants by how far they are from the float model."""
+    seen: list[Gate] = []
+
+    def failures(gate: Gate) -> list[str]:
+        seen.append(gate)
+        return ["accuracy drops 9.0 points at sigma 10 (at most 0.5)"] if AUTO[len(seen) - 1] == failing else []
+
+    return failures
+
+
+AUTO = ("int8", "float16")
+
+
+def test_auto_takes_the_first_that_passes_and_says_why_the_earlier_did_not(call, finished_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("leukolite.convert.package.AUTO_ORDER", AUTO)
+    monkeypatch.setattr("leukolite.convert.package.failures", lossy("int8"))
+    result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0")
+    assert result.exit_code == 0, result.output
+    assert Bundle.load(tmp_path / "bundle").manifest.variant == "float16"
+    first = result.stdout.splitlines()[0]
+    assert (
+        first == "int8 (full integer, int8): not written, it fails the gate: accuracy drops 9.0 points at sigma 10 (at most 0.5)"
+    )
+
+
+def test_auto_stops_at_the_first_that_passes(call, finished_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("leukolite.convert.package.AUTO_ORDER", AUTO)
+    monkeypatch.setattr("leukolite.convert.package.failures", lossy("float16"))
+    result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0")
+    assert result.exit_code == 0, result.output
+    assert Bundle.load(tmp_path / "bundle").manifest.variant == "int8"
+
+
+def test_what_fails_the_gate_is_not_written_and_the_old_bundle_stays(call, finished_run, tiny_bundle, tmp_path, monkeypatch):
+    old = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    before = {path.name: path.read_bytes() for path in old.iterdir()}
+    monkeypatch.setattr("leukolite.convert.package.failures", lossy("int8"))
+    result = call(leukolite, "convert", finished_run, "--out", old, "--noise", "0")
+    assert result.exit_code == 1
+    assert "not written: int8; see above why" in result.stderr
+    assert "it fails the gate: accuracy drops 9.0 points" in result.stdout
+    assert {path.name: path.read_bytes() for path in old.iterdir()} == before
+
+
+def test_fine_tuned_int8_is_full_integer_and_near_the_float_model(call, finished_run, tmp_path):
+    result = call(leukolite, "convert", finished_run, "--to", "int8-qat", "--out", tmp_path / "qat", "--noise", "0", *ANY)
+    assert result.exit_code == 0, result.output
+    bundle = Bundle.load(tmp_path / "qat")
+    check_file(bundle.model, VARIANTS["int8-qat"], bundle.manifest.input)
+    assert (bundle.manifest.fine_tuning.images, bundle.manifest.fine_tuning.epochs) == (28, 1)
+    assert bundle.manifest.calibration is None
+    proof = bundle.manifest.runtimes[0]
+    assert proof.outcome == "proved"
+    assert proof.max_difference < 0.1
+    assert open_judge(bundle).table is None, "raw bytes go in"
+
+
+def test_the_study_shows_accuracy_for_each_number_of_images_and_writes_nothing(call, finished_run, tmp_path):
+    result = call(leukolite, "convert", finished_run, "--calibration-study", "--json", tmp_path / "study.json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "study.json").read_text())["calibration_study"]
+    assert [row["calibration"]["count"] for row in rows] == [16, 28]
+    assert [row["calibration"]["classes"] for row in rows] == [{"blast": 8, "healthy": 8}, {"blast": 14, "healthy": 14}]
+    assert names(tmp_path) == ["study.json"]
+
+
+def test_without_a_place_to_write_to_the_call_is_wrong(refuses, finished_run):
+    assert "Missing option '--out'" in refuses(leukolite, "convert", finished_run, code=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--auto", "--to", "int8"), "leave out --to"),
+        (("--calibration-study",), "leave out --out"),
+        (("--to", "int8,int4"), "found 'int4'"),
+    ],
+    ids=["auto and to", "study and out", "unknown variant"],
+)
+def test_options_that_contradict_are_a_wrong_call(refuses, finished_run, tmp_path, options, said):
+    assert said in refused(refuses, finished_run, tmp_path, *options, code=2)
+
+
+def test_an_interpreter_to_prove_with_is_looked_at_before_the_work(refuses, finished_run, tmp_path):
+    assert "cannot be started" in refused(refuses, finished_run, tmp_path, "--prove-with", tmp_path / "no-python")
+
+
+def test_a_bundle_is_no_place_for_several(refuses, finished_run, tiny_bundle, tmp_path):
+    old = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    line = refuses(leukolite, "convert", finished_run, "--to", "int8,float16", "--out", old)
+    assert "a bundle, expected a folder for several of them" in line
 
 
 @pytest.fixture
@@ -169,7 +316,7 @@ def moved(finished_run, cells, tmp_path) -> Callable[[], tuple[Path, Path]]:
 
 def test_data_that_moved_is_found_and_the_name_can_be_chosen(call, moved, tiny_bundle, tmp_path):
     run, data = moved()
-    options = ("--data", data, "--calibration", 8, "--noise", "0,10", "--name", "renamed")
+    options = ("--data", data, "--noise", "0,10", "--name", "renamed", *ANY)
     result = call(leukolite, "convert", run, "--out", tmp_path / "bundle", *options)
     assert result.exit_code == 0, result.output
     first, second = (json.loads((folder / "manifest.json").read_text()) for folder in (tiny_bundle, tmp_path / "bundle"))
@@ -243,7 +390,7 @@ def test_a_run_whose_model_has_bad_bytes_is_refused_or_converted_but_never_a_tra
     for place in rng.integers(0, len(content), 20):
         content[place] ^= 0xFF
     (run / "model.keras").write_bytes(bytes(content))
-    result = call(leukolite, "convert", run, "--out", tmp_path / "bundle", "--data", data, "--noise", "0")
+    result = call(leukolite, "convert", run, "--out", tmp_path / "bundle", "--data", data, "--noise", "0", *ANY)
     assert result.exit_code in (0, 1)
     assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
 
@@ -260,6 +407,20 @@ def test_a_place_of_somebody_elses_files_is_refused_before_the_work(refuses, fin
     assert names(tmp_path / "bundle") == ["precious.tif"]
 
 
-@pytest.mark.parametrize("option", [("--noise", "-1"), ("--noise", "abc"), ("--calibration", 0), ("--seed", -1)], ids=str)
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--noise", "-1"),
+        ("--noise", "abc"),
+        ("--calibration", 99),
+        ("--calibration", 501),
+        ("--seed", -1),
+        ("--to", "int4"),
+        ("--to", ""),
+        ("--max-drop", -1),
+        ("--abstain-error", 51),
+    ],
+    ids=str,
+)
 def test_a_value_out_of_range_is_a_wrong_call(refuses, finished_run, tmp_path, option):
     assert option[0] in refused(refuses, finished_run, tmp_path, *option, code=2)

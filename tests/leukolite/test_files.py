@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,24 @@ def test_a_folder_of_ours_is_replaced_as_a_whole(ours):
     assert names_in(ours.parent) == ["ours"]
 
 
+def test_on_linux_the_old_folder_and_the_new_change_places_in_one_step(ours, monkeypatch):
+    if sys.platform != "linux":
+        pytest.skip("the one-step exchange is Linux's")
+    monkeypatch.setattr(Path, "rename", lambda path, target: pytest.fail("two steps"))
+    with new_folder(ours, replace_if_holds=MARK) as folder:
+        (folder / MARK).write_text("new")
+    assert (ours / MARK).read_text() == "new"
+    assert names_in(ours.parent) == ["ours"]
+
+
+def test_where_no_exchange_is_known_a_folder_is_replaced_all_the_same(ours, monkeypatch):
+    monkeypatch.setattr("leukolite.files._exchange", lambda first, second: False)
+    with new_folder(ours, replace_if_holds=MARK) as folder:
+        (folder / MARK).write_text("new")
+    assert (ours / MARK).read_text() == "new"
+    assert names_in(ours.parent) == ["ours"]
+
+
 @pytest.mark.parametrize("interruption", [OSError(16, "busy"), KeyboardInterrupt()])
 @pytest.mark.parametrize("failing_move", [0, 1])
 def test_a_replacement_that_is_cut_short_keeps_the_old_folder(ours, monkeypatch, interruption, failing_move):
@@ -113,6 +132,7 @@ def test_a_replacement_that_is_cut_short_keeps_the_old_folder(ours, monkeypatch,
             raise interruption
         return rename(path, target)
 
+    monkeypatch.setattr("leukolite.files._exchange", lambda first, second: False)
     monkeypatch.setattr(Path, "rename", rename_cut_short)
     with pytest.raises((LeukoliteError, KeyboardInterrupt)), new_folder(ours, replace_if_holds=MARK) as folder:
         (folder / MARK).write_text("new")

@@ -1,0 +1,167 @@
+"""Which runtimes run a model, and how near to the float model: tried in a process of each, never read from a table."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leukolite.bundle import RuntimeProof
+from leukolite.convert import prove_child
+from leukolite.convert.child import ChildFailed, Progress, no_progress, run_child
+from leukolite.convert.images import Images
+from leukolite.errors import ConversionError
+from leukolite.preprocess import InputSpec, input_table
+from leukolite.runtime import RUNTIMES, TfliteRuntime
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one runtime made of the golden images and of the images at each noise level.
+
+    Attributes:
+        refusal: why it does not run the model; empty where it does.
+        golden: float32, shape (golden images, classes); None where it does not.
+        outputs: float32, shape (sigmas, n, classes).
+        invoke_ms: of each image, one thread.
+    """
+
+    name: str
+    version: str | None
+    refusal: str = ""
+    golden: np.ndarray | None = None
+    outputs: np.ndarray | None = None
+    invoke_ms: np.ndarray | None = None
+
+    @property
+    def p50_ms(self) -> float | None:
+        return None if self.invoke_ms is None else float(np.median(self.invoke_ms))
+
+
+def find_runtime(python: Path) -> tuple[str, str]:
+    """Name and version of the TFLite runtime that an interpreter has, tflite-runtime first.
+
+    Raises:
+        ConversionError: it cannot be started, or has none.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="leukolite-prove-") as place:
+            result = _ask(python, Path(place), sorted(RUNTIMES, reverse=True), no_progress)
+    except ChildFailed as error:
+        raise ConversionError(
+            f"--prove-with {python}: {error}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
+            " `old/bin/pip install 'tflite-runtime==2.14.0' 'numpy<2'` (Python 3.11) make it"
+        ) from error
+    return result["name"], result["version"]
+
+
+def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: Progress, python: Path | None = None) -> Answers:
+    """Run a model on the golden images and on `images` in a process of its own.
+
+    Args:
+        python: the interpreter; None: this one, with LiteRT. Of another one the runtime that `find_runtime` finds.
+
+    Raises:
+        ConversionError: the interpreter cannot be started, or has no runtime.
+    """
+    name, version = ("litert", None) if python is None else find_runtime(python)
+    tensor = TfliteRuntime(content).input.format
+    table = input_table(spec, tensor.dtype, tensor.scale, tensor.zero_point)
+    with tempfile.TemporaryDirectory(prefix="leukolite-prove-") as place:
+        folder = Path(place)
+        (folder / "model.tflite").write_bytes(content)
+        (folder / "pixels.npy").symlink_to(images.file)
+        np.save(folder / "table.npy", np.arange(256, dtype=np.uint8) if table is None else table)
+        try:
+            result = _ask(
+                python or Path(sys.executable), folder, [name], lambda _, done, total: progress(f"on {name}", done, total)
+            )
+        except ChildFailed as error:
+            return Answers(name, version, refusal=str(error))
+        if result["error"] is not None:
+            return Answers(name, result["version"], refusal=result["error"])
+        outputs, times = np.load(folder / "outputs.npy"), np.load(folder / "invoke_ms.npy")
+    return Answers(
+        name,
+        result["version"],
+        golden=outputs[: images.golden],
+        outputs=outputs[images.golden :].reshape(len(images.sigmas), len(images.truth), -1),
+        invoke_ms=times,
+    )
+
+
+def _ask(python: Path, folder: Path, names: Sequence[str], progress: Progress) -> Any:
+    """What `prove_child` says of the job in `folder`; without a model there it only says which runtime it has."""
+    (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name][:2] for name in names}}))
+    return run_child([str(python), prove_child.__file__, str(folder)], progress)
+
+
+def compare(reference: np.ndarray, outputs: np.ndarray) -> tuple[int, float, float]:
+    """Verdict flips (another top class), largest and mean absolute difference of a probability; arrays of one shape."""
+    gap = np.abs(outputs.astype(np.float64) - reference)
+    flips = int((outputs.argmax(axis=-1) != reference.argmax(axis=-1)).sum())
+    return flips, float(gap.max()), float(gap.mean())
+
+
+def proof(
+    answers: Answers,
+    floats: np.ndarray,
+    golden: np.ndarray,
+    tolerance: float,
+    limits: Callable[[np.ndarray], list[str]] = lambda _: [],
+) -> RuntimeProof:
+    """What the answers prove: a runtime that gives the golden outputs, by the rule that devices go by, and stays within the
+    gate is proved.
+
+    Args:
+        floats: the float Keras model's probabilities on the same images, shape (sigmas, n, classes).
+        golden: the reference's outputs on the golden images.
+        tolerance: how far this runtime's may lie from them.
+        limits: outputs, shape (sigmas, n, classes), to the gate's limits that they exceed.
+    """
+    if answers.outputs is None or answers.golden is None:
+        return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=answers.refusal)
+    gap = np.abs(answers.golden - golden).max()
+    is_near = bool(np.isfinite(answers.outputs).all()) and bool(gap <= tolerance)
+    if not is_near:
+        reason = f"its golden outputs lie up to {gap:.3g} from the reference's, at most {tolerance:g} is allowed"
+        return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=reason)
+    exceeded = limits(answers.outputs)
+    if exceeded:
+        reason = "it fails the gate there: " + "; ".join(exceeded)
+        return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=reason)
+    flips, most, mean = compare(floats, answers.outputs)
+    return RuntimeProof(
+        name=answers.name,
+        version=answers.version,
+        outcome="proved",
+        n=int(np.prod(floats.shape[:2])),
+        flips=flips,
+        max_difference=most,
+        mean_difference=mean,
+    )
+
+
+def proofs(
+    asked: Sequence[Answers],
+    floats: np.ndarray,
+    golden: np.ndarray,
+    tolerances: dict[str, float],
+    limits: Callable[[np.ndarray], list[str]],
+) -> list[RuntimeProof]:
+    """A proof for each runtime asked, and an 'untried' one for each that was not at hand; see `proof`."""
+    made = [
+        # the reference, the first, decides whether there is a bundle at all
+        proof(answers, floats, golden, tolerances[answers.name], limits if k else lambda _: [])
+        for k, answers in enumerate(asked)
+    ]
+    known = {one.name for one in made}
+    return made + [
+        RuntimeProof(name=name, version=None, outcome="untried", reason="not at hand when the bundle was made")
+        for name in RUNTIMES
+        if name not in known
+    ]

@@ -1,0 +1,190 @@
+"""Proofs on runtimes, each in a process of its own; other runtimes are fakes around LiteRT, installed as tflite-runtime."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukolite.bundle import Bundle
+from leukolite.convert.images import GOLDEN_FRAMES, Images, prepare
+from leukolite.convert.prove import Answers, ask_runtime, compare, find_runtime, proof, proofs
+from leukolite.errors import ConversionError
+from leukolite.evaluation import evaluate_files
+from leukolite.judge import open_judge
+
+FAKE = """
+import os
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter as LiteRT
+class Interpreter(LiteRT):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        {at_start}
+    def get_tensor(self, index):
+        answer = super().get_tensor(index)
+        return {answer}
+"""
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Shows nothing."""
+
+
+def other_python(folder: Path, *, at_start: str = "pass", answer: str = "answer") -> Path:
+    """An interpreter that has tflite-runtime 2.14.0 installed, as a script: this one, with a fake on its path."""
+    package = folder / "site" / "tflite_runtime"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "interpreter.py").write_text(FAKE.format(at_start=at_start, answer=answer))
+    record = folder / "site" / "tflite_runtime-2.14.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: tflite-runtime\nVersion: 2.14.0\n")
+    script = folder / "python"
+    script.write_text(f'#!/bin/sh\nPYTHONPATH="{folder / "site"}" exec "{sys.executable}" "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle) -> Bundle:
+    return Bundle.load(tiny_bundle)
+
+
+@pytest.fixture(scope="module")
+def files(cells) -> list[tuple[Path, int]]:
+    return [(path, k) for k, label in enumerate(("blast", "healthy")) for path in sorted((cells / label).iterdir())[:3]]
+
+
+@pytest.fixture(scope="module")
+def images(bundle, files, tmp_path_factory) -> Images:
+    place = tmp_path_factory.mktemp("images") / "some.npy"
+    return prepare(place, files, (0.0, 10.0), bundle.manifest.input, 3, no_progress)
+
+
+@pytest.fixture(scope="module")
+def reference(bundle, images) -> Answers:
+    return ask_runtime(bundle.model, images, bundle.manifest.input, no_progress)
+
+
+def test_the_images_are_those_that_an_evaluation_judges(bundle, files, images, reference):
+    judged, _ = evaluate_files(open_judge(bundle), files, (0.0, 10.0), seed=3)
+    seen = np.array([item.verdict.probabilities for item in judged]).reshape(len(files), 2, 2).swapaxes(0, 1)
+    np.testing.assert_allclose(reference.outputs, seen, atol=1e-6)
+
+
+def test_the_golden_outputs_are_the_bundles(bundle, reference):
+    assert len(reference.golden) == GOLDEN_FRAMES
+    np.testing.assert_allclose(reference.golden, bundle.golden.outputs, atol=1e-6)
+
+
+def test_litert_of_this_interpreter_is_named_with_its_version_and_times(reference, images):
+    assert reference.name == "litert"
+    assert reference.version
+    assert reference.invoke_ms.shape == (GOLDEN_FRAMES + 2 * len(images.truth),)
+    assert reference.p50_ms > 0
+
+
+def asked(bundle: Bundle, images: Images, folder: Path, **fake: str) -> Answers:
+    return ask_runtime(bundle.model, images, bundle.manifest.input, no_progress, other_python(folder, **fake))
+
+
+def proved(bundle: Bundle, images: Images, reference: Answers, folder: Path, **fake: str):
+    return proof(asked(bundle, images, folder, **fake), reference.outputs, reference.golden, 0.08)
+
+
+def test_another_interpreters_runtime_is_proved_by_its_answers(bundle, images, reference, tmp_path):
+    one = proved(bundle, images, reference, tmp_path)
+    assert (one.name, one.version, one.outcome, one.flips, one.max_difference) == ("tflite-runtime", "2.14.0", "proved", 0, 0)
+    assert one.n == 2 * len(images.truth)
+
+
+def test_a_runtime_that_refuses_the_file_is_refused_in_its_own_words(bundle, images, reference, tmp_path):
+    why = "raise RuntimeError('Didn\\'t find op for builtin opcode FULLY_CONNECTED version 12')"
+    one = proved(bundle, images, reference, tmp_path, at_start=why)
+    assert (one.outcome, one.reason) == ("refused", "Didn't find op for builtin opcode FULLY_CONNECTED version 12")
+
+
+def test_a_runtime_that_is_silently_wrong_is_refused(bundle, images, reference, tmp_path):
+    one = proved(bundle, images, reference, tmp_path, answer="answer // 4")
+    assert one.outcome == "refused"
+    assert "golden outputs lie up to" in one.reason
+
+
+def test_a_runtime_that_exceeds_the_gate_is_refused_while_the_reference_is_judged_elsewhere(reference):
+    other = replace(reference, name="tflite-runtime")
+    tolerances = {"litert": 0.02, "tflite-runtime": 0.08}
+    made = proofs([reference, other], reference.outputs, reference.golden, tolerances, lambda _: ["accuracy drops 9.0 points"])
+    assert [(one.outcome, one.reason) for one in made] == [
+        ("proved", ""),
+        ("refused", "it fails the gate there: accuracy drops 9.0 points"),
+    ]
+
+
+def test_a_runtime_that_answers_no_numbers_is_refused(images, reference):
+    answers = Answers("x", "1", golden=reference.golden, outputs=np.full_like(reference.outputs, np.nan))
+    assert proof(answers, reference.outputs, reference.golden, 0.08).outcome == "refused"
+
+
+def test_a_runtime_that_crashes_is_refused_and_takes_nothing_with_it(bundle, images, reference, tmp_path):
+    one = proved(bundle, images, reference, tmp_path, at_start="os.abort()")
+    assert (one.outcome, one.reason) == ("refused", "the process died (SIGABRT)")
+
+
+def test_the_runtime_of_another_interpreter_is_found(tmp_path):
+    assert find_runtime(other_python(tmp_path)) == ("tflite-runtime", "2.14.0")
+
+
+def bare_python(folder: Path, options: str) -> Path:
+    script = folder / "python"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {options} "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+WITHOUT_RUNTIMES = """
+import runpy, sys
+sys.modules.update(tflite_runtime=None, ai_edge_litert=None)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+NO_RUNTIME = f"-c '{WITHOUT_RUNTIMES}'"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("-S", "No module named 'numpy'"), (NO_RUNTIME, "no tflite-runtime or litert there")],
+    ids=["no NumPy", "no runtime"],
+)
+def test_an_interpreter_that_can_prove_nothing_is_refused_with_the_remedy(tmp_path, options, said):
+    with pytest.raises(ConversionError, match=rf"--prove-with .*python: .*{said}.*pip install 'tflite-runtime==2\.14\.0'"):
+        find_runtime(bare_python(tmp_path, options))
+
+
+def test_a_program_that_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(ConversionError, match=r"--prove-with .*nowhere: .* cannot be started"):
+        find_runtime(tmp_path / "nowhere")
+
+
+def test_a_runtime_that_was_not_at_hand_is_untried_and_not_taken_for_granted(images, reference):
+    made = proofs([reference], reference.outputs, reference.golden, {"litert": 0.02}, lambda _: [])
+    assert [(one.name, one.outcome) for one in made] == [("litert", "proved"), ("tflite-runtime", "untried")]
+
+
+def test_flips_and_differences_are_counted_over_all_levels():
+    one = np.array([[[0.6, 0.4], [0.2, 0.8]]])
+    other = np.array([[[0.4, 0.6], [0.2, 0.8]]])
+    assert compare(one, one) == (0, 0.0, 0.0)
+    assert compare(one, other) == (1, pytest.approx(0.2), pytest.approx(0.1))
+
+
+def test_an_image_that_cannot_be_read_stops_the_preparation(bundle, tmp_path):
+    from leukolite.errors import ImageError
+
+    Image.new("RGB", (40, 40)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_text("no image")
+    listed = [(tmp_path / "good.png", 0), (tmp_path / "bad.png", 1)]
+    with pytest.raises(ImageError, match=r"bad\.png"):
+        prepare(tmp_path / "x.npy", listed, (0.0,), bundle.manifest.input, 0, no_progress)
