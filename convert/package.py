@@ -142,7 +142,7 @@ class Recorder:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.name, self.version, self.threads = runtime.name, runtime.version, runtime.threads
+        self.name, self.version, self.threads, self.delegate = runtime.name, runtime.version, runtime.threads, runtime.delegate
         self.input, self.output = runtime.input, runtime.output
         self.outputs: list[np.ndarray] = []
 
