@@ -10,12 +10,14 @@ import numpy as np
 
 from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
 from leukolite.bundle import MANIFEST, Bundle, NoiseMetrics
-from leukolite.errors import DatasetError, LeukoliteError
+from leukolite.errors import DatasetError, ImageError, LeukoliteError
 from leukolite.evaluation import Judged, evaluate_files, latency_summary, metrics_by_sigma
+from leukolite.images import read_rgb
 from leukolite.judge import Judge, open_judge
+from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.sheets import encode_png, sheet
 from leukolite.terminal import import_keras
-from leukolite.train.datasets import Dataset, Unusable, open_dataset
+from leukolite.train.datasets import Dataset, Sample, Unusable, open_dataset
 from leukolite.train.runs import RUN
 
 SCHEMA = 1
@@ -29,11 +31,24 @@ class Subject:
 
     Attributes:
         seen: first 12 hex digits of the SHA-256 of each image that fitted or chose the model.
+        seen_pictures: `picture_id` of each, which knows it in another encoding too.
     """
 
     name: str
     judge: Judge
     seen: frozenset[str]
+    seen_pictures: frozenset[str] = frozenset()
+
+    def has_seen(self, sample: Sample) -> bool:
+        """True if the image fitted or chose the model."""
+        if sample.sha256[:12] in self.seen:
+            return True
+        if not self.seen_pictures:
+            return False
+        try:
+            return picture_id(crop_and_resize(read_rgb(sample.path), self.judge.spec)) in self.seen_pictures
+        except ImageError:
+            return False  # named when it is judged
 
 
 @dataclass(frozen=True)
@@ -102,8 +117,10 @@ def open_subject(path: Path, *, runtime: str, threads: int) -> Subject:
         raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN})")
     bundle = Bundle.load(path)
     training = bundle.manifest.training
-    seen = frozenset(training.seen) if training else frozenset()
-    return Subject(bundle.manifest.name, open_judge(bundle, runtime=runtime, threads=threads), seen)
+    judge = open_judge(bundle, runtime=runtime, threads=threads)
+    if training is None:
+        return Subject(bundle.manifest.name, judge, frozenset())
+    return Subject(bundle.manifest.name, judge, frozenset(training.seen), frozenset(training.seen_pictures))
 
 
 def evaluate(
@@ -129,7 +146,7 @@ def evaluate(
     """
     dataset = open_dataset(data)
     index_of = _matching_labels(dataset, subject.judge.labels)
-    files = [(sample.path, index_of[sample.label], sample.sha256[:12] in subject.seen) for sample in dataset.samples]
+    files = [(sample.path, index_of[sample.label], subject.has_seen(sample)) for sample in dataset.samples]
     chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
     if not chosen:
         raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to judge it by")

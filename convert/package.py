@@ -229,6 +229,7 @@ def _manifest(
             seed=run.seed,
             versions=run.versions,
             seen=sorted(sha[:12] for sha in {*seen, *run.seen_before}),
+            seen_pictures=trained.seen_pictures,
         ),
         measured=measured,
         calibration=made.calibration,

@@ -17,6 +17,8 @@ from leukolite.convert.images import Images, calibration_images, located, prepar
 from leukolite.convert.qat import Job, fine_tune
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.variants import VARIANTS, Variant
+from leukolite.images import read_rgb
+from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.train.fit import predict
 from leukolite.train.runs import Run, SplitFile, load_model, load_run, load_run_split
 
@@ -83,6 +85,16 @@ class Trained:
     @cached_property
     def kept(self) -> list[tuple[Path, int]]:
         return located(self.root, self.split[self.kept_part], self.run)
+
+    @cached_property
+    def seen_pictures(self) -> list[str]:
+        """`picture_id` of the images that trained or chose the model, sorted."""
+        files = [file for part in ("train", "validation") for file in located(self.root, self.split[part], self.run)]
+        found = set()
+        for i, (path, _) in enumerate(files):
+            found.add(picture_id(crop_and_resize(read_rgb(path), self.run.input)))
+            self.progress("seen images", i + 1, len(files))
+        return sorted(found)
 
     @cached_property
     def floats(self) -> np.ndarray:

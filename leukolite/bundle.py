@@ -70,6 +70,7 @@ class Training(_Part):
     seed: int
     versions: dict[str, str]
     seen: list[str] = Field(description="first 12 hex digits of the SHA-256 of each image used to fit or to choose it")
+    seen_pictures: list[str] = Field(default=[], description="the same of their pixels, `preprocess.picture_id`")
 
 
 class NoiseMetrics(Metrics):

@@ -71,6 +71,13 @@ def test_images_that_were_seen_are_judged_with_a_note(call, evaluated, model, ce
     assert call(leukolite, "evaluate", model, "--data", cells).stderr.splitlines() == [note]
 
 
+def test_images_that_were_only_encoded_anew_are_known_again(evaluated, tiny_bundle, cells, tmp_path):
+    for path in cells.glob("*/*.png"):
+        (tmp_path / "cells" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(tmp_path / "cells" / path.parent.name / f"{path.stem}.bmp")
+    assert evaluated(tiny_bundle, tmp_path / "cells", "--unseen")["n"] == evaluated(tiny_bundle, cells, "--unseen")["n"]
+
+
 def test_unseen_images_alone_give_the_figures_of_the_manifest(evaluated, tiny_bundle, cells):
     manifest = json.loads((tiny_bundle / "manifest.json").read_text())
     first = evaluated(tiny_bundle, cells, "--unseen")["results"][0]
