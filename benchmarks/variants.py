@@ -57,7 +57,7 @@ def _section(tried: Tried) -> list[str]:
     for outcome in made:
         assert outcome.manifest is not None
         lines += [
-            f"- `{outcome.variant}`, {one.name} {one.version or ''}: refused; {one.reason}."
+            f"- `{outcome.variant}`, {one.name} {one.version or ''}: refused; {one.reason.rstrip('.')}."
             for one in outcome.manifest.runtimes
             if one.outcome == "refused"
         ]
