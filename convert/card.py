@@ -5,9 +5,9 @@ from leukolite.convert.variants import VARIANTS
 from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval
 
 DATASETS = {
-    "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): 224x224 photographs of whole fields, one hospital, one microscope",
-    "c-nmc": "C-NMC 2019, fold 0 (Gupta et al., TCIA, CC BY 3.0): 450x450 images of one segmented cell on black",
-    "all-idb2": "ALL-IDB2 (Scotti et al. 2011): 257x257 images of one centred cell",
+    "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): photographs of whole fields, one hospital, one microscope",
+    "c-nmc": "C-NMC 2019 (Gupta et al., TCIA, CC BY 3.0): images of one segmented cell on black",
+    "all-idb2": "ALL-IDB2 (Scotti et al. 2011): images of one centred cell",
     "synthetic": "cells rendered by `leukolite synthetic`",
     "folders": "a folder of one folder a class",
 }
@@ -20,7 +20,7 @@ LIMITS = {
         "The split is by image, as in Makem et al. 2025: cells of one patient are on both sides, so the figures flatter.",
         "The network knows cells cut out on black; a cell in a plain photograph is outside what it was trained on.",
     ],
-    "all-idb2": ["260 cells, cropped from few fields of one laboratory: the intervals are wide and other stains are untried."],
+    "all-idb2": ["Few cells, cropped from few fields of one laboratory: the intervals are wide and other stains are untried."],
     "synthetic": ["Trained on rendered pictures for the demonstration: it says nothing about blood."],
     "folders": ["Trained on the user's own folders; their limits are its limits."],
 }
@@ -79,7 +79,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
     if manifest.runtimes:
         lines += ["## Runtimes", "", *(f"- {_proof(one)}" for one in manifest.runtimes), ""]
     limits = LIMITS[training.dataset if training is not None else "folders"]
-    if training is not None and training.split_by == "subject":
+    if training is not None and training.split_by.endswith("subject"):
         limits = [limit for limit in limits if "split is by image" not in limit]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
     return "\n".join(lines)

@@ -196,6 +196,8 @@ class Manifest(_Part):
             raise ValueError(f"labels must be distinct, found {self.labels}")
         if unknown := [label for label in self.malignant if label not in self.labels]:
             raise ValueError(f"malignant names {unknown}, which are not among the labels {self.labels}")
+        if self.decision.threshold is not None and (len(self.labels), len(self.malignant)) != (2, 1):
+            raise ValueError("a threshold is for two labels, one of them malignant; here it would be passed over in silence")
         return self
 
 

@@ -53,8 +53,12 @@ def test_a_known_temperature_is_found_again(temperature):
     assert fit_temperature(overconfident, truth) == pytest.approx(temperature, rel=0.1)
 
 
-def test_a_model_that_is_always_right_gets_the_least_temperature():
-    assert fit_temperature(np.array([[0.9, 0.1], [0.2, 0.8]], np.float32), np.array([0, 1])) == pytest.approx(0.05, abs=0.001)
+def test_a_model_that_is_always_right_is_not_called_certain_of_everything():
+    rng = np.random.default_rng(0)
+    right = rng.uniform(0.7, 0.95, 60)
+    temperature = fit_temperature(np.stack([right, 1 - right], axis=1), np.zeros(60, int))
+    assert 0.2 < temperature < 1
+    assert calibrate(np.array([0.55, 0.45]), temperature)[0] < 0.75
 
 
 def test_without_a_threshold_the_top_class_wins():
