@@ -9,6 +9,7 @@ COMMANDS = {
     "throughput": "leukolite.benchmarks.cli:throughput",
     "train": "leukolite.train.cli:train",
     "convert": "leukolite.convert.cli:convert",
+    "debug-quantisation": "leukolite.convert.debugger_cli:debug_quantisation",
     "export-android": "leukolite.convert.android_cli:export_android",
     "evaluate": "leukolite.benchmarks.cli:evaluate",
     "overhead": "leukolite.benchmarks.cli:overhead",

@@ -1,0 +1,97 @@
+"""`leukolite debug-quantisation`."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from leukolite.files import write_file
+from leukolite.terminal import (
+    SEED,
+    Command,
+    add_task,
+    check_file_place,
+    import_keras,
+    progress_bar,
+    results_table,
+    stdout,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from leukolite.convert.debugger import Inspection
+
+SHOWN = 12  # layers on the terminal; all are in the JSON
+
+
+@click.command(cls=Command)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Where the run's images are now.  [default: where they were]")
+@click.option("--calibration", type=click.IntRange(1, 2000), default=200, show_default=True, help="Images for the ranges.")
+@click.option("--images", type=click.IntRange(1, 2000), default=32, show_default=True, help="Validation images to measure on.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the layers' errors, as PNG.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every layer as JSON.")
+def debug_quantisation(
+    run: Path, data: Path | None, calibration: int, images: int, seed: int, plot: Path | None, json_path: Path | None
+) -> None:
+    """What int8 costs each layer of a finished RUN, worst first.
+
+    An error of 0.289 steps is rounding and no more; above 0.7 a layer is suspect.
+
+    \b
+    Example:
+      leukolite debug-quantisation runs/m --plot layers.png
+    """
+    check_file_place(plot)
+    check_file_place(json_path)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import_keras("leukolite debug-quantisation")
+    from leukolite.convert.debugger import inspect_run, plot_layers
+
+    with progress_bar() as bar:
+        task = add_task(bar, "model")
+        found = inspect_run(
+            run,
+            data=data,
+            calibration=calibration,
+            images=images,
+            seed=seed,
+            progress=lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total or None),
+        )
+    if plot is not None:
+        write_file(plot, plot_layers(found, run.resolve().name))
+    if json_path is not None:
+        write_json(json_path, inspection_record(found))
+    stdout().print(inspection_table(found, SHOWN))
+
+
+def inspection_table(found: "Inspection", shown: int) -> Table:
+    """The worst layers and one line on all of them; fits 80 columns."""
+    median = sorted(layer.rmse_steps for layer in found.layers)[len(found.layers) // 2]
+    table = results_table(
+        f"{len(found.layers)} layers, {len(found.suspects)} suspect (RMSE above 0.7 steps; rounding alone: 0.289; median"
+        f" {median:.3f})",
+        caption=f"the worst {min(shown, len(found.layers))}; {found.images} images of the {found.part} part,"
+        f" {found.calibration_images} calibration images, seed {found.seed}",
+    )
+    table.add_column("#", justify="right")
+    table.add_column("layer", no_wrap=True, max_width=26)
+    table.add_column("operator", no_wrap=True)
+    for heading in ("RMSE, steps", "shift", "SNR, dB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for layer in found.layers[:shown]:
+        mark = " !" if layer.is_suspect else "  "
+        snr = "-" if layer.snr_db is None else f"{layer.snr_db:.1f}"
+        values = (f"{layer.rmse_steps:.3f}{mark}", f"{layer.mean_error_steps:+.3f}", snr)
+        table.add_row(str(layer.position), layer.layer, layer.operator, *values)
+    return table
+
+
+def inspection_record(found: "Inspection") -> dict[str, object]:
+    """What `--json` writes."""
+    layers = [asdict(layer) | {"layer": layer.layer, "is_suspect": layer.is_suspect} for layer in found.layers]
+    return asdict(found) | {"schema_version": 1, "layers": layers}
