@@ -57,7 +57,7 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None) -> E
     open_judge(bundle)
     model = with_metadata(bundle.model, bundle.manifest)
     _check_same_network(bundle, model)
-    manifest = bundle.manifest.model_copy(update={"model_sha256": hashlib.sha256(model).hexdigest()})
+    manifest = bundle.manifest.model_copy(update={"model_sha256": hashlib.sha256(model).hexdigest(), "compiled": []})
     files = {
         f"{ASSETS}/{MODEL}": model,
         f"{ASSETS}/{MANIFEST}": (manifest.model_dump_json(indent=1) + "\n").encode(),

@@ -1,6 +1,6 @@
 """The model card of a bundle, made from its manifest alone, so that the two cannot disagree."""
 
-from leukolite.bundle import Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof
+from leukolite.bundle import CompiledModel, Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof
 from leukolite.convert.variants import VARIANTS
 from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval
 
@@ -78,6 +78,8 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         lines += ["## Decision", "", *_fitted(manifest.fitted, manifest), ""]
     if manifest.runtimes:
         lines += ["## Runtimes", "", *(f"- {_proof(one)}" for one in manifest.runtimes), ""]
+    if manifest.compiled:
+        lines += ["## Accelerators", "", *(f"- {_compiled(one)}" for one in manifest.compiled), ""]
     limits = LIMITS[training.dataset if training is not None else "folders"]
     if training is not None and training.split_by.endswith("subject"):
         limits = [limit for limit in limits if "split is by image" not in limit]
@@ -154,6 +156,16 @@ def _proof(one: RuntimeProof) -> str:
     return (
         f"{name}: runs it; {one.flips} of {one.n} verdicts are not the float model's, probabilities differ by up to"
         f" {one.max_difference:.3f}, {one.mean_difference:.4f} on average"
+    )
+
+
+def _compiled(one: CompiledModel) -> str:
+    if one.file is None:
+        return f"{one.target}: checked against its rules, not compiled"
+    left = sum(one.on_cpu.values())
+    estimates = ", ".join(f"{name} {value:g}" for name, value in one.estimates.items())
+    return f"{one.target}: `{one.file}`, {one.on_target} operators on it, {left} on the CPU ({one.compiler})" + (
+        f"; the compiler's estimates: {estimates}" if estimates else ""
     )
 
 

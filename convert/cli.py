@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from leukolite.convert.targets import TARGETS, compile_bundle
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.terminal import (
@@ -56,6 +57,14 @@ class Variants(click.ParamType):
 @click.option(
     "--prove-with", multiple=True, type=click.Path(path_type=Path), help="A Python with tflite-runtime to try; repeatable."
 )
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    type=click.Choice(TARGETS),
+    metavar="NAME",
+    help="Compile for edgetpu, or an Ethos-U as ethos-u55-256, too; repeatable.",
+)
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels to measure.  [default: 0,2,5,8,10]")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images and the noise.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result as JSON, every flip included.")
@@ -74,6 +83,7 @@ def convert(
     abstain_error: float,
     qat_epochs: int,
     prove_with: tuple[Path, ...],
+    targets: tuple[str, ...],
     noise: tuple[float, ...],
     seed: int,
     json_path: Path | None,
@@ -92,6 +102,8 @@ def convert(
         raise click.UsageError(
             "Missing option '--out'." if out is None else "--calibration-study writes no bundle: leave out --out."
         )
+    if targets and (auto or not {*(variants or ("int8",))} <= {"int8", "int8-qat"}):
+        raise click.UsageError("--target compiles int8 or int8-qat: name one of them with --to.")
     if auto and variants is not None:
         raise click.UsageError("--auto chooses the variant: leave out --to.")
     check_file_place(json_path)
@@ -114,6 +126,7 @@ def convert(
         abstains=abstain,
         qat_epochs=qat_epochs,
         prove_with=prove_with,
+        dense_per_channel="edgetpu" not in targets,
     )
     console = stdout()
     with progress_bar() as bar:
@@ -135,6 +148,10 @@ def convert(
     for outcome in result.outcomes:
         for line in report.outcome_lines(outcome, result.float_bytes):
             console.print(line)
+        if targets and outcome.path is not None:
+            for compiled in compile_bundle(outcome.path, tuple(dict.fromkeys(targets))):
+                for note in compiled.notes:
+                    console.print(f"  {compiled.record.target}: {note}")
     console.print(report.parity_table(result))
     for line in report.refusals(result):
         console.print(line)

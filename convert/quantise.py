@@ -17,13 +17,21 @@ if TYPE_CHECKING:
     import keras
 
 
-def to_tflite(model: "keras.Model", variant: Variant, spec: InputSpec, calibration: np.ndarray | None = None) -> bytes:
+def to_tflite(
+    model: "keras.Model",
+    variant: Variant,
+    spec: InputSpec,
+    calibration: np.ndarray | None = None,
+    *,
+    dense_per_channel: bool = True,
+) -> bytes:
     """Convert a Keras model; batch 1, batch normalisation folded, weights quantised per channel.
 
     Args:
         model: float Keras model on values `grey * spec.scale + spec.offset`; for a variant that is trained, the tf_keras
             model that learnt its own ranges.
         calibration: uint8 RGB, shape (n, spec.height, spec.width, 3), n of 1 or more, for variants that need it.
+        dense_per_channel: a scale a unit in the weights of dense layers; convolutions always have one a channel.
 
     Returns:
         The .tflite file, proved by `check_file`.
@@ -40,6 +48,7 @@ def to_tflite(model: "keras.Model", variant: Variant, spec: InputSpec, calibrati
     try:
         with quiet():
             converter = make_converter(model, variant, spec, calibration)
+            converter._experimental_disable_per_channel_quantization_for_dense_layers = not dense_per_channel
             if variant.io_dtype != "float32":
                 converter.inference_input_type = converter.inference_output_type = getattr(tf, variant.io_dtype)
             content: bytes = converter.convert()

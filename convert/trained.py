@@ -43,6 +43,7 @@ class Settings:
         abstains: put the band in force.
         qat_epochs: of fine-tuning, for int8-qat.
         prove_with: other Python interpreters, whose TFLite runtimes are tried too.
+        dense_per_channel: a scale a unit in the weights of dense layers, which the Edge TPU's compiler does not know.
     """
 
     variants: tuple[str, ...] = ("int8",)
@@ -56,6 +57,7 @@ class Settings:
     abstains: bool = False
     qat_epochs: int = 1
     prove_with: tuple[Path, ...] = ()
+    dense_per_channel: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ def make(trained: Trained, variant: Variant) -> Made:
         return Made(to_tflite(trained.model, variant, run.input))
     pixels, calibration = trained.calibration
     trained.progress(variant.name, 0, 0)
-    return Made(to_tflite(trained.model, variant, run.input, pixels), calibration)
+    content = to_tflite(trained.model, variant, run.input, pixels, dense_per_channel=settings.dense_per_channel)
+    return Made(content, calibration)
 
 
 def measure_gate(trained: Trained, outputs: np.ndarray) -> Gate:

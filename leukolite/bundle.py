@@ -14,7 +14,8 @@ import io
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,9 +28,10 @@ from leukolite.files import new_folder
 from leukolite.metrics import Metrics
 from leukolite.preprocess import InputSpec
 
-SCHEMA, READABLE = 2, (1, 2)  # 2: variant, calibration, fine_tuning, fitted, gate, runtimes; 1: first
+SCHEMA, READABLE = 2, (1, 2)  # 2: variant, calibration, fine_tuning, fitted, gate, runtimes, compiled; 1: first
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
 MAX_FILE_BYTES = 256_000_000
+TARGET_PATTERN = r"^(edgetpu|ethos-u(55|65|85)-\d+)$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
@@ -167,6 +169,22 @@ class RuntimeProof(_Part):
 VariantName = Literal["float32", "float16", "dynamic-range", "int8", "int8-qat", "int16x8"]
 
 
+class CompiledModel(_Part):
+    """The model for an accelerator, beside the one that runs anywhere."""
+
+    target: Annotated[str, StringConstraints(pattern=TARGET_PATTERN)] = Field(
+        description="edgetpu, or an Ethos-U as ethos-u55-256"
+    )
+    file: Annotated[str, StringConstraints(pattern=r"^model_[a-z0-9-]+\.tflite$")] | None = Field(
+        description="in the bundle; None: not compiled"
+    )
+    sha256: Sha256 | None
+    compiler: str | None = Field(description="name and version; None: not at hand")
+    on_target: int | None = Field(default=None, description="operators that the accelerator computes")
+    on_cpu: dict[str, int] = Field(default={}, description="operator and reason -> how many are left to the CPU")
+    estimates: dict[str, float] = Field(default={}, description="the compiler's, by name and unit; not measured")
+
+
 class Manifest(_Part):
     """All that is to be known of a model; see the module's docstring and docs/bundle.md."""
 
@@ -189,6 +207,7 @@ class Manifest(_Part):
     fitted: Fitted | None = None
     gate: Gate | None = None
     runtimes: list[RuntimeProof] = []
+    compiled: list[CompiledModel] = []
 
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "Manifest":
@@ -236,6 +255,11 @@ class Bundle:
     manifest: Manifest
     model: bytes
     golden: Golden
+    compiled: dict[str, bytes] = field(default_factory=dict)
+
+    def model_for(self, target: str) -> bytes:
+        """The model compiled for an accelerator, else the one that runs anywhere."""
+        return self.compiled.get(target, self.model)
 
     @staticmethod
     def load(path: Path) -> "Bundle":
@@ -257,11 +281,16 @@ class Bundle:
                 " copy the bundle again"
             )
         _check_labels(path, _member(path, LABELS), manifest)
-        return Bundle(path, manifest, model, _parse_golden(path, _member(path, GOLDEN), manifest))
+        return Bundle(path, manifest, model, _parse_golden(path, _member(path, GOLDEN), manifest), _compiled(path, manifest))
 
 
-def write_bundle(path: Path, manifest: Manifest, model: bytes, golden: Golden, card: str) -> None:
+def write_bundle(
+    path: Path, manifest: Manifest, model: bytes, golden: Golden, card: str, compiled: Mapping[str, bytes] | None = None
+) -> None:
     """Write a bundle's folder whole or not at all; an older bundle at `path` is replaced.
+
+    Args:
+        compiled: target -> model, of those that the manifest gives a file.
 
     Raises:
         LeukoliteError: `path` holds something that is not a bundle, or cannot be written.
@@ -272,6 +301,20 @@ def write_bundle(path: Path, manifest: Manifest, model: bytes, golden: Golden, c
         (folder / LABELS).write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")
         (folder / GOLDEN).write_bytes(golden.to_bytes())
         (folder / CARD).write_text(card, encoding="utf-8")
+        for one in manifest.compiled:
+            if one.file is not None:
+                (folder / one.file).write_bytes((compiled or {})[one.target])
+
+
+def _compiled(path: Path, manifest: Manifest) -> dict[str, bytes]:
+    found = {}
+    for one in manifest.compiled:
+        if one.file is None:
+            continue
+        found[one.target] = _member(path, one.file)
+        if hashlib.sha256(found[one.target]).hexdigest() != one.sha256:
+            raise BundleError(f"{path}: {one.file} does not match its manifest; copy the bundle again")
+    return found
 
 
 def _member(path: Path, name: str) -> bytes:

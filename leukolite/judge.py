@@ -123,7 +123,7 @@ def open_judge(
         BundleError: names the tensor or golden output, what was expected and what was found.
     """
     try:
-        interpreter = guard(TfliteRuntime(bundle.model, threads=threads, name=runtime, allow_cpu=allow_cpu))
+        interpreter = guard(TfliteRuntime(bundle.model_for(runtime), threads=threads, name=runtime, allow_cpu=allow_cpu))
     except BundleError as error:
         raise BundleError(f"{bundle.path}: {error}") from error
     check_tensors(bundle, interpreter)
