@@ -86,6 +86,8 @@ def test_the_documents_name_only_commands_and_options_that_exist(document: Path)
         command: click.Command | None = edge_run
         if words[0] == "leukolite":
             command = main.get_command(click.Context(main), words[1])
+        if isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words[2])
         assert command is not None, words
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, words
