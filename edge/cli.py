@@ -8,21 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from leukolite import __version__
 from leukolite.bundle import Bundle
 from leukolite.edge import report
 from leukolite.edge.cameras import Size, list_cameras
 from leukolite.edge.capture import Reopening
+from leukolite.edge.chain import Entry
 from leukolite.edge.frames import FrameSource
 from leukolite.edge.health import Health, HealthMonitor, read_health
+from leukolite.edge.motion import StageMotion
 from leukolite.edge.pipeline import Limits, Steps, run
+from leukolite.edge.recorded import Progress, Rest, Settings, first_record, open_frames, repeat, settings_of, slide_of
+from leukolite.edge.recording import JournalSink, open_recording
+from leukolite.edge.records import start_record
 from leukolite.edge.service import notify
 from leukolite.edge.session import Control, Sink
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.signals import stopped_by_signals
-from leukolite.edge.sources import CAMERAS, SyntheticCamera, match_truths, open_camera, open_source
+from leukolite.edge.sources import CAMERAS, SyntheticCamera, match_truths
+from leukolite.edge.summary import Summary, SummarySink
+from leukolite.edge.summary_page import write_summary
 from leukolite.edge.watchdog import Restarting, open_watched_judge
+from leukolite.errors import JournalError
 from leukolite.files import check_replaceable, nearest_parent, new_folder
 from leukolite.judge import Judge
 from leukolite.runtime import RUNTIMES
@@ -61,9 +70,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.command(
     cls=Command, epilog=RESEARCH_USE, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.option(
-    "--bundle", required=True, type=click.Path(path_type=Path), help="Bundle folder or zip, or a shipped bundle's name."
-)
+@click.option("--bundle", type=click.Path(path_type=Path), help="Bundle folder or zip, or a shipped bundle's name.")
 @click.option("--camera", metavar="NAME", help=f"{'; '.join(CAMERAS)}.")
 @click.option("--camera-size", type=SizeType(), help="Of a picamera2's or v4l2 camera's pictures, pixels.")
 @click.option("--list-cameras", is_flag=True, is_eager=True, expose_value=False, callback=_show_cameras, help="Show and exit.")
@@ -97,12 +104,19 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     help="Restart a runtime that gave no answer for so long.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise and the synthetic camera.")
+@click.option("--every-frame", is_flag=True, help="Judge a live camera's field again although the stage has not moved.")
+@click.option("--journal", type=click.Path(path_type=Path), help="Record the session in this new folder.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="SESSION", help="Go on with a recorded session, as it began.")
+@click.option("--replay", type=click.Path(path_type=Path), metavar="SESSION", help="Judge a recorded session's frames again.")
+@click.option("--slide", metavar="NAME", help="Of the slide under the lens; the journal keeps a salted id of it.")
+@click.option("--keep-frames", is_flag=True, help="Keep each judged frame beside the journal, lossless.")
+@click.option("--keep-running", is_flag=True, help="Go on unrecorded when the disk is full.")
 @click.option("--quiet", is_flag=True, help="No line a verdict; gaps, notes and the closing tables stay.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the session as JSON.")
-@click.option("--out", type=click.Path(path_type=Path), help=f"Folder for {REPORT} and {VERDICTS}.")
+@click.option("--out", type=click.Path(path_type=Path), help=f"Folder for {REPORT}, {VERDICTS} and the summary.")
 @click.version_option(__version__, prog_name="edge-run")
 def main(
-    bundle: Path,
+    bundle: Path | None,
     camera: str | None,
     camera_size: Size | None,
     source: Path | None,
@@ -116,6 +130,13 @@ def main(
     no_frame: float,
     no_answer: float,
     seed: int,
+    every_frame: bool,
+    journal: Path | None,
+    resume: Path | None,
+    replay: Path | None,
+    slide: str | None,
+    keep_frames: bool,
+    keep_running: bool,
     quiet: bool,
     json_path: Path | None,
     out: Path | None,
@@ -129,12 +150,21 @@ def main(
     Example:
       edge-run --bundle synthetic-cells --camera synthetic --frames 100 --noise 0,5,10
       edge-run --bundle mobilenet_m-taleqani --source slides/ --json verdicts.json
-      edge-run --bundle mobilenet_m-taleqani --camera picamera2 --max-age 500 --out session
+      edge-run --bundle mobilenet_m-taleqani --camera picamera2 --max-age 500 --journal monday --slide A17
+      edge-run --resume monday
     """
-    if (camera is None) == (source is None):
-        raise click.UsageError("give either --camera NAME or --source PATH")
-    if camera_size is not None and camera is None:
-        raise click.UsageError("--camera-size goes with --camera")
+    recorded = _recorded(journal, resume, replay, slide=slide, keeps=keep_frames or keep_running)
+    if recorded is not None:
+        asked = settings_of(first_record(recorded), bundle)
+        runtime = asked.runtime
+    else:
+        if bundle is None:
+            raise click.UsageError("Missing option '--bundle'.")
+        if (camera is None) == (source is None):
+            raise click.UsageError("give either --camera NAME or --source PATH")
+        if camera_size is not None and camera is None:
+            raise click.UsageError("--camera-size goes with --camera")
+        asked = Settings(bundle, camera, source, camera_size, noise, seed, runtime, threads, every_frame)
     if allow_cpu and runtime != "edgetpu":
         raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
     for name, seconds in (("--duration", duration), ("--max-age", max_age), ("--no-frame", no_frame), ("--no-answer", no_answer)):
@@ -143,31 +173,66 @@ def main(
     check_file_place(json_path)
     if out is not None:
         check_replaceable(out, REPORT)
-    loaded = Bundle.load(find_bundle(bundle))
+    loaded = Bundle.load(find_bundle(asked.bundle))
 
     def open_watched() -> Judge:
-        return open_watched_judge(loaded, runtime=runtime, threads=threads, allow_cpu=allow_cpu, answer_s=no_answer)
+        return open_watched_judge(loaded, runtime=runtime, threads=asked.threads, allow_cpu=allow_cpu, answer_s=no_answer)
 
     judge = open_watched()
     if judge.runtime.name != runtime:
         warn(f"note: {judge.runtime.name} computes on the CPU, not {runtime}: the model was not compiled for it")
+    console = stdout()
+    if replay is not None:
+        found, lines = repeat(replay, asked, loaded, judge)
+        for line in lines:
+            console.print(line)
+        if not found.is_exact:
+            raise JournalError(f"{replay}: not every verdict was repeated; see above")
+        return
     manifest = loaded.manifest
-    frame_source = (
-        open_camera(camera, manifest.unit, manifest.labels, seed=seed, size=camera_size)
-        if camera is not None
-        else open_source(source or Path())
-    )
+    frame_source = open_frames(asked, loaded)
     _note_on_truth(frame_source, manifest.labels)
 
-    console = stdout()
-    console.print(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}")
-    if not quiet:
-        console.print(report.VERDICT_HEADER)
     kept = None if out is None and json_path is None else report.Keeper(manifest.labels)
     sinks: list[Sink] = [report.Console(_say, warn, verdicts=not quiet)]
     if kept is not None:
         sinks.append(kept)
-    written = out or json_path
+    start = start_record(
+        loaded,
+        runtime=runtime,
+        threads=asked.threads,
+        sigmas=asked.noise,
+        source=asked.source_settings(),
+        settings=asked.as_text(),
+        slide=slide_of(slide),
+    )
+    summary = SummarySink(start)
+    recording: JournalSink | None = None
+    done = Progress()
+
+    def count_again(entry: Entry) -> None:
+        summary.take_entry(entry)
+        done.take(entry)
+
+    if (session_folder := journal or resume) is not None:
+        recording = open_recording(
+            session_folder,
+            start,
+            resume=resume is not None,
+            keep_frames=keep_frames,
+            keep_running=keep_running,
+            on_stop=lambda reason: warn(f"{session_folder}: recording stopped: {reason}"),
+            on_entry=count_again,
+        )
+        sinks.append(recording)
+        if resume is not None and not frame_source.live:
+            frame_source = Rest(frame_source, done.next_index)
+    console.print(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}")
+    if not quiet:
+        console.print(report.VERDICT_HEADER)
+    sinks.append(summary)
+    motion = StageMotion() if frame_source.live and not asked.every_frame else None
+    written = session_folder or out or json_path
     folder = None if written is None else nearest_parent(written)
 
     def read() -> Health:
@@ -181,7 +246,7 @@ def main(
             frame_source,
             judge,
             sinks,
-            Steps(sigmas=noise, seed=seed),
+            Steps(gate=motion, sigmas=asked.noise, seed=asked.seed),
             Limits(frames, duration, max_age),
             control=control,
             health=monitor,
@@ -194,17 +259,40 @@ def main(
         console.print(report.closing_tables(session))
     if session.stopped_by is not None:
         warn(f"stopped by {session.stopped_by}")
+    if recording is not None:
+        console.print(f"{session_folder}: {recording.state.records} records; the last is {recording.anchor}")
     if kept is not None:
-        _write(report.session_json(session, kept, loaded, judge, seed), report.session_csv(kept), json_path, out)
+        content = report.session_json(session, kept, loaded, judge, asked.seed)
+        _write(content, report.session_csv(kept), summary.summary(), json_path, out)
     if session.failure is not None:
         raise session.failure
 
 
-def _write(content: dict[str, Any], verdicts: str, json_path: Path | None, out: Path | None) -> None:
+def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *, slide: str | None, keeps: bool) -> Path | None:
+    """The session to go on with or to repeat, whose settings are its own. Raises: UsageError."""
+    if sum(place is not None for place in (journal, resume, replay)) > 1:
+        raise click.UsageError("--journal begins a session, --resume goes on with one, --replay repeats one: give one of them")
+    recorded = resume or replay
+    if (journal or resume) is None and keeps:
+        raise click.UsageError("--keep-frames and --keep-running go with --journal or --resume")
+    if journal is None and slide is not None:
+        raise click.UsageError("--slide goes with --journal")
+    if recorded is not None:
+        context = click.get_current_context()
+        its_own = ("camera", "camera_size", "source", "noise", "seed", "runtime", "threads", "every_frame")
+        given = [name for name in its_own if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        if given:
+            option = f"--{given[0].replace('_', '-')}"
+            raise click.UsageError(f"{recorded} says itself with which {option} it was recorded: leave it out")
+    return recorded
+
+
+def _write(content: dict[str, Any], verdicts: str, summary: Summary, json_path: Path | None, out: Path | None) -> None:
     if out is not None:
         with new_folder(out, replace_if_holds=REPORT) as staging:
             write_json(staging / REPORT, content)
             (staging / VERDICTS).write_text(verdicts, encoding="utf-8")
+            write_summary(staging, summary)
     if json_path is not None:
         write_json(json_path, content)
 
