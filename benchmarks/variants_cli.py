@@ -55,7 +55,7 @@ def variants(
     import_keras("leukolite variants")
     from leukolite.benchmarks.variants import Tried, markdown, to_json
     from leukolite.convert.package import convert_run
-    from leukolite.convert.trained import Settings
+    from leukolite.convert.trained import Settings, open_trained
 
     settings = Settings(
         variants=variants, sigmas=SIGMAS, calibration=calibration, seed=seed, qat_epochs=qat_epochs, prove_with=prove_with
@@ -69,7 +69,9 @@ def variants(
             def progress(stage: str, done: int, total: int, name: str = name) -> None:
                 bar.update(task, description=f"{name}: {stage}", completed=done, total=total or None)
 
-            conversion = convert_run(run, Path(place) / str(k), name="tried", data=data, settings=settings, progress=progress)
+            conversion = convert_run(
+                open_trained(run, data, settings, progress), Path(place) / str(k), name="tried", settings=settings
+            )
             tried.append(Tried(name, conversion))
     text = markdown(tried, command=_command(sys.argv[1:]), host=_host())
     stdout().print(text)

@@ -1,8 +1,9 @@
 """The model card of a bundle, made from its manifest alone, so that the two cannot disagree."""
 
-from leukolite.bundle import CompiledModel, Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof
+from leukolite.bundle import CompiledModel, Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof, Training
 from leukolite.convert.variants import VARIANTS
 from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval
+from leukolite.train.recipes import FOREIGN
 
 DATASETS = {
     "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): photographs of whole fields, one hospital, one microscope",
@@ -40,16 +41,12 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         "",
     ]
     if training is not None:
-        recipe = training.recipe
         lines += [
             "## Training",
             "",
             f"- Data: {DATASETS[training.dataset]}",
             *(f"- {part}: {_counts(counts)}" for part, counts in training.split.items() if sum(counts.values())),
-            f"- Recipe: `{recipe['model']}`, {recipe['source']}",
-            f"- Start: {recipe['weights']}; at most {recipe['epochs']} epochs of batch {recipe['batch_size']}, Adam at"
-            f" {recipe['learning_rate']}, schedule {recipe['schedule']}; seed {training.seed}",
-            f"- Augmentation: {_settings(recipe['augmentation'])}",
+            *_how(training),
             f"- Versions: {', '.join(f'{name} {version}' for name, version in training.versions.items())}",
             "",
         ]
@@ -85,6 +82,21 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         limits = [limit for limit in limits if "split is by image" not in limit]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
     return "\n".join(lines)
+
+
+def _how(training: Training) -> list[str]:
+    recipe = training.recipe
+    if recipe["model"] == FOREIGN:
+        return [
+            f"- Network: {recipe['source']}",
+            "- The images above calibrated, gated and judged it; what it saw in training is not known: the figures may flatter.",
+        ]
+    return [
+        f"- Recipe: `{recipe['model']}`, {recipe['source']}",
+        f"- Start: {recipe['weights']}; at most {recipe['epochs']} epochs of batch {recipe['batch_size']}, Adam at"
+        f" {recipe['learning_rate']}, schedule {recipe['schedule']}; seed {training.seed}",
+        f"- Augmentation: {_settings(recipe['augmentation'])}",
+    ]
 
 
 def _kind(manifest: Manifest) -> str:

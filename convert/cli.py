@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -21,6 +22,8 @@ from leukolite.terminal import (
     write_json,
 )
 
+VALUES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
+
 
 class Variants(click.ParamType):
     """A comma-separated list of variants, as 'int8,float16'."""
@@ -37,7 +40,12 @@ class Variants(click.ParamType):
 
 
 @click.command(cls=Command)
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--keras", "keras_file", type=click.Path(path_type=Path), help="Instead of RUN: a Keras model of somebody else's.")
+@click.option("--labels", type=click.Path(path_type=Path), help="With --keras: its labels, one a line, as its outputs.")
+@click.option("--unit", type=click.Choice(["cell", "field"]), help="With --keras: what one image shows.")
+@click.option("--values", type=click.Choice(list(VALUES)), help="With --keras: what black and white are to it.")
+@click.option("--malignant", help="With --keras: labels that mean leukaemia, comma-separated.  [default: the layout's]")
 @click.option("--out", type=click.Path(path_type=Path), help="Bundle to write; of several variants the folder of one each.")
 @click.option("--to", "variants", type=Variants(), help=f"Some of {', '.join(VARIANTS)}.  [default: int8]")
 @click.option("--auto", is_flag=True, help=f"The first that passes the gate, of {', '.join(AUTO_ORDER)}.")
@@ -69,7 +77,12 @@ class Variants(click.ParamType):
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images and the noise.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result as JSON, every flip included.")
 def convert(
-    run: Path,
+    run: Path | None,
+    keras_file: Path | None,
+    labels: Path | None,
+    unit: Literal["cell", "field"] | None,
+    values: str | None,
+    malignant: str | None,
     out: Path | None,
     variants: tuple[str, ...] | None,
     auto: bool,
@@ -97,7 +110,19 @@ def convert(
     Example:
       leukolite convert runs/m --out bundles/m
       leukolite convert runs/m --to int8,float16 --out bundles --prove-with old-venv/bin/python
+      leukolite convert --keras net.keras --labels labels.txt --unit cell --values 0..1 --data cells --out bundles/net
     """
+    if (run is None) == (keras_file is None):
+        raise click.UsageError("give a RUN, or a model with --keras FILE")
+    its_own = {"--labels": labels, "--unit": unit, "--values": values}
+    if keras_file is not None and (missing := [option for option, value in {**its_own, "--data": data}.items() if value is None]):
+        raise click.UsageError(f"--keras needs {', '.join(missing)}: leukolite does not guess them")
+    if run is not None and (
+        given := [option for option, value in {**its_own, "--malignant": malignant}.items() if value is not None]
+    ):
+        raise click.UsageError(f"{', '.join(given)} goes with --keras; a run says it itself")
+    if keras_file is not None and (study or auto or "int8-qat" in (variants or ())):
+        raise click.UsageError("--auto, --calibration-study and int8-qat need a RUN of leukolite's, not --keras")
     if (out is None) != study:
         raise click.UsageError(
             "Missing option '--out'." if out is None else "--calibration-study writes no bundle: leave out --out."
@@ -110,9 +135,10 @@ def convert(
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import_keras("leukolite convert")
     from leukolite.convert import report
+    from leukolite.convert.foreign import Foreign, open_foreign
     from leukolite.convert.package import convert_run
     from leukolite.convert.study import study_calibration
-    from leukolite.convert.trained import Settings
+    from leukolite.convert.trained import Settings, open_trained
 
     settings = Settings(
         variants=variants or ("int8",),
@@ -128,6 +154,15 @@ def convert(
         prove_with=prove_with,
         dense_per_channel="edgetpu" not in targets,
     )
+    if keras_file is not None:
+        foreign = Foreign(
+            model=keras_file,
+            labels=labels or Path(),
+            unit=unit or "cell",
+            values=VALUES[values or ""],
+            malignant=None if malignant is None else [label.strip() for label in malignant.split(",")],
+            data=data or Path(),
+        )
     console = stdout()
     with progress_bar() as bar:
         task = add_task(bar, "model")
@@ -135,11 +170,12 @@ def convert(
         def progress(stage: str, done: int, total: int) -> None:
             bar.update(task, description=stage, completed=done, total=total or None)
 
-        if study:
+        if study and run is not None:
             rows = study_calibration(run, data=data, settings=settings, progress=progress)
         else:
             assert out is not None
-            result = convert_run(run, out, name=name or out.resolve().name, data=data, settings=settings, progress=progress)
+            opened = open_foreign(foreign, settings, progress) if run is None else open_trained(run, data, settings, progress)
+            result = convert_run(opened, out, name=name or out.resolve().name, settings=settings)
     if study:
         console.print(report.study_table(rows))
         if json_path is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,11 @@ from leukolite.bundle import (
     write_bundle,
 )
 from leukolite.convert.card import model_card
-from leukolite.convert.child import Progress
 from leukolite.convert.fitting import ece, fit_decision
 from leukolite.convert.gate import Flip, failures, find_flips
 from leukolite.convert.images import golden_frames
 from leukolite.convert.prove import ask_runtime, compare, find_runtime, proof, proofs
-from leukolite.convert.trained import Made, Settings, Trained, make, measure_gate, open_trained
+from leukolite.convert.trained import Made, Settings, Trained, make, measure_gate
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
 from leukolite.decision import Decision
 from leukolite.errors import BundleError, ConversionError, ImageError
@@ -79,13 +79,13 @@ class Conversion:
         return [outcome for outcome in self.outcomes if outcome.path is not None]
 
 
-def convert_run(folder: Path, out: Path, *, name: str, data: Path | None, settings: Settings, progress: Progress) -> Conversion:
-    """Make bundles of the run in `folder`, of each variant that passes the gate.
+def convert_run(opened: AbstractContextManager[Trained], out: Path, *, name: str, settings: Settings) -> Conversion:
+    """Make bundles of a trained model, of each variant that passes the gate.
 
     Args:
+        opened: from `open_trained` or `leukolite.convert.foreign.open_foreign`, made with the same settings; not yet entered.
         out: the bundle's folder; of several variants (without `auto`) the folder of one folder a variant.
         name: the bundle's; of several `name`-`variant`.
-        data: where the run's images are now; None: where they were when it was trained.
 
     Raises:
         TrainingError: the folder is not a finished run.
@@ -109,13 +109,13 @@ def convert_run(folder: Path, out: Path, *, name: str, data: Path | None, settin
         check_replaceable(place, MANIFEST)
     for python in settings.prove_with:
         find_runtime(python)
-    with open_trained(folder, data, settings, progress) as trained:
+    with opened as trained:
         outcomes: list[Outcome] = []
         for variant in wanted:
             outcomes.append(_convert(trained, VARIANTS[variant], names[variant], places[variant]))
             if settings.auto and outcomes[-1].path is not None:
                 break
-        answers = ask_runtime(trained.float_tflite, trained.validation, trained.run.input, progress)
+        answers = ask_runtime(trained.float_tflite, trained.validation, trained.run.input, trained.progress)
         golden = np.zeros(0) if answers.golden is None else answers.golden
         return Conversion(
             outcomes=tuple(outcomes),

@@ -17,6 +17,7 @@ from leukolite.convert.images import Images, calibration_images, located, prepar
 from leukolite.convert.qat import Job, fine_tune
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.variants import VARIANTS, Variant
+from leukolite.errors import ConversionError
 from leukolite.images import read_rgb
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.train.fit import predict
@@ -64,7 +65,7 @@ class Settings:
 class Trained:
     """A finished run with its model and its split's files, found and unchanged, and what the float model says of them."""
 
-    folder: Path
+    folder: Path | None  # None: of a model that leukolite did not train
     root: Path
     run: Run
     split: dict[str, list[SplitFile]]
@@ -159,7 +160,9 @@ def make(trained: Trained, variant: Variant) -> Made:
         ConversionError: it cannot be made.
     """
     run, settings = trained.run, trained.settings
-    if variant.is_trained:
+    if variant.is_trained and trained.folder is None:
+        raise ConversionError(f"{variant.name} fine-tunes a run of `leukolite train`, not a model that it did not train")
+    if variant.is_trained and trained.folder is not None:
         pixels, truth = read_inputs(trained.root, trained.split["train"], run, trained.progress)
         job = Job(
             spec=run.input,

@@ -1,4 +1,4 @@
-"""What the edge's tests share as fixtures; their fakes are in tests/fakes.py."""
+"""What the edge's tests share as fixtures; their fakes are in tests/helpers/fakes.py."""
 
 import threading
 from collections.abc import Callable, Iterator
