@@ -16,6 +16,8 @@ from leukolite.edge.cameras import Size, list_cameras
 from leukolite.edge.capture import Reopening
 from leukolite.edge.frames import FrameSource
 from leukolite.edge.health import Health, HealthMonitor, read_health
+from leukolite.edge.listen import Address, AddressType, Listener, listening
+from leukolite.edge.live import About, Live
 from leukolite.edge.pipeline import Limits, Steps, run
 from leukolite.edge.service import notify
 from leukolite.edge.session import Control, Sink
@@ -97,6 +99,11 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     help="Restart a runtime that gave no answer for so long.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise and the synthetic camera.")
+@click.option(
+    "--serve",
+    type=AddressType(),
+    help="Show a live page, on this machine alone unless a HOST is given; 0.0.0.0:PORT lets in who has the token it prints.",
+)
 @click.option("--quiet", is_flag=True, help="No line a verdict; gaps, notes and the closing tables stay.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the session as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for {REPORT} and {VERDICTS}.")
@@ -116,6 +123,7 @@ def main(
     no_frame: float,
     no_answer: float,
     seed: int,
+    serve: Address | None,
     quiet: bool,
     json_path: Path | None,
     out: Path | None,
@@ -130,6 +138,7 @@ def main(
       edge-run --bundle synthetic-cells --camera synthetic --frames 100 --noise 0,5,10
       edge-run --bundle mobilenet_m-taleqani --source slides/ --json verdicts.json
       edge-run --bundle mobilenet_m-taleqani --camera picamera2 --max-age 500 --out session
+      edge-run --bundle synthetic-cells --camera synthetic:5 --serve 8000
     """
     if (camera is None) == (source is None):
         raise click.UsageError("give either --camera NAME or --source PATH")
@@ -143,6 +152,7 @@ def main(
     check_file_place(json_path)
     if out is not None:
         check_replaceable(out, REPORT)
+    listener = None if serve is None else click.get_current_context().with_resource(listening(serve))
     loaded = Bundle.load(find_bundle(bundle))
 
     def open_watched() -> Judge:
@@ -175,8 +185,12 @@ def main(
         return read_health(folder=folder)
 
     monitor = HealthMonitor(read, time.perf_counter_ns)
+    control = Control()
+    if listener is not None:
+        sinks.append(_open_page(listener, About.of(manifest, frame_source.name), control, monitor))
+        warn(f"live page: {listener.url}")
     notify("READY=1")
-    with stopped_by_signals(Control()) as control:
+    with stopped_by_signals(control):
         session = run(
             frame_source,
             judge,
@@ -198,6 +212,15 @@ def main(
         _write(report.session_json(session, kept, loaded, judge, seed), report.session_csv(kept), json_path, out)
     if session.failure is not None:
         raise session.failure
+
+
+def _open_page(listener: Listener, about: About, control: Control, monitor: HealthMonitor) -> Sink:
+    from leukolite.edge.page import application  # Starlette and Uvicorn: only where they are wanted
+    from leukolite.edge.server import PageServer
+
+    live = Live(about)
+    app = application(live, control, lambda: monitor.latest, port=listener.port, token=listener.token)
+    return PageServer(live, app, listener.bound)
 
 
 def _write(content: dict[str, Any], verdicts: str, json_path: Path | None, out: Path | None) -> None:
