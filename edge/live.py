@@ -333,6 +333,7 @@ def _latency(state: LiveState, now: int) -> dict[str, Any] | None:
     ages = np.array([age_ms for _, age_ms in state.recent])
     spent_s = (now - state.recent[0][0]) / 1e9
     return {
+        "timed_by": "arrival" if state.record is None else state.record.frame.timed_by,
         "frames": len(ages),
         "last_ms": round(float(ages[-1]), 2),
         "p50_ms": round(float(np.percentile(ages, 50)), 2),

@@ -109,17 +109,17 @@ function tell(state) {
     ? slide.excluded.map((entry) => row([entry.reason, number(entry.n)]))
     : [row(["nothing yet", ""])]));
 
-  $("latency-of").textContent = latency === null ? "" : `sensor to verdict, last ${latency.frames} frames`;
-  figures($("latency"), latency === null ? [["sensor to verdict", "–"]] : [
+  $("latency-of").textContent = latency === null ? "" : `${latency.timed_by} to verdict, last ${latency.frames} frames`;
+  figures($("latency"), latency === null ? [["median", "–"]] : [
     ["median", `${latency.p50_ms.toFixed(1)} ms`], ["99th percentile", `${latency.p99_ms.toFixed(1)} ms`],
-    ["latest", `${latency.last_ms.toFixed(1)} ms`], ["rate", latency.frames_per_s === null ? "–" : `${latency.frames_per_s.toFixed(1)} frames/s`]]);
+    ["latest", `${latency.last_ms.toFixed(1)} ms`], ["frames a second", latency.frames_per_s === null ? "–" : latency.frames_per_s.toFixed(1)]]);
+  $("runtime").textContent = state.runtime === null ? "" : `Computed by ${state.runtime}.`;
 
   $("throttled").textContent = health.conditions.join(", ");
   figures($("health"), [
     ["temperature", show(health.temperature_c, "°C")], ["throttled", health.throttled === null ? "unknown" : health.throttled ? "yes" : "no"],
     ["memory used", megabytes(health.memory_mb)], ["memory free", megabytes(health.memory_free_mb)],
-    ...(health.disk_free_mb === null ? [] : [["disk free", megabytes(health.disk_free_mb)]]),
-    ...(state.runtime === null ? [] : [["runtime", state.runtime]])]);
+    ...(health.disk_free_mb === null ? [] : [["disk free", megabytes(health.disk_free_mb)]])]);
 
   const stopped = recording !== null && recording.stopped !== null;
   $("recording").className = recording === null ? "soft" : stopped ? "bad" : "";
@@ -127,8 +127,8 @@ function tell(state) {
     : stopped ? `Stopped: ${recording.stopped}. ${number(recording.unrecorded)} records since are not kept; ${number(recording.records)} are.`
     : `Recording, ${number(recording.records)} records.`;
   $("messages").replaceChildren(...state.messages.map((message) => {
-    const li = node("li"); li.append(node("time", new Date(1000 * message.at).toLocaleTimeString()), message.text); return li;
-  }));
+    const li = node("li"); li.append(node("time", new Date(1000 * message.at).toLocaleTimeString("en", { hour12: false })), message.text); return li;
+  }), ...(state.messages.length ? [] : [node("li", "nothing unusual yet", "soft")]));
 }
 
 // What may be wrong with what is seen: nobody must take an old picture for a new one.
