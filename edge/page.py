@@ -11,7 +11,7 @@ import ipaddress
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from urllib.parse import urlsplit
 
@@ -201,7 +201,7 @@ def picture_jpeg(pixels: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def _file(name: str, media_type: str) -> Callable[[Request], Response]:
+def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
     content = (files("leukolite.edge") / "templates" / name).read_bytes()
 
     async def serve(_: Request) -> Response:

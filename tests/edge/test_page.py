@@ -1,4 +1,4 @@
-"""The live page, served for real: who may come, what is answered, that nobody slows the runner, and what a browser makes of it."""
+"""The live page, served for real: who may come, what is answered, that nobody slows the runner, what a browser makes of it."""
 
 import base64
 import http.client
@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def judged(index: int, k: int = 0, *, side: int = 64) -> FrameRecord:
     pixels[..., 0] = 200
     verdict = Verdict(k, ABOUT.labels[k], 0.9, np.array([0.9, 0.1]), Latency(1, 1, 1, 3))
     areas = AreaVerdict((8, 8, 40, 40), 0.0, verdict, None), AreaVerdict((42, 42, 60, 60), 0.0, None, f"debris {NASTY}")
-    frame = type(frame)(pixels, index, frame.captured_at, 1.0, NASTY, None)
+    frame = replace(frame, pixels=pixels, source=NASTY)
     return FrameRecord(frame, areas, None, None, 2.0, 0.1, 0, RuntimeUsed("litert", "2", 1, None), Health(), 1e9)
 
 
@@ -92,6 +93,16 @@ def serve() -> Iterator[Callable[..., Served]]:
     yield start
     for each in made:
         each.server.close()
+
+
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[Served]:
+    """One page for all that is refused."""
+    served = Served()
+    yield served
+    assert not served.control.paused
+    assert served.live.now.slide.number == 1
+    served.server.close()
 
 
 # what is answered
@@ -144,10 +155,9 @@ def test_the_buttons_pause_start_and_begin_a_slide(serve):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"name": 5}', {"name": " "}, {"name": "x" * 300}, b"x" * 5000])
-def test_what_is_no_slide_is_refused(serve, body):
-    served = serve()
-    assert served.post("/slide", body) == 400
-    assert served.live.now.slide.number == 1
+def test_what_is_no_slide_is_refused(untouched, body):
+    assert untouched.post("/slide", body) == 400
+    assert untouched.live.now.slide.number == 1
 
 
 # who may come
@@ -179,15 +189,14 @@ def test_every_answer_forbids_scripts_frames_and_copies(serve):
     [("localhost:9999", 200), ("127.0.0.1", 200), ("[::1]:80", 200), ("127.0.0.2:8000", 200)]
     + [(name, 421) for name in ("evil.example", "localhost.evil.example", "192.168.1.5:8000", "", "[", "127.0.0.1.evil.example")],
 )
-def test_on_this_machine_alone_it_must_be_named_as_such(serve, host, status):
-    assert serve().ask("/view", Host=host)[0].status == status
+def test_on_this_machine_alone_it_must_be_named_as_such(untouched, host, status):
+    assert untouched.ask("/view", Host=host)[0].status == status
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://127.0.0.1:1"])
-def test_another_pages_post_changes_nothing(serve, origin):
-    served = serve()
-    assert served.post("/pause", Origin=origin) == 403
-    assert not served.control.paused
+def test_another_pages_post_changes_nothing(untouched, origin):
+    assert untouched.post("/pause", Origin=origin) == 403
+    assert not untouched.control.paused
 
 
 def test_a_post_without_an_origin_changes_nothing(serve):
@@ -270,12 +279,9 @@ def test_of_ten_viewers_one_that_never_reads_holds_up_neither_the_runner_nor_the
             viewer.start()
         for i in range(40):
             record = judged(i)
-            served.live.take(type(record)(*[_noisy(record.frame, noise) if name == "frame" else getattr(record, name)
-                                            for name in record.__slots__]))  # fmt: skip
-            try:
+            served.live.take(replace(record, frame=replace(record.frame, pixels=noise)))
+            with suppress(BlockingIOError):
                 deaf.send(f"GET /view HTTP/1.1\r\nHost: {served.own}\r\n\r\n".encode())
-            except BlockingIOError:
-                pass
             time.sleep(0.02)
         for viewer in viewers:
             viewer.join(30)
@@ -294,7 +300,7 @@ def test_closing_ends_at_once_with_viewers_connected(serve):
     began = time.monotonic()
     served.server.close()
     assert time.monotonic() - began < 3
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", served.port), timeout=2)
     connection.close()
 
@@ -346,7 +352,7 @@ def test_this_machine_alone_needs_no_token_and_every_other_address_does():
 
 
 def test_a_host_that_is_not_this_machine_is_one_line():
-    with pytest.raises(LeukoliteError, match="192.0.2.1:8000: cannot serve there"), listening(Address("192.0.2.1", 8000)):
+    with pytest.raises(LeukoliteError, match=r"^192\.0\.2\.1:8000: cannot serve there"), listening(Address("192.0.2.1", 8000)):
         pass
 
 
@@ -446,7 +452,8 @@ def test_a_browser_shows_it_and_its_buttons_work(serve, browser, width, height, 
 
 def test_a_browser_says_when_what_it_shows_is_old(serve, browser):
     served = serve()
-    served.live.take(judged(0))
+    record = judged(0)
+    served.live.take(replace(record, frame=replace(record.frame, captured_at=record.frame.captured_at - 9_000_000_000)))
     chromium = browser()
     chromium.open(f"http://{served.own}/")
     chromium.wait(lambda: "no new frame for" in chromium.text("#veil"), "an old picture")
@@ -454,7 +461,3 @@ def test_a_browser_says_when_what_it_shows_is_old(serve, browser):
     chromium.wait(lambda: chromium.text("#state") == "no connection", "no connection")
     assert "What you see is old" in chromium.text("#alarm")
     assert chromium.evaluate("document.querySelector('#pause').disabled")
-
-
-def _noisy(frame, pixels):
-    return type(frame)(pixels, frame.index, frame.captured_at, 1.0, "noise", None)
