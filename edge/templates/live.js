@@ -37,7 +37,7 @@ function swatched(kind, text) {
 
 function areaText(area) {
   if (area.excluded !== null) return `excluded: ${area.excluded}`;
-  return area.probability === null ? area.label : `${area.label} ${area.probability.toFixed(2)}`;
+  return area.probability === null ? area.label : `${area.label} ${area.probability.toFixed(3)}`;
 }
 
 // Picture and boxes are swapped in one step, when the picture is decoded: no box is ever on another frame.
@@ -66,7 +66,7 @@ async function draw(state) {
   placeLabels();
 }
 
-// A label is written where its box is wide enough for it; the colours and a touch or hover tell the rest.
+// A label is written where its box is wide enough for it; the colours and a pointer held on it tell the rest.
 function placeLabels() {
   [...$("boxes").children].forEach((box) => {
     const large = box.clientWidth > 0.5 * $("boxes").clientWidth;
@@ -112,7 +112,7 @@ function tell(state) {
   $("latency-of").textContent = latency === null ? "" : `${latency.timed_by} to verdict, last ${latency.frames} frames`;
   figures($("latency"), latency === null ? [["median", "–"]] : [
     ["median", `${latency.p50_ms.toFixed(1)} ms`], ["99th percentile", `${latency.p99_ms.toFixed(1)} ms`],
-    ["latest", `${latency.last_ms.toFixed(1)} ms`], ["frames a second", latency.frames_per_s === null ? "–" : latency.frames_per_s.toFixed(1)]]);
+    ["latest", `${latency.last_ms.toFixed(1)} ms`], ["frames/s", latency.frames_per_s === null ? "–" : latency.frames_per_s.toFixed(1)]]);
   $("runtime").textContent = state.runtime === null ? "" : `Computed by ${state.runtime}.`;
 
   $("throttled").textContent = health.conditions.join(", ");
