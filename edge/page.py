@@ -120,7 +120,7 @@ class Guard:
         if scope["type"] != "http":
             raise RuntimeError(f"the live page speaks HTTP alone, not {scope['type']}")
         request = Request(scope)
-        brings_token = request.url.path == "/" and self._is_token(request.query_params.get("token"))
+        brings_token = scope["path"] == "/" and self._is_token(request.query_params.get("token"))
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
