@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,24 @@ from leukolite.edge.capture import Reopening
 from leukolite.edge.chain import Entry
 from leukolite.edge.frames import FrameSource
 from leukolite.edge.health import Health, HealthMonitor, read_health
+from leukolite.edge.listen import Address, AddressType, Listener, listening
+from leukolite.edge.live import About, Live, Share
 from leukolite.edge.motion import StageMotion
 from leukolite.edge.pipeline import Limits, Steps, run
-from leukolite.edge.recorded import Progress, Rest, Settings, first_record, open_frames, repeat, settings_of, slide_of
+from leukolite.edge.prevalence import prevalence
+from leukolite.edge.recorded import (
+    Progress,
+    Rest,
+    Settings,
+    first_record,
+    laboratory_salt,
+    open_frames,
+    repeat,
+    settings_of,
+    slide_of,
+)
 from leukolite.edge.recording import JournalSink, open_recording
-from leukolite.edge.records import start_record
+from leukolite.edge.records import StartRecord, start_record
 from leukolite.edge.service import notify
 from leukolite.edge.session import Control, Sink
 from leukolite.edge.shipped import find_bundle
@@ -111,6 +124,11 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option("--slide", metavar="NAME", help="Of the slide under the lens; the journal keeps a salted id of it.")
 @click.option("--keep-frames", is_flag=True, help="Keep each judged frame beside the journal, lossless.")
 @click.option("--keep-running", is_flag=True, help="Go on unrecorded when the disk is full.")
+@click.option(
+    "--serve",
+    type=AddressType(),
+    help="Show a live page, on this machine alone unless a HOST is given; 0.0.0.0:PORT lets in who has the token it prints.",
+)
 @click.option("--quiet", is_flag=True, help="No line a verdict; gaps, notes and the closing tables stay.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the session as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder for {REPORT}, {VERDICTS} and the summary.")
@@ -137,6 +155,7 @@ def main(
     slide: str | None,
     keep_frames: bool,
     keep_running: bool,
+    serve: Address | None,
     quiet: bool,
     json_path: Path | None,
     out: Path | None,
@@ -152,6 +171,7 @@ def main(
       edge-run --bundle mobilenet_m-taleqani --source slides/ --json verdicts.json
       edge-run --bundle mobilenet_m-taleqani --camera picamera2 --max-age 500 --journal monday --slide A17
       edge-run --resume monday
+      edge-run --bundle synthetic-cells --camera synthetic:5 --serve 8000
     """
     recorded = _recorded(journal, resume, replay, slide=slide, keeps=keep_frames or keep_running)
     if recorded is not None:
@@ -173,6 +193,7 @@ def main(
     check_file_place(json_path)
     if out is not None:
         check_replaceable(out, REPORT)
+    listener = None if serve is None else click.get_current_context().with_resource(listening(serve))
     loaded = Bundle.load(find_bundle(asked.bundle))
 
     def open_watched() -> Judge:
@@ -240,8 +261,21 @@ def main(
         return read_health(folder=folder)
 
     monitor = HealthMonitor(read, time.perf_counter_ns)
+    control = Control()
+    if listener is not None:
+
+        def begin_slide(slide: str) -> None:
+            for sink in (recording, summary):
+                if sink is not None:
+                    sink.mark("new slide", slide=slide)
+            if motion is not None:
+                motion.forget()
+
+        about = About.of(manifest, frame_source.name)
+        sinks.append(_open_page(listener, about, control, monitor, start, recording, begin_slide))
+        warn(f"live page: {listener.url}")
     notify("READY=1")
-    with stopped_by_signals(Control()) as control:
+    with stopped_by_signals(control):
         session = run(
             frame_source,
             judge,
@@ -285,6 +319,37 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
             option = f"--{given[0].replace('_', '-')}"
             raise click.UsageError(f"{recorded} says itself with which {option} it was recorded: leave it out")
     return recorded
+
+
+def _open_page(
+    listener: Listener,
+    about: About,
+    control: Control,
+    monitor: HealthMonitor,
+    start: StartRecord,
+    recording: JournalSink | None,
+    on_new_slide: Callable[[str], None],
+) -> Sink:
+    from leukolite.edge.page import application  # Starlette and Uvicorn: only where they are wanted
+    from leukolite.edge.server import PageServer
+
+    def estimate(called: int, n: int) -> Share:
+        found = prevalence(called, n, start.validation)
+        if found.fraction is None:
+            return Share(found.apparent, found.apparent_interval, f"as counted, not corrected: {found.note}")
+        return Share(found.fraction, found.interval, "corrected for the model's errors")
+
+    live = Live(about, salt=None if recording is None else laboratory_salt(), on_new_slide=on_new_slide)
+    app = application(
+        live,
+        control,
+        lambda: monitor.latest,
+        lambda: None if recording is None else recording.state,
+        port=listener.port,
+        token=listener.token,
+        estimate=estimate,
+    )
+    return PageServer(live, app, listener.bound)
 
 
 def _write(content: dict[str, Any], verdicts: str, summary: Summary, json_path: Path | None, out: Path | None) -> None:

@@ -114,12 +114,14 @@ class Progress:
             self.next_index = max(self.next_index, entry.record.index + 1)
 
 
+def laboratory_salt() -> bytes:
+    """The salt of the slides' ids, in the user's configuration folder. Raises: JournalError, if it cannot be read or made."""
+    return load_salt(Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "leukolite" / "salt")
+
+
 def slide_of(name: str | None) -> str | None:
-    """A slide's salted id; the salt is the laboratory's, in the user's configuration folder."""
-    if not name:
-        return None
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return slide_id(name, load_salt(home / "leukolite" / "salt"))
+    """A slide's salted id."""
+    return slide_id(name, laboratory_salt()) if name else None
 
 
 def repeat(folder: Path, settings: Settings, bundle: Bundle, judge: Judge) -> tuple[Replay, list[str]]:

@@ -5,7 +5,19 @@ import sys
 
 import pytest
 
-HEAVY = ("ai_edge_litert", "h5py", "jax", "keras", "matplotlib", "scipy", "sklearn", "tensorflow", "tf_keras")
+HEAVY = (
+    "ai_edge_litert",
+    "h5py",
+    "jax",
+    "keras",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "starlette",
+    "tensorflow",
+    "tf_keras",
+    "uvicorn",
+)
 
 
 def loaded_by(module: str) -> set[str]:
