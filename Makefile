@@ -26,7 +26,7 @@ types: $(DEV)/.installed
 	MYPYPATH=build/types $(DEV)/bin/mypy --package leukolite
 
 unit: $(DEV)/.installed
-	$(DEV)/bin/pytest -q
+	$(DEV)/bin/pytest -q -n 2
 
 $(DEV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(DEV) || (echo "no virtual environment: sudo apt install python3-venv" && false)

@@ -16,7 +16,7 @@ from leukolite.convert.child import ChildFailed, Progress, no_progress, run_chil
 from leukolite.convert.images import Images
 from leukolite.errors import ConversionError
 from leukolite.preprocess import InputSpec, input_table
-from leukolite.runtime import RUNTIMES, TfliteRuntime
+from leukolite.runtime import CPU_RUNTIMES, RUNTIMES, TfliteRuntime
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def find_runtime(python: Path) -> tuple[str, str]:
     """
     try:
         with tempfile.TemporaryDirectory(prefix="leukolite-prove-") as place:
-            result = _ask(python, Path(place), sorted(RUNTIMES, reverse=True), no_progress)
+            result = _ask(python, Path(place), sorted(CPU_RUNTIMES, reverse=True), no_progress)
     except ChildFailed as error:
         raise ConversionError(
             f"--prove-with {python}: {error}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
@@ -162,6 +162,6 @@ def proofs(
     known = {one.name for one in made}
     return made + [
         RuntimeProof(name=name, version=None, outcome="untried", reason="not at hand when the bundle was made")
-        for name in RUNTIMES
+        for name in CPU_RUNTIMES
         if name not in known
     ]

@@ -20,6 +20,7 @@ RUNTIMES = {
     "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime", "pip install 'leukolite[tflite-runtime]' (Python 3.11)"),
     "edgetpu": ("ai_edge_litert.interpreter", "ai-edge-litert", "pip install ai-edge-litert"),
 }
+CPU_RUNTIMES = ("litert", "tflite-runtime")
 EDGETPU_LIBRARY = "libedgetpu.so.1"
 EDGETPU_OP = b"edgetpu-custom-op"  # stands in every model that edgetpu_compiler made
 

@@ -165,7 +165,7 @@ def import_keras(needed_for: str) -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         with quiet():
-            importlib.import_module("keras")
+            importlib.import_module("keras").ops.zeros(1)  # the first array looks for devices, which is when backends chatter
     except ValueError as error:  # of a backend that Keras does not know
         raise LeukoliteError(f"{needed_for}: Keras does not start ({str(error).splitlines()[0]}); see KERAS_BACKEND") from error
     except ImportError as error:

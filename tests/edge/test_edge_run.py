@@ -95,7 +95,13 @@ def test_the_out_folder_holds_report_and_verdicts(call, tiny_bundle, tmp_path):
     arguments = ("--bundle", tiny_bundle, "--camera", "synthetic", "--frames", 2, "--out", out)
     assert call(edge_run, *arguments).exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["session"]
-    assert sorted(path.name for path in out.iterdir()) == ["report.json", "verdicts.csv"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "report.json",
+        "summary.csv",
+        "summary.html",
+        "summary.json",
+        "verdicts.csv",
+    ]
     assert strict_json(out / "report.json")["n_frames"] == 2
     assert len((out / "verdicts.csv").read_text().splitlines()) == 3
     assert call(edge_run, *arguments).exit_code == 0, "a session may replace a session"
@@ -149,7 +155,7 @@ def break_model_and_hash(bundle: Path) -> None:
 
 
 def three_labels(bundle: Path) -> None:
-    edit(bundle, labels=["blast", "healthy", "debris"])
+    edit(bundle, labels=["blast", "healthy", "debris"], decision={"temperature": 1.0, "threshold": None, "abstain": None})
     (bundle / "labels.txt").write_text("blast\nhealthy\ndebris\n")
 
 
