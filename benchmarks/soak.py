@@ -1,6 +1,5 @@
 """Does a session stay as it began? The runner on the live synthetic camera for long: age of the verdicts, and memory."""
 
-import gc
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -149,7 +148,6 @@ def soak(
 
 
 def _resident_mb() -> float | None:
-    gc.collect()  # garbage that waits for its collector is no growth
     return read_health().memory_mb
 
 

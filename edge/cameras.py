@@ -73,8 +73,9 @@ class PiCamera:
             camera.start()
             yield Note(self.name, _lock(camera, self._clock))
             while True:
-                yield self._capture(camera)
+                item = self._capture(camera)
                 self._next += 1
+                yield item
         except TimeoutError as error:
             raise SourceError(f"{self.name}: no frame within {FRAME_WITHIN_S:g} s; check its cable") from error
         except (RuntimeError, OSError, KeyError) as error:
@@ -112,9 +113,10 @@ class PiCamera:
         )
         main = camera.camera_configuration()["main"]
         if main["format"] != RGB_IN_MEMORY or tuple(main["size"]) != self._size:
+            remedy = "ask for that with --camera-size" if main["format"] == RGB_IN_MEMORY else "a USB camera is v4l2:/dev/videoN"
             raise SourceError(
                 f"{self.name}: expected {RGB_IN_MEMORY} of {self._size[0]}x{self._size[1]}, the camera gives {main['format']}"
-                f" of {main['size'][0]}x{main['size'][1]}; ask for that with --camera-size"
+                f" of {main['size'][0]}x{main['size'][1]}; {remedy}"
             )
 
     def _capture(self, camera: Any) -> Frame | Gap:
@@ -147,6 +149,8 @@ class PiCamera:
 def _lock(camera: Any, clock: Clock) -> str:
     """Let exposure, gain and white balance settle, hold them there, and say what they are."""
     before, alike, settled, started = camera.capture_metadata(wait=FRAME_WITHIN_S), 0, False, clock()
+    if not {"ExposureTime", "AnalogueGain"} <= before.keys():
+        raise SourceError("the camera does not tell its exposure, so it cannot be locked; a USB camera is v4l2:/dev/videoN")
     for _ in range(SETTLING_FRAMES):
         if clock() - started > SETTLING_S * 1e9:
             break

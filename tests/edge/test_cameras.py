@@ -165,7 +165,7 @@ def test_a_pi_camera_s_frames_are_r_g_b_whatever_the_padding_of_its_rows(picamer
 
 def test_a_driver_that_gives_another_channel_order_is_refused(picamera2):
     picamera2(gives={"format": "RGB888"})
-    with pytest.raises(SourceError, match="expected BGR888 of 66x50, the camera gives RGB888 of 66x50"):
+    with pytest.raises(SourceError, match="expected BGR888 of 66x50, the camera gives RGB888 of 66x50; a USB camera is"):
         first(pi_camera(), 1)
 
 
@@ -199,6 +199,17 @@ def test_a_sensor_without_colours_is_locked_without_white_balance(picamera2):
     note, _ = first(pi_camera(), 2)
     assert "white balance" not in note.text
     assert "AwbEnable" not in picamera2().made[0].controls
+
+
+def test_a_camera_that_does_not_tell_its_exposure_is_refused(picamera2):
+    picamera2(metadata={})
+    with pytest.raises(SourceError, match="does not tell its exposure, so it cannot be locked"):
+        first(pi_camera(), 1)
+
+
+def test_a_frame_s_number_is_never_used_twice(picamera2):
+    camera = pi_camera()
+    assert [item.index for _ in range(2) for item in first(camera, 4)[1:]] == list(range(6))
 
 
 def test_a_frame_carries_the_sensors_own_time(picamera2):

@@ -65,20 +65,14 @@ def test_an_answer_that_nobody_waited_for_is_never_taken(monkeypatch):
 
 
 def test_its_thread_ends_with_it():
-    def watchers() -> int:
-        return sum(thread.name == "runtime colour" for thread in threading.enumerate())
-
-    before = watchers()
+    before = set(threading.enumerate())
     watched = WatchedRuntime(Colour(), 5)
     watched.invoke(RED)
-    assert watchers() == before + 1
+    (thread,) = (one for one in set(threading.enumerate()) - before if one.name == "runtime colour")
     del watched
     gc.collect()
-    for _ in range(1000):
-        if watchers() == before:
-            break
-        time.sleep(0.005)
-    assert watchers() == before
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
