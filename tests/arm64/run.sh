@@ -50,8 +50,8 @@ PYTHONPATH=$(ls "$QEMU_LD_PREFIX"/usr/share/python-wheels/pip-*.whl) "$qemu" "$a
   --disable-pip-version-check --no-compile --cache-dir "$cache/pip" --only-binary :all: "$work"/leukolite-*.whl "${also[@]}"
 
 say "edge-run on both"
-cd "$work"  # where no checkout can be imported in the wheel's place
+cd "$work"  # and from the copy, so that both run the same files whatever is edited meanwhile
 status=0
-PYTHONPATH=$checkout "$python" "$checkout/tests/arm64/compare.py" "$qemu" "$arm_python" "$frames" "${cpus[@]}" || status=$?
+PYTHONPATH=$work/source "$python" "$checkout/tests/arm64/compare.py" "$qemu" "$arm_python" "$frames" "${cpus[@]}" || status=$?
 [ $status = 0 ] && say "alike" || say "NOT alike, or failed"
 exit $status
