@@ -61,16 +61,13 @@ def agreement(ours: Verdicts, theirs: Verdicts) -> tuple[str, bool, float]:
     """In words; whether frames and labels are the same; and the largest difference of probability."""
     if ours.keys() != theirs.keys():
         return f"{len(ours)} verdicts here, {len(theirs)} there", False, 1.0
+    pairs = {key: (ours[key], theirs[key]) for key in ours}
     other = [
-        f"frame {key[0]}, sigma {key[1]:g}: {ours[key]} here, {theirs[key]} there"
-        for key in ours
-        if ours[key][0] != theirs[key][0]
+        f"frame {key[0]}, sigma {key[1]:g}: {one} here, {two} there" for key, (one, two) in pairs.items() if one[0] != two[0]
     ]
-    difference = max(abs(ours[key][1] - theirs[key][1]) for key in ours)
-    same = sum(ours[key] == theirs[key] for key in ours)
-    words = (
-        f"labels {len(ours) - len(other)} of {len(ours)} equal; probability equal in {same}, elsewhere within {difference:.6f}"
-    )
+    difference = max(abs(one[1] - two[1]) for one, two in pairs.values())
+    same = sum(one == two for one, two in pairs.values())
+    words = f"labels equal in {len(pairs) - len(other)} of {len(pairs)}, probabilities in {same}, else within {difference:.6f}"
     return "; ".join([words, *other]), not other, difference
 
 
