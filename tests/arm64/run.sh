@@ -7,17 +7,18 @@
 #   RELEASE=trixie      Debian release, as of Raspberry Pi OS: trixie (Python 3.13) or bookworm (Python 3.11)
 #   PIP_ALSO=...        further requirements, such as "numpy==1.24.2" on bookworm
 #   CPUS="cortex-a72 cortex-a76"   processors of the Raspberry Pi 4 and 5
-#   FRAMES=20           frames a bundle and processor, each without noise and at sigma 10; from the camera, then from files
+#   FRAMES=4            frames a bundle and processor, each without noise and at sigma 10; from the camera, then from files
 #
 # Any user on x86-64 Debian, Raspberry Pi OS or Ubuntu; no root, no binfmt. Fetches 160 MB from Debian's mirror and the package index,
-# once, into ~/.cache/leukolite-arm64 (delete it when done); all else is removed at the end. 20 minutes; outside `make test`.
+# once, into ~/.cache/leukolite-arm64 (delete it when done); all else is removed at the end. Twelve minutes
+# with FRAMES=4 on two busy cores; outside `make test`. Its result is in docs/arm64.md.
 set -euo pipefail
 refuse() { echo "$*" >&2; exit 2; }
 
 [ $# -le 1 ] || refuse "usage: tests/arm64/run.sh [PYTHON]"
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
 python=$(realpath -s "${1:-$checkout/.venv/bin/python}")
-release=${RELEASE:-trixie} frames=${FRAMES:-20}
+release=${RELEASE:-trixie} frames=${FRAMES:-4}
 read -ra also <<< "${PIP_ALSO:-}"
 read -ra cpus <<< "${CPUS:-cortex-a72 cortex-a76}"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/leukolite-arm64
