@@ -9,7 +9,7 @@
 #   CPUS="cortex-a72 cortex-a76"   processors of the Raspberry Pi 4 and 5
 #   FRAMES=4            frames a bundle and processor, each without noise and at sigma 10; from the camera, then from files
 #
-# Any user on x86-64 Debian, Raspberry Pi OS or Ubuntu; no root, no binfmt. Fetches 160 MB from Debian's mirror and the package index,
+# Any user on x86-64 Debian, Raspberry Pi OS or Ubuntu; no root, no binfmt. Fetches 200 MB from Debian's mirror and the package index,
 # once, into ~/.cache/leukolite-arm64 (delete it when done); all else is removed at the end. Twelve minutes
 # with FRAMES=4 on two busy cores; outside `make test`. Its result is in docs/arm64.md.
 set -euo pipefail
