@@ -9,8 +9,8 @@
 #   CPUS="cortex-a72 cortex-a76"   processors of the Raspberry Pi 4 and 5
 #   FRAMES=4            frames a bundle and processor, each without noise and at sigma 10; from the camera, then from files
 #
-# Any user on x86-64 Debian, Raspberry Pi OS or Ubuntu; no root, no binfmt. Fetches 200 MB from Debian's mirror and the package index,
-# once, into ~/.cache/leukolite-arm64 (delete it when done); all else is removed at the end. Twelve minutes
+# Any user on x86-64 Debian or Ubuntu; no root, no binfmt. Fetches 110 MB from Debian's mirror into ~/.cache/leukolite-arm64, once (delete it
+# when done), and about 70 MB from the package index each time; all else is removed at the end. Twelve minutes
 # with FRAMES=4 on two busy cores; outside `make test`. Its result is in docs/arm64.md.
 set -euo pipefail
 refuse() { echo "$*" >&2; exit 2; }
@@ -48,7 +48,7 @@ export QEMU_LD_PREFIX=$cache/$release/root
 arm_python=$work/arm/bin/python
 "$qemu" "$QEMU_LD_PREFIX/usr/bin/python3" -m venv --without-pip "$work/arm"
 PYTHONPATH=$(ls "$QEMU_LD_PREFIX"/usr/share/python-wheels/pip-*.whl) "$qemu" "$arm_python" -m pip install -qq \
-  --disable-pip-version-check --no-compile --cache-dir "$cache/pip" --only-binary :all: "$work"/leukolite-*.whl "${also[@]}"
+  --disable-pip-version-check --no-compile --no-cache-dir --only-binary :all: "$work"/leukolite-*.whl "${also[@]}"
 
 say "edge-run on both"
 cd "$work"  # and from the copy, so that both run the same files whatever is edited meanwhile
