@@ -10,20 +10,13 @@ set -euo pipefail
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
 python=${1:-$checkout/.venv/bin/python}
 . "$checkout/tests/vm/machine.sh"
+. "$checkout/tests/debian_root.sh"
 fetch_machine
 place=$cache/debian13
 system=$place/root
 
-if [ ! -e "$place/fetched" ]; then
-  mkdir -p "$place"/{lists,archives}/partial "$system"/usr/{bin,sbin,lib,lib64}
-  echo "deb http://deb.debian.org/debian trixie main" > "$place/sources.list"
-  : > "$place/status"
-  apt="-o Dir::State::lists=$place/lists -o Dir::State::status=$place/status -o Dir::Cache=$place -o Debug::NoLocking=1
-    -o Dir::Etc::sourcelist=$place/sources.list -o Dir::Etc::sourceparts=/dev/null"
-  apt-get -q $apt update
-  apt-get -q -y $apt --no-install-recommends --download-only install python3-libcamera libcamera-ipa linux-image-amd64 bash
-  for folder in bin sbin lib lib64; do ln -sfn "usr/$folder" "$system/$folder"; done
-  for package in "$place"/archives/*.deb; do dpkg -x "$package" "$system"; done
+debian_root trixie amd64 "$place" python3-libcamera libcamera-ipa linux-image-amd64 bash
+if [ ! -e "$place/complete" ]; then
   mkdir -p "$system"/{dev,proc,sys,tmp,host,site} "$system/usr/share/libcamera/pipeline/virtual"
   "$python" -m pip install -q --target "$system/site" --python-version 3.13 --only-binary=:all: \
     --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform any \
@@ -48,7 +41,7 @@ if [ ! -e "$place/fetched" ]; then
   location: "CameraLocationFront"
   model: "Virtual Video Device"
 YAML
-  touch "$place/fetched"
+  touch "$place/complete"
 fi
 
 inside="lay_over /lower$system
