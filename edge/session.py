@@ -31,6 +31,13 @@ class Area:
 # uint8 RGB frame -> why it must not be judged, None if it may. Reasons are counted by what stands before ' (' or ': ', so that
 # figures go behind it: 'blurred (focus 12, at least 40)'
 Gate = Callable[[np.ndarray], str | None]
+
+
+def kind_of(reason: str) -> str:
+    """A reason without its figures, by which it is counted."""
+    return reason.partition(" (")[0].partition(": ")[0]
+
+
 Locator = Callable[[np.ndarray], Sequence[Area]]  # uint8 RGB frame -> what is to be judged of it
 
 

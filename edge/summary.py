@@ -29,7 +29,7 @@ from leukolite.edge.records import (
     StartRecord,
     VerdictRecord,
 )
-from leukolite.edge.session import Event
+from leukolite.edge.session import Event, kind_of
 from leukolite.edge.session import FrameRecord as JudgedFrame
 from leukolite.edge.tally import Times
 from leukolite.errors import ImageError, JournalError
@@ -141,7 +141,7 @@ class _Slide:
         self.samples: dict[str, _Sample] = {}
 
     def exclude(self, reason: str) -> None:
-        kind = reason.partition(" (")[0].partition(": ")[0]  # without its figures
+        kind = kind_of(reason)
         self.excluded[kind if kind in self.excluded or len(self.excluded) < MOST_REASONS else OTHER_REASONS] += 1
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from leukolite.edge.frames import Gap, Note
 from leukolite.edge.health import Health
-from leukolite.edge.session import Event, FrameRecord
+from leukolite.edge.session import Event, FrameRecord, kind_of
 from leukolite.evaluation import LATENCY_STAGES
 from leukolite.judge import Latency
 from leukolite.metrics import ClassMetrics, class_metrics, positive_label, wilson_interval
@@ -125,12 +125,12 @@ class Tally:
         if record.health.temperature_c is not None:
             self.hottest_c = max(record.health.temperature_c, self.hottest_c or -math.inf)
         if record.excluded is not None:
-            self.excluded[_kind(record.excluded)] += 1
+            self.excluded[kind_of(record.excluded)] += 1
             return
         self.age.add(record.age_ms)
         for area in record.areas:
             if area.verdict is None:
-                self.excluded[_kind(area.excluded or "")] += 1
+                self.excluded[kind_of(area.excluded or "")] += 1
                 continue
             self.verdicts += 1
             self._time(area.verdict.latency)
@@ -144,8 +144,3 @@ class Tally:
     def _time(self, latency: Latency) -> None:
         for stage, times in self.latency.items():
             times.add(getattr(latency, stage))
-
-
-def _kind(reason: str) -> str:
-    """The reason without its figures: 'blurred (focus 12, at least 40)' counts as 'blurred'."""
-    return reason.partition(" (")[0].partition(": ")[0]
