@@ -58,8 +58,17 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
             f" abstains {'never' if decision.abstain is None else 'within {} to {}'.format(*decision.abstain)}",
         ),
         ("model", f"{model_bytes / 1e6:.2f} MB, sha256 {manifest.model_sha256}"),
+        ("variant", manifest.variant),
         ("golden", f"outputs of {manifest.golden.runtime}"),
     ]
+    if manifest.gate is not None:
+        levels = "; ".join(
+            f"sigma {level.sigma:g}: float {percent(level.float_accuracy)}, this {percent(level.accuracy)}, {level.flips} flips"
+            for level in manifest.gate.levels
+        )
+        rows.append(("gate", f"{levels}; n {manifest.gate.levels[0].n}, {manifest.gate.part} part"))
+    rows += [("runtime", f"{one.name} {one.version or ''}: {one.outcome}") for one in manifest.runtimes]
+    rows += [("compiled", f"{one.target}: {one.file or 'not compiled'}") for one in manifest.compiled]
     if training is not None:
         counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in training.split.items() if sum(classes.values()))
         rows += [
@@ -67,7 +76,7 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
                 "trained on",
                 f"{training.dataset} ({counts}), seed {training.seed}, fingerprint {training.dataset_fingerprint[:12]}",
             ),
-            ("recipe", f"{training.recipe['model']}: {training.recipe['source']}"),
+            ("recipe", f"{training.recipe.get('model', 'unknown')}: {training.recipe.get('source', 'unknown')}"),
             ("versions", ", ".join(f"{name} {version}" for name, version in training.versions.items())),
         ]
     if measured is not None:
