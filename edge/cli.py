@@ -23,6 +23,7 @@ from leukolite.edge.live import About, Live, Share
 from leukolite.edge.motion import StageMotion
 from leukolite.edge.pipeline import Limits, Steps, run
 from leukolite.edge.prevalence import prevalence
+from leukolite.edge.quality import first_of, one_cell
 from leukolite.edge.recorded import (
     Progress,
     Rest,
@@ -280,7 +281,7 @@ def main(
             frame_source,
             judge,
             sinks,
-            Steps(gate=motion, sigmas=asked.noise, seed=asked.seed),
+            Steps(gate=first_of(one_cell if manifest.unit == "cell" else None, motion), sigmas=asked.noise, seed=asked.seed),
             Limits(frames, duration, max_age),
             control=control,
             health=monitor,

@@ -142,7 +142,7 @@ def closing_tables(session: Session) -> Group:
         latency.add_row(stage, *(f"{values[name]:.2f}" for name in ("p50", "p90", "p99", "mean")))
     rates, lines = tally.rates(), Text("\n".join(_closing_lines(session)))
     if not rates:
-        return Group(latency, lines)
+        return Group(latency, lines) if rows else Group(lines)
     accuracy = results_table("Accuracy under Gaussian noise (95% interval)")
     for heading in ("sigma", "n", "accuracy", "recall", "specificity"):
         accuracy.add_column(heading, justify="right")
