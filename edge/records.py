@@ -261,7 +261,7 @@ def start_record(
     """
     manifest = bundle.manifest
     return StartRecord(
-        bundle=printable(str(bundle.path)),
+        bundle=printable(str(bundle.path.resolve())),
         name=manifest.name,
         unit=manifest.unit,
         labels=tuple(manifest.labels),
