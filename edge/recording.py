@@ -86,8 +86,11 @@ class JournalSink:
         self._append(*records_of(event, self._labels, sha256=sha256, picture=picture))
 
     def mark(self, event: EventName, detail: str = "", *, slide: str | None = None) -> None:
-        """Record what was done to the session: paused, unpaused, a new slide (its salted id), a note."""
-        self._append(EventRecord(event=event, detail=printable(detail) if detail else "", slide=slide))
+        """Record what was done to the session: paused, unpaused, a new slide (its salted id), a note.
+
+        Where recording has stopped this is not recorded, and `take` is what ends the session: whoever marks is another thread.
+        """
+        self._journal.append(EventRecord(event=event, detail=printable(detail) if detail else "", slide=slide))
 
     def close(self) -> None:
         """The session's proper end."""
