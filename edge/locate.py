@@ -1,0 +1,209 @@
+"""White cells in a field: where they are, and how large a red cell is beside them.
+
+After Farag et al. 2025 (IAENG Engineering Letters): k-means with K = 3 on a colour axis of LAB, threshold, morphology, connected
+components; touching cells are split at the necks of the distance transform. Two things differ by default, both measured in
+docs/locating.md: the axis is a* minus b* (purple against pink; a* alone can be asked for), and every size is told in red cells
+of the same field (`leukolite.edge.ruler`), so that nothing depends on the magnification.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from leukolite.edge.ruler import red_cell_diameter
+from leukolite.edge.session import Box
+from leukolite.edge.three_means import three_means
+
+Channel = Literal["a-b", "a"]
+CHANNELS: tuple[Channel, ...] = ("a-b", "a")
+WHITE_CELL = 1.6  # red cells: a lymphoblast's diameter, by which a given cell diameter is turned into the ruler's
+
+# Sizes are in diameters of a red cell. Chosen on every second frame of BCCD and ALL-IDB1, see docs/locating.md.
+CONTRAST = {"a-b": 28.0, "a": 14.0}  # levels of the axis between nuclei and red cells; without a white cell there are at most 22
+WHOLE = 1.1  # the circle in a nucleus that is a cell by itself; lobes of one nucleus are smaller
+NEAR = 0.75  # two such circles whose centres are nearer are one nucleus
+NECK = 0.8  # of the smaller circle's: a narrower place between two of them parts two cells
+REACH = 0.15  # pieces of one nucleus lie at most twice this apart
+LEAST_AREA = 0.28  # of a red cell's: smaller ones are platelets and debris
+_HOLE = 0.1  # of a red cell's area: smaller holes in a nucleus are filled
+
+_WORK_SIDE = 640  # pixels of the longer side: nuclei are found at this size
+_FINE = 12.0  # pixels a red cell must have there; else the picture is shrunk less
+_SPLIT_SIDE = 32.0  # pixels a red cell has where nuclei are split: necks are a few pixels wide
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One white cell.
+
+    Attributes:
+        box: of its nucleus, all its lobes, in the field's pixels.
+        mask: bool, the nucleus within `box`, at the size it was found at: shape in proportion to the box.
+    """
+
+    box: Box
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Located:
+    """What was found in a field.
+
+    Attributes:
+        cells: from top to bottom.
+        red_cell: a red cell's diameter in pixels; None where too few are seen, and every size is a guess from the nuclei.
+    """
+
+    cells: tuple[Cell, ...]
+    red_cell: float | None
+
+
+def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | None = None) -> Located:
+    """Find the white cells of a field.
+
+    Args:
+        pixels: uint8 RGB, shape (h, w, 3).
+        channel: 'a-b' or, as in the paper, 'a' of LAB.
+        red_cell: a red cell's diameter in pixels, where it is known; else it is measured in the field.
+    """
+    scale = min(1.0, _WORK_SIDE / max(pixels.shape[:2]))
+    field, nuclei = _nuclei_at(pixels, scale, channel)
+    if nuclei is None:
+        return Located((), red_cell)
+    ruler = red_cell * scale if red_cell else red_cell_diameter(field, nuclei)
+    if ruler is not None and ruler < _FINE and scale < 1:  # small cells in a large picture
+        ruler /= scale
+        scale = min(1.0, 1.5 * _FINE / ruler)
+        ruler *= scale
+        field, nuclei = _nuclei_at(pixels, scale, channel)
+        if nuclei is None:
+            return Located((), red_cell)
+    known = ruler is not None
+    ruler = ruler or _ruler_of(nuclei)
+    if ruler > _SPLIT_SIDE:
+        size = _scaled(nuclei.shape, _SPLIT_SIDE / ruler)
+        nuclei = (cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8) * 255
+        ruler = _SPLIT_SIDE
+    to_field = pixels.shape[1] / nuclei.shape[1], pixels.shape[0] / nuclei.shape[0]
+    cells = tuple(_cell(mask, x, y, to_field, pixels.shape) for mask, x, y in _cells_of(nuclei, ruler))
+    return Located(cells, ruler * to_field[0] if known else None)
+
+
+def _nuclei_at(pixels: np.ndarray, scale: float, channel: Channel) -> tuple[np.ndarray, np.ndarray | None]:
+    """The shrunk field, and the mask of its nuclei (0 or 255); None where nothing stands out as nuclei do."""
+    field = pixels
+    if scale < 1:
+        field = cv2.resize(pixels, _scaled(pixels.shape, scale), interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(field, cv2.COLOR_RGB2LAB)
+    axis = cv2.subtract(lab[:, :, 1], lab[:, :, 2], dtype=cv2.CV_16S) if channel == "a-b" else lab[:, :, 1].astype(np.int16)
+    axis = cv2.GaussianBlur(axis, (0, 0), 1.0)
+    least, most = int(axis.min()), int(axis.max())
+    if most - least < CONTRAST[channel]:
+        return field, None
+    step = (most - least) / 255  # the axis is stretched to 8 bits
+    levels = cv2.convertScaleAbs(axis, alpha=1 / step, beta=-least / step)
+    clusters = three_means(cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel())
+    if clusters is None or (clusters.centres[2] - clusters.centres[1]) * step < CONTRAST[channel]:
+        return field, None
+    nuclei = cv2.threshold(levels, clusters.high, 255, cv2.THRESH_BINARY)[1]
+    return field, cv2.morphologyEx(nuclei, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+
+
+def _ruler_of(nuclei: np.ndarray) -> float:
+    """A red cell's diameter as guessed from the nuclei: the area-weighted median of the circles in them is some 1.4 red cells."""
+    count, labels, _, _ = cv2.connectedComponentsWithStats(nuclei, connectivity=8)
+    distance = cv2.distanceTransform(nuclei, cv2.DIST_L2, 5)
+    radii = np.zeros(count)
+    np.maximum.at(radii, labels.ravel(), distance.ravel())
+    radii = np.sort(radii[1:])
+    covered = np.cumsum(radii**2)
+    return max(float(2 * radii[np.searchsorted(covered, covered[-1] / 2)] / 1.4), 4.0) if len(radii) else 4.0
+
+
+def _cells_of(nuclei: np.ndarray, ruler: float) -> list[tuple[np.ndarray, int, int]]:
+    """Masks of single cells (bool, cropped) with the left and top of each, from a mask of all nuclei."""
+    red_area = np.pi / 4 * ruler**2
+    _fill_holes(nuclei, _HOLE * red_area)
+    # beyond the picture's edge a nucleus goes on: a copied border keeps its distances
+    padded = cv2.copyMakeBorder(nuclei, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    seeds = _seeds(distance, ruler)
+    reach = 2 * round(REACH * ruler) + 1
+    joined = cv2.dilate(nuclei, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    count, groups, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    seeds_of: dict[int, list[tuple[int, int]]] = {}
+    for x, y in seeds:
+        seeds_of.setdefault(int(groups[y, x]), []).append((x, y))
+    found = []
+    for group in range(1, count):
+        left, top, width, height, _ = (int(value) for value in stats[group])
+        place = np.s_[top : top + height, left : left + width]
+        mask = (groups[place] == group) & (nuclei[place] > 0)
+        inside = [(x - left, y - top) for x, y in seeds_of.get(group, [])]
+        for part in [mask] if len(inside) < 2 else _part(mask, distance[place], inside):
+            if np.count_nonzero(part) < LEAST_AREA * red_area:
+                continue
+            rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+            tight = part[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            found.append((tight, left + int(columns[0]), top + int(rows[0])))
+    return sorted(found, key=lambda one: (one[2], one[1]))
+
+
+def _fill_holes(nuclei: np.ndarray, largest: float) -> None:
+    outlines, tree = cv2.findContours(nuclei, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for outline, (_, _, _, parent) in zip(outlines, tree[0] if len(outlines) else (), strict=True):
+        if parent >= 0 and cv2.contourArea(outline) < largest:
+            cv2.drawContours(nuclei, [outline], -1, 255, -1)
+
+
+def _seeds(distance: np.ndarray, ruler: float) -> list[tuple[int, int]]:
+    """x, y of one place in each nucleus that is a cell by itself: peaks of the distance transform with a neck between them."""
+    side = max(3, round(0.3 * ruler) | 1)
+    ridge = cv2.dilate(distance, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    ys, xs = np.nonzero((distance >= ridge) & (distance >= WHOLE / 2 * ruler))
+    seeds: list[tuple[int, int]] = []
+    for k in np.argsort(-distance[ys, xs], kind="stable"):
+        x, y = int(xs[k]), int(ys[k])
+        if all(_is_apart(distance, (x, y), other, ruler) for other in seeds):
+            seeds.append((x, y))
+    return seeds
+
+
+def _is_apart(distance: np.ndarray, one: tuple[int, int], larger: tuple[int, int], ruler: float) -> bool:
+    """Whether a neck lies on the line between two peaks."""
+    length = float(np.hypot(one[0] - larger[0], one[1] - larger[1]))
+    if length < NEAR * ruler:
+        return False
+    steps = np.linspace(0, 1, int(length) + 2)
+    xs = np.rint(one[0] + (larger[0] - one[0]) * steps).astype(int)
+    ys = np.rint(one[1] + (larger[1] - one[1]) * steps).astype(int)
+    return bool(distance[ys, xs].min() <= NECK * distance[one[1], one[0]])
+
+
+def _part(mask: np.ndarray, distance: np.ndarray, seeds: list[tuple[int, int]]) -> list[np.ndarray]:
+    """Part a group of touching nuclei, a mask for each seed: a place goes to the circle that it is nearest to, which is where a
+    watershed of the distance transform meets too. (`cv2.watershed` floods by the difference of neighbours, not by depth: on
+    a smooth distance transform it leaves a square around one seed.)"""
+    ys, xs = np.nonzero(mask)
+    away = np.stack([np.hypot(xs - x, ys - y) - distance[y, x] for x, y in seeds])
+    owner = np.zeros(mask.shape, np.int32)
+    owner[ys, xs] = away.argmin(axis=0) + 1
+    return [owner == k for k in range(1, len(seeds) + 1)]
+
+
+def _cell(mask: np.ndarray, x: int, y: int, to_field: tuple[float, float], shape: tuple[int, ...]) -> Cell:
+    height, width = mask.shape
+    box = (
+        max(int(x * to_field[0]), 0),
+        max(int(y * to_field[1]), 0),
+        min(round((x + width) * to_field[0]), shape[1]),
+        min(round((y + height) * to_field[1]), shape[0]),
+    )
+    return Cell(box, mask)
+
+
+def _scaled(shape: tuple[int, ...], scale: float) -> tuple[int, int]:
+    """Width and height for OpenCV."""
+    return max(round(shape[1] * scale), 1), max(round(shape[0] * scale), 1)

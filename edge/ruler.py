@@ -1,0 +1,63 @@
+"""How large a red cell is in this field, in pixels: the ruler by which white cells are told from platelets, and cut out to scale.
+
+Every smear has red cells, of 7.5 um give or take a tenth, whatever the magnification; white cells vary threefold. Their
+diameter is that of the circles that fit into what is neither background nor nucleus.
+"""
+
+import cv2
+import numpy as np
+
+from leukolite.edge.three_means import three_means
+
+SIDE = 320  # pixels of the longer side, to which the field is shrunk
+FEWEST = 4  # circles, from which a diameter is told
+# the area-weighted quantile of the circles' diameters. Below the median: overlapping cells make circles larger than a cell,
+# gaps in a cell's pale centre smaller ones; see docs/locating.md
+QUANTILE = 0.45
+
+_LARGEST_HOLE = 0.03  # of the picture: a larger round hole is background between cells, not a pale centre
+_ROUND = 0.9  # of the convex hull's area
+_LEAST_RADIUS = 2.0  # pixels
+
+
+def red_cell_diameter(pixels: np.ndarray, nuclei: np.ndarray) -> float | None:
+    """The typical diameter of this field's red cells.
+
+    Args:
+        pixels: uint8 RGB, shape (h, w, 3).
+        nuclei: uint8 mask of the white cells' nuclei, 0 or 255, shape (h, w); they are left out.
+
+    Returns:
+        In pixels of `pixels`; None where too few red cells are seen.
+    """
+    scale = min(1.0, SIDE / max(nuclei.shape))
+    size = max(round(nuclei.shape[1] * scale), 1), max(round(nuclei.shape[0] * scale), 1)
+    green = cv2.resize(np.ascontiguousarray(pixels[:, :, 1]), size, interpolation=cv2.INTER_AREA)
+    green = cv2.GaussianBlur(green, (0, 0), 1.0)
+    clusters = three_means(np.bincount(green.ravel(), minlength=256))
+    if clusters is None:
+        return None
+    cells = _without_pale_centres((green <= clusters.high).astype(np.uint8) * 255)
+    white = cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA)
+    cells[cv2.dilate(white, np.ones((5, 5), np.uint8)) > 0] = 0
+    distance = cv2.distanceTransform(cells, cv2.DIST_L2, 5)
+    smooth = cv2.GaussianBlur(distance, (0, 0), 1.0)
+    is_peak = (smooth >= cv2.dilate(smooth, np.ones((7, 7), np.uint8))) & (distance > _LEAST_RADIUS)
+    radii = np.sort(distance[2:-2, 2:-2][is_peak[2:-2, 2:-2]])  # beyond the picture's edge cells go on
+    if len(radii) < FEWEST:
+        return None
+    covered = np.cumsum(radii**2)
+    return float(2 * radii[np.searchsorted(covered, QUANTILE * covered[-1])] / scale)
+
+
+def _without_pale_centres(cells: np.ndarray) -> np.ndarray:
+    """Fill the holes that are round or specks; in place."""
+    outlines, tree = cv2.findContours(cells, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for outline, (_, _, _, parent) in zip(outlines, tree[0] if len(outlines) else (), strict=True):
+        if parent < 0:
+            continue
+        area = cv2.contourArea(outline)
+        is_round = area < _LARGEST_HOLE * cells.size and area > _ROUND * cv2.contourArea(cv2.convexHull(outline))
+        if is_round or area < 30:
+            cv2.drawContours(cells, [outline], -1, 255, -1)
+    return cells
