@@ -1,6 +1,6 @@
 """The model card of a bundle, made from its manifest alone, so that the two cannot disagree."""
 
-from leukolite.bundle import CompiledModel, Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof, Training
+from leukolite.bundle import CellPicture, CompiledModel, Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof, Training
 from leukolite.convert.variants import VARIANTS
 from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval
 from leukolite.train.recipes import FOREIGN
@@ -50,6 +50,8 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             f"- Versions: {', '.join(f'{name} {version}' for name, version in training.versions.items())}",
             "",
         ]
+    if manifest.cell is not None:
+        lines += ["## Cells of a field", "", _cell_picture(manifest.cell), ""]
     if measured is not None:
         n = measured.results[0].n + measured.results[0].abstained
         unseen = "that training never saw" if measured.part == "test" else "that also chose the epoch, so the figures flatter"
@@ -82,6 +84,14 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         limits = [limit for limit in limits if "split is by image" not in limit]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
     return "\n".join(lines)
+
+
+def _cell_picture(picture: CellPicture) -> str:
+    around = "black around it" if picture.background == "black" else "its surroundings kept"
+    return (
+        f"`edge-run` cuts each white cell of a field out as a square {picture.window:g} red cells wide, {around}, as the training"
+        " pictures show theirs."
+    )
 
 
 def _how(training: Training) -> list[str]:

@@ -73,6 +73,13 @@ class Variants(click.ParamType):
     metavar="NAME",
     help="Compile for edgetpu, or an Ethos-U as ethos-u55-256, too; repeatable.",
 )
+@click.option(
+    "--cell-window",
+    type=click.FloatRange(1, 20, min_open=True),
+    metavar="RED_CELLS",
+    help="Of models that judge a cell: the side of a training picture in diameters of a red cell.  [default: the layout's]",
+)
+@click.option("--on-black", is_flag=True, help="With --cell-window: the training pictures are black around the cell.")
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels to measure.  [default: 0,2,5,8,10]")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images and the noise.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result as JSON, every flip included.")
@@ -97,6 +104,8 @@ def convert(
     qat_epochs: int,
     prove_with: tuple[Path, ...],
     targets: tuple[str, ...],
+    cell_window: float | None,
+    on_black: bool,
     noise: tuple[float, ...],
     seed: int,
     json_path: Path | None,
@@ -131,9 +140,12 @@ def convert(
         raise click.UsageError("--target compiles int8 or int8-qat: name one of them with --to.")
     if auto and variants is not None:
         raise click.UsageError("--auto chooses the variant: leave out --to.")
+    if on_black and cell_window is None:
+        raise click.UsageError("--on-black goes with --cell-window")
     check_file_place(json_path)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import_keras("leukolite convert")
+    from leukolite.bundle import CellPicture
     from leukolite.convert import report
     from leukolite.convert.foreign import Foreign, open_foreign
     from leukolite.convert.package import convert_run
@@ -153,6 +165,7 @@ def convert(
         qat_epochs=qat_epochs,
         prove_with=prove_with,
         dense_per_channel="edgetpu" not in targets,
+        cell=None if cell_window is None else CellPicture(window=cell_window, background="black" if on_black else "kept"),
     )
     if keras_file is not None:
         foreign = Foreign(

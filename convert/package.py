@@ -11,6 +11,7 @@ import numpy as np
 from leukolite.bundle import (
     MANIFEST,
     NAME_PATTERN,
+    CellPicture,
     Fitted,
     Gate,
     Golden,
@@ -36,6 +37,13 @@ from leukolite.judge import Judge
 from leukolite.preprocess import to_input
 from leukolite.runtime import Runtime, TfliteRuntime
 from leukolite.train.runs import Run
+
+# of the published layouts, measured with the ruler that edge-run uses: docs/locating.md says how
+CELL_PICTURES = {
+    "c-nmc": CellPicture(window=3.5, background="black"),
+    "all-idb2": CellPicture(window=3.3, background="kept"),
+    "synthetic": CellPicture(window=3.1, background="kept"),
+}
 
 
 @dataclass(frozen=True)
@@ -244,6 +252,7 @@ def _manifest(
         ),
         gate=gate,
         runtimes=proved,
+        cell=(settings.cell or CELL_PICTURES.get(run.dataset)) if run.unit == "cell" else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukolite.bundle import Calibration, FineTuning, Gate
+from leukolite.bundle import Calibration, CellPicture, FineTuning, Gate
 from leukolite.convert.child import Progress
 from leukolite.convert.gate import GATE_SIGMAS, gate_level
 from leukolite.convert.images import Images, calibration_images, located, prepare, read_inputs
@@ -45,6 +45,7 @@ class Settings:
         qat_epochs: of fine-tuning, for int8-qat.
         prove_with: other Python interpreters, whose TFLite runtimes are tried too.
         dense_per_channel: a scale a unit in the weights of dense layers, which the Edge TPU's compiler does not know.
+        cell: how the training pictures show a cell; None takes the published layout's, if it is one.
     """
 
     variants: tuple[str, ...] = ("int8",)
@@ -59,6 +60,7 @@ class Settings:
     qat_epochs: int = 1
     prove_with: tuple[Path, ...] = ()
     dense_per_channel: bool = True
+    cell: CellPicture | None = None
 
 
 @dataclass(frozen=True)

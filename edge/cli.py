@@ -15,15 +15,16 @@ from leukolite.bundle import Bundle
 from leukolite.edge import report
 from leukolite.edge.cameras import Size, list_cameras
 from leukolite.edge.capture import Reopening
+from leukolite.edge.cells import CELLS, Cells
 from leukolite.edge.chain import Entry
 from leukolite.edge.frames import FrameSource
 from leukolite.edge.health import Health, HealthMonitor, read_health
 from leukolite.edge.listen import Address, AddressType, Listener, listening
 from leukolite.edge.live import About, Live, Share
+from leukolite.edge.locate import CHANNELS, Channel
 from leukolite.edge.motion import StageMotion
-from leukolite.edge.pipeline import Limits, Steps, run
+from leukolite.edge.pipeline import Limits, run
 from leukolite.edge.prevalence import prevalence
-from leukolite.edge.quality import first_of, one_cell
 from leukolite.edge.recorded import (
     Progress,
     Rest,
@@ -34,6 +35,7 @@ from leukolite.edge.recorded import (
     repeat,
     settings_of,
     slide_of,
+    steps_of,
 )
 from leukolite.edge.recording import JournalSink, open_recording
 from leukolite.edge.records import StartRecord, start_record
@@ -119,6 +121,26 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise and the synthetic camera.")
 @click.option("--every-frame", is_flag=True, help="Judge a live camera's field again although the stage has not moved.")
+@click.option(
+    "--cells",
+    type=click.Choice(CELLS),
+    default="auto",
+    show_default=True,
+    help="What a frame shows to a bundle that judges cells. auto: a camera's frame many, a small picture file one.",
+)
+@click.option(
+    "--cell-diameter",
+    type=click.FloatRange(4, 4096),
+    metavar="PX",
+    help="Of a typical white cell.  [default: measured in each field, by its red cells]",
+)
+@click.option(
+    "--channel",
+    type=click.Choice(CHANNELS),
+    default="a-b",
+    show_default=True,
+    help="The axis of LAB on which cells are looked for; a is the one of Farag et al. 2025.",
+)
 @click.option("--journal", type=click.Path(path_type=Path), help="Record the session in this new folder.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="SESSION", help="Go on with a recorded session, as it began.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="SESSION", help="Judge a recorded session's frames again.")
@@ -150,6 +172,9 @@ def main(
     no_answer: float,
     seed: int,
     every_frame: bool,
+    cells: Cells,
+    cell_diameter: float | None,
+    channel: Channel,
     journal: Path | None,
     resume: Path | None,
     replay: Path | None,
@@ -163,13 +188,15 @@ def main(
 ) -> None:
     """Judge what a camera, folder or video shows, and say how long it took.
 
-    Class folders right below --source count as the truth. A bundle of unit 'cell' takes frames that show one cell. Of a live
-    camera the newest frame is judged. Ctrl-C and SIGTERM end the session after the frame in hand; a second one ends it at once.
+    Class folders right below --source count as the truth. For a bundle of unit 'cell', white cells are found in each frame
+    and judged one by one; a small picture file is taken for one cell's. Of a live camera the newest frame is judged. Ctrl-C
+    and SIGTERM end the session after the frame in hand; a second one ends it at once.
 
     \b
     Example:
       edge-run --bundle synthetic-cells --camera synthetic --frames 100 --noise 0,5,10
       edge-run --bundle mobilenet_m-taleqani --source slides/ --json verdicts.json
+      edge-run --bundle mobilenet_m-allidb2 --source fields/ --json cells.json
       edge-run --bundle mobilenet_m-taleqani --camera picamera2 --max-age 500 --journal monday --slide A17
       edge-run --resume monday
       edge-run --bundle synthetic-cells --camera synthetic:5 --serve 8000
@@ -185,7 +212,9 @@ def main(
             raise click.UsageError("give either --camera NAME or --source PATH")
         if camera_size is not None and camera is None:
             raise click.UsageError("--camera-size goes with --camera")
-        asked = Settings(bundle, camera, source, camera_size, noise, seed, runtime, threads, every_frame)
+        asked = Settings(
+            bundle, camera, source, camera_size, noise, seed, runtime, threads, every_frame, cells, cell_diameter, channel
+        )
     if allow_cpu and runtime != "edgetpu":
         raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
     for name, seconds in (("--duration", duration), ("--max-age", max_age), ("--no-frame", no_frame), ("--no-answer", no_answer)):
@@ -281,7 +310,7 @@ def main(
             frame_source,
             judge,
             sinks,
-            Steps(gate=first_of(one_cell if manifest.unit == "cell" else None, motion), sigmas=asked.noise, seed=asked.seed),
+            steps_of(asked, loaded, motion),
             Limits(frames, duration, max_age),
             control=control,
             health=monitor,
@@ -314,7 +343,10 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
         raise click.UsageError("--slide goes with --journal")
     if recorded is not None:
         context = click.get_current_context()
-        its_own = ("camera", "camera_size", "source", "noise", "seed", "runtime", "threads", "every_frame")
+        its_own = (
+            *("camera", "camera_size", "source", "noise", "seed", "runtime", "threads", "every_frame"),
+            *("cells", "cell_diameter", "channel"),
+        )
         given = [name for name in its_own if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:
             option = f"--{given[0].replace('_', '-')}"

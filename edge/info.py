@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from leukolite.bundle import Bundle, Manifest
+from leukolite.bundle import Bundle, CellPicture, Manifest
 from leukolite.edge.shipped import find_bundle
 from leukolite.terminal import RESEARCH_USE, Command, percent, percent_with_interval, stdout
 
@@ -51,6 +51,7 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
             "input",
             f"{spec.width}x{spec.height} {spec.channels}, {spec.crop} crop of {spec.crop_fraction:.0%}, resized by {spec.kernel}",
         ),
+        *([] if manifest.cell is None else [("cells", _cells(manifest.cell))]),
         ("tensors", f"in {tensors[0]}, out {tensors[1]}"),
         (
             "decision",
@@ -88,3 +89,7 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
             for row in measured.results
         ]
     return [*rows, ("use", RESEARCH_USE)]
+
+
+def _cells(picture: CellPicture) -> str:
+    return f"cut out of a field {picture.window:g} red cells wide, background {picture.background}"

@@ -41,10 +41,12 @@ class Cell:
     Attributes:
         box: of its nucleus, all its lobes, in the field's pixels.
         mask: bool, the nucleus within `box`, at the size it was found at: shape in proportion to the box.
+        is_cut: it touches the field's edge.
     """
 
     box: Box
     mask: np.ndarray
+    is_cut: bool
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,8 @@ def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | No
         size = _scaled(nuclei.shape, _SPLIT_SIDE / ruler)
         nuclei = (cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8) * 255
         ruler = _SPLIT_SIDE
-    to_field = pixels.shape[1] / nuclei.shape[1], pixels.shape[0] / nuclei.shape[0]
-    cells = tuple(_cell(mask, x, y, to_field, pixels.shape) for mask, x, y in _cells_of(nuclei, ruler))
-    return Located(cells, ruler * to_field[0] if known else None)
+    cells = tuple(_cell(mask, x, y, nuclei, pixels) for mask, x, y in _cells_of(nuclei, ruler))
+    return Located(cells, ruler * pixels.shape[1] / nuclei.shape[1] if known else None)
 
 
 def _nuclei_at(pixels: np.ndarray, scale: float, channel: Channel) -> tuple[np.ndarray, np.ndarray | None]:
@@ -193,15 +194,12 @@ def _part(mask: np.ndarray, distance: np.ndarray, seeds: list[tuple[int, int]]) 
     return [owner == k for k in range(1, len(seeds) + 1)]
 
 
-def _cell(mask: np.ndarray, x: int, y: int, to_field: tuple[float, float], shape: tuple[int, ...]) -> Cell:
-    height, width = mask.shape
-    box = (
-        max(int(x * to_field[0]), 0),
-        max(int(y * to_field[1]), 0),
-        min(round((x + width) * to_field[0]), shape[1]),
-        min(round((y + height) * to_field[1]), shape[0]),
-    )
-    return Cell(box, mask)
+def _cell(mask: np.ndarray, x: int, y: int, nuclei: np.ndarray, pixels: np.ndarray) -> Cell:
+    """From a mask at (x, y) of the picture of all nuclei to a cell of the field."""
+    (height, width), (all_height, all_width), (field_height, field_width) = mask.shape, nuclei.shape, pixels.shape[:2]
+    along, down = field_width / all_width, field_height / all_height
+    box = int(x * along), int(y * down), round((x + width) * along), round((y + height) * down)
+    return Cell(box, mask, x == 0 or y == 0 or x + width == all_width or y + height == all_height)
 
 
 def _scaled(shape: tuple[int, ...], scale: float) -> tuple[int, int]:

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from leukolite.edge.capture import Arrival, Reopening, arrivals
 from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Note
 from leukolite.edge.health import Health, HealthMonitor
-from leukolite.edge.session import AreaVerdict, Control, Event, FrameRecord, Gate, Locator, RuntimeUsed, Sink, whole_frame
+from leukolite.edge.session import AreaVerdict, Control, Event, FrameRecord, Gate, Locator, RuntimeUsed, Sink, whole_box, whole_frame
 from leukolite.edge.sources import match_truths
 from leukolite.edge.tally import Tally
 from leukolite.edge.watchdog import Restarting, RuntimeStuck
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
 from leukolite.judge import Judge
 from leukolite.noise import add_gaussian_noise, noise_rng
+
+EMPTY = "empty field: no white cell found"
 
 OpenJudge = Callable[[], Judge]  # proves the bundle anew
 
@@ -193,11 +195,15 @@ class _Loop:
             for area in found:
                 verdict = self._judge(area.pixels, capture_ms=frame.capture_ms) if area.excluded is None else None
                 areas.append(AreaVerdict(area.box, sigma, verdict, area.excluded))
+        if excluded is None and not areas:
+            excluded = EMPTY
+        # a field's truth is not that of each cell in it
+        is_whole = all(area.box == whole_box(frame.pixels) for area in areas)
         return FrameRecord(
             frame=frame,
             areas=tuple(areas),
             excluded=excluded,
-            truth=None if frame.truth is None else self._known.get(frame.truth),
+            truth=self._known.get(frame.truth) if frame.truth is not None and is_whole else None,
             age_ms=(self._clock() - frame.captured_at) / 1e6,
             locate_ms=located_ns / 1e6,
             skipped=skipped,

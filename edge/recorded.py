@@ -1,16 +1,21 @@
 """A recorded session as `edge-run` takes it up again: to go on with it, or to repeat it."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from leukolite.bundle import Bundle
+from leukolite.edge.cells import CELLS, Cells, locator_of
 from leukolite.edge.chain import Entry, journal_files, read
 from leukolite.edge.frames import FrameSource, Items, Note
+from leukolite.edge.locate import CHANNELS, Channel
 from leukolite.edge.pipeline import Steps
 from leukolite.edge.records import FrameRecord, GapRecord, SourceSettings, StartRecord, load_salt, manifest_sha256, slide_id
 from leukolite.edge.replay import Replay, check_replayable, replay
-from leukolite.edge.sources import open_camera, open_source
+from leukolite.edge.session import Gate
+from leukolite.edge.sources import is_video, open_camera, open_source
 from leukolite.errors import JournalError, SourceError
 from leukolite.judge import Judge
 from leukolite.terminal import add_task, progress_bar
@@ -26,6 +31,9 @@ class Settings:
         camera, source: what is judged; one of them.
         camera_size: width and height that the camera is asked for, pixels; None: its own.
         every_frame: judge a field again although the stage has not moved.
+        cells: what a frame shows to a model that judges cells, see `leukolite.edge.cells.locator_of`.
+        cell_diameter: of a typical white cell, pixels; None measures each field.
+        channel: the colour axis on which cells are looked for.
     """
 
     bundle: Path
@@ -37,11 +45,20 @@ class Settings:
     runtime: str
     threads: int
     every_frame: bool
+    cells: Cells = "auto"
+    cell_diameter: float | None = None
+    channel: Channel = "a-b"
 
     def as_text(self) -> dict[str, str]:
         """Those that a journal's first record has no field of its own for."""
-        size = {} if self.camera_size is None else {"camera_size": "{}x{}".format(*self.camera_size)}
-        return size | ({"every_frame": "yes"} if self.every_frame else {})
+        given = {
+            "camera_size": None if self.camera_size is None else "{}x{}".format(*self.camera_size),
+            "every_frame": "yes" if self.every_frame else None,
+            "cells": None if self.cells == "auto" else self.cells,
+            "cell_diameter": None if self.cell_diameter is None else repr(self.cell_diameter),
+            "channel": None if self.channel == "a-b" else self.channel,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
     def source_settings(self) -> SourceSettings:
         path = None if self.source is None else str(self.source.resolve())
@@ -73,6 +90,9 @@ def settings_of(start: StartRecord, bundle: Path | None) -> Settings:
         runtime=start.runtime,
         threads=start.threads,
         every_frame="every_frame" in start.settings,
+        cells=_one_of(CELLS, start.settings.get("cells", "auto")),
+        cell_diameter=float(start.settings["cell_diameter"]) if "cell_diameter" in start.settings else None,
+        channel=_one_of(CHANNELS, start.settings.get("channel", "a-b")),
     )
 
 
@@ -80,8 +100,42 @@ def open_frames(settings: Settings, bundle: Bundle) -> FrameSource:
     """The camera or source. Raises: SourceError."""
     manifest = bundle.manifest
     if settings.camera is not None:
-        return open_camera(settings.camera, manifest.unit, manifest.labels, seed=settings.seed, size=settings.camera_size)
+        unit = "field" if settings.cells == "many" else manifest.unit
+        return open_camera(settings.camera, unit, manifest.labels, seed=settings.seed, size=settings.camera_size)
     return open_source(settings.source or Path())
+
+
+def steps_of(settings: Settings, bundle: Bundle, gate: Gate | None = None) -> Steps:
+    """What is done to each frame before the judge sees it.
+
+    Args:
+        gate: of whole frames.
+
+    Raises:
+        BundleError: frames show many cells, and the bundle does not say how its training pictures show one.
+    """
+    cells = settings.cells
+    if settings.camera is not None and settings.camera.partition(":")[0] == "synthetic" and cells == "auto":
+        cells = "one"  # as the camera renders them for a model that judges cells
+    locator = locator_of(
+        bundle.manifest,
+        cells=cells,
+        are_pictures=settings.source is not None and not is_video(settings.source),
+        channel=settings.channel,
+        cell_diameter=settings.cell_diameter,
+    )
+    return Steps(gate=gate, locator=locator, sigmas=settings.noise, seed=settings.seed)
+
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def _one_of(choices: Sequence[Choice], text: str) -> Choice:
+    """Raises: JournalError, if a journal names a setting that this version does not know."""
+    for choice in choices:
+        if choice == text:
+            return choice
+    raise JournalError(f"the session was recorded with the setting {text!r}; this version knows {', '.join(choices)}")
 
 
 class Rest:
@@ -141,7 +195,7 @@ def repeat(folder: Path, settings: Settings, bundle: Bundle, judge: Judge) -> tu
             folder,
             judge,
             lambda _: open_frames(settings, bundle),
-            Steps(sigmas=settings.noise, seed=settings.seed),
+            steps_of(settings, bundle),
             on_line=lambda length: bar.advance(task, length / 1e6),
         )
     lines = [f"{folder}: {found.frames} frames judged again, {found.verdicts} verdicts compared, {found.different} differ"]

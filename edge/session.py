@@ -41,9 +41,14 @@ def kind_of(reason: str) -> str:
 Locator = Callable[[np.ndarray], Sequence[Area]]  # uint8 RGB frame -> what is to be judged of it
 
 
+def whole_box(pixels: np.ndarray) -> Box:
+    """The box of all of a frame."""
+    return 0, 0, pixels.shape[1], pixels.shape[0]
+
+
 def whole_frame(pixels: np.ndarray) -> Sequence[Area]:
     """The locator of models that judge a field, and of frames that show one cell."""
-    return (Area((0, 0, pixels.shape[1], pixels.shape[0]), pixels),)
+    return (Area(whole_box(pixels), pixels),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,9 +172,12 @@ def open_source(path: Path) -> FrameSource:
     """A folder, an image or a video as a source. Raises: SourceError, if it is missing, empty or cannot be opened."""
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder; expected a folder of images, an image or a video")
-    if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
-        return VideoFile(path)
-    return ImageFolder(path)
+    return VideoFile(path) if is_video(path) else ImageFolder(path)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a source is a video file, by its name."""
+    return path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def match_truths(truths: Sequence[str], labels: Sequence[str]) -> tuple[dict[str, int], list[str]]:

@@ -169,6 +169,13 @@ class RuntimeProof(_Part):
 VariantName = Literal["float32", "float16", "dynamic-range", "int8", "int8-qat", "int16x8"]
 
 
+class CellPicture(_Part):
+    """How the training pictures of a model that judges cells show one, so that a field's cells can be cut out like them."""
+
+    window: float = Field(gt=1, le=20, description="side of a training picture, in diameters of a red cell")
+    background: Literal["kept", "black"] = Field(description="around the cell: as photographed, or black")
+
+
 class CompiledModel(_Part):
     """The model for an accelerator, beside the one that runs anywhere."""
 
@@ -208,6 +215,7 @@ class Manifest(_Part):
     gate: Gate | None = None
     runtimes: list[RuntimeProof] = []
     compiled: list[CompiledModel] = []
+    cell: CellPicture | None = None
 
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "Manifest":
