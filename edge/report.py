@@ -91,20 +91,22 @@ class Keeper:
 
 def frame_lines(record: FrameRecord) -> str:
     """One frame's lines: the verdict at the first noise level, its latency, the truth if it is another, and each level
-    that changed the verdict; of a frame with several areas, one line an area."""
+    that changed the verdict; of a frame with several cells, a line a cell with its left and top."""
     source = record.frame.source
     name = source if "://" in source else PurePath(source).name
     shown = name if len(name) <= NAME_WIDTH else f"…{name[1 - NAME_WIDTH :]}"
     head = f"{record.frame.index:>5} {shown:<{NAME_WIDTH}} "
     if record.excluded is not None:
         return f"{head}excluded: {record.excluded}"
-    if not record.areas:
-        return f"{head}no cell found"
     levels = _levels(record)
     first, *others = levels.values()
     lines = []
+    if len(first) > 1:
+        left_out = sum(area.verdict is None for area in first)
+        lines.append(f"{head}{len(first)} cells{f', {left_out} excluded' if left_out else ''}")
     for place, area in enumerate(first):
-        lines.append(head + _area_line(area))
+        where = f"{area.box[0]}, {area.box[1]}"
+        lines.append((f"{'':>5} {where:>{NAME_WIDTH}} " if len(first) > 1 else head) + _area_line(area))
         if area.verdict is None:
             continue
         label, truth = area.verdict.label, record.frame.truth
