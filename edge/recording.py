@@ -86,7 +86,7 @@ class JournalSink:
         self._append(*records_of(event, self._labels, sha256=sha256, picture=picture))
 
     def mark(self, event: EventName, detail: str = "", *, slide: str | None = None) -> None:
-        """Record what was done to the session: paused, unpaused, a new slide (its salted id), a note.
+        """Record what was done to the session from outside its loop: a new slide (its salted id), a note.
 
         Where recording has stopped this is not recorded, and `take` is what ends the session: whoever marks is another thread.
         """
@@ -185,7 +185,7 @@ def records_of(
         case Gap():
             return (GapRecord(source=printable(event.source), index=event.index, reason=printable(event.reason)),)
         case Note():
-            return (EventRecord(event="note", detail=printable(f"{event.source}: {event.text}")),)
+            return (EventRecord(event=event.event, detail=printable(f"{event.source}: {event.text}")),)
         case Health():
             return (_health_record(event),)
 

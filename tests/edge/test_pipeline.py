@@ -209,7 +209,7 @@ def test_a_pause_holds_a_folder_back_and_nothing_is_lost():
 
     monitor = ResumesAtTheThirdLook(Health, lambda: 0)
     _, sink = judge_all([a_frame(0), a_frame(1)], control=control, health=monitor)
-    assert sink.notes == ["paused", "resumed", "session ended"]
+    assert sink.notes == ["paused", "goes on", "session ended"]
     assert [record.frame.index for record in sink.records] == [0, 1]
 
 
