@@ -77,6 +77,12 @@ class JournalSink:
         """Hash of the last record; note it elsewhere to prove later that nothing was cut off or rewritten."""
         return self._journal.anchor
 
+    @property
+    def outcome(self) -> str:
+        """What was recorded and what was not, in a line."""
+        missing = f", {self._journal.unrecorded} more could not be kept" if self._journal.unrecorded else ""
+        return f"{self._journal.records} records{missing}; the last is {self.anchor}"
+
     def take(self, event: Event) -> None:
         """Raises: JournalError, once, where recording has stopped and the session shall not go on without it."""
         picture = sha256 = None
