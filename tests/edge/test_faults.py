@@ -65,6 +65,10 @@ def events(folder: Path) -> list[str]:
     return [record.event for record in records(folder) if isinstance(record, EventRecord)]
 
 
+def gaps(folder: Path) -> list[str]:
+    return [record.reason for record in records(folder) if isinstance(record, GapRecord)]
+
+
 def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
     while not happened():
@@ -198,12 +202,10 @@ def test_with_keep_running_a_full_disk_stops_the_recording_alone(small_disk, pro
     options = ("--camera", "synthetic:50", "--journal", folder, "--keep-running", "--serve", "0", "--quiet")
     with begin(*NEW, *options) as process:
         viewer = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=20)
-        stopped_at = None
-        while stopped_at is None or seen["slide"]["frames"] < stopped_at + 5:  # it goes on
-            time.sleep(0.05)
-            seen = look(viewer)
-            if stopped_at is None and seen["recording"]["stopped"]:
-                stopped_at = seen["slide"]["frames"]
+        wait_until(lambda: look(viewer)["recording"]["stopped"] is not None, process)
+        then = look(viewer)["slide"]["frames"]
+        wait_until(lambda: look(viewer)["slide"]["frames"] >= then + 5, process)  # it goes on
+        seen = look(viewer)
         assert seen["state"] == "running"
         assert seen["recording"]["stopped"] == "disk full"
         assert seen["recording"]["unrecorded"] >= 5
@@ -295,10 +297,6 @@ def test_a_camera_that_is_unplugged_and_comes_back_is_a_gap_and_no_verdict(tmp_p
     assert "signal lost: the camera is lost (the camera has been unplugged)" in gaps(folder)[0]
     indices = [record.index for record in records(folder) if isinstance(record, FrameRecord)]
     assert indices == sorted(set(indices))
-
-
-def gaps(folder: Path) -> list[str]:
-    return [record.reason for record in records(folder) if isinstance(record, GapRecord)]
 
 
 def test_damaged_pictures_among_good_ones_are_gaps_and_change_no_other_verdict(tmp_path, pictures, proved):
