@@ -16,8 +16,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -26,23 +27,16 @@ from PIL import Image
 from leukolite.cli import main as leukolite
 from leukolite.edge.chain import file_name, journal_files, read, read_frames, verify
 from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, Record, VerdictRecord
+from leukolite.errors import JournalError
 from leukolite.synthetic import LABELS, render_cell
 
-EDGE_RUN = [sys.executable, "-u", "-c", "from leukolite.edge.cli import main; main()"]
+EDGE_RUN = "from leukolite.edge.cli import main; main()"
 NEW = ("--bundle", "synthetic-cells", "--every-frame")
 HELPERS = Path(__file__).parent.parent / "helpers"
 PICTURES = 8
 
 Judged = tuple[object, ...]
-
-
-def begin(*options: object, path: Sequence[Path] = ()) -> subprocess.Popen[str]:
-    """A process of `edge-run`; `path`: where it finds modules first."""
-    places = os.pathsep.join([*map(str, path), os.environ.get("PYTHONPATH", "")])
-    command = [*EDGE_RUN, *map(str, options)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": places}
-    )
+Begin = Callable[..., "subprocess.Popen[str]"]
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> tuple[list[str], list[str]]:
@@ -71,7 +65,10 @@ def gaps(folder: Path) -> list[str]:
 
 def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
-    while not happened():
+    while True:
+        with contextlib.suppress(JournalError):  # a line that is just being written
+            if happened():
+                return
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.03)
@@ -79,6 +76,23 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
 
 def judged(verdicts: Sequence[VerdictRecord]) -> list[Judged]:
     return [(said.box, said.sigma, said.label, said.probabilities, said.excluded) for said in verdicts]
+
+
+@pytest.fixture(scope="module")
+def begin() -> Iterator[Begin]:
+    """Starts processes of `edge-run`, or of other Python code, that find modules in the folders `path` first."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*options: object, code: str = EDGE_RUN, path: Sequence[Path] = ()) -> subprocess.Popen[str]:
+        places = os.pathsep.join([*map(str, path), os.environ.get("PYTHONPATH", "")])
+        command, environment = [sys.executable, "-u", "-c", code, *map(str, options)], os.environ | {"PYTHONPATH": places}
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 def said_of_each_picture(folder: Path) -> dict[str | None, list[Judged]]:
@@ -96,7 +110,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> dict[str | None, list[Judged]]:
+def undisturbed(begin: Begin, tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> dict[str | None, list[Judged]]:
     """The verdicts on each picture that these tests show, by the picture's SHA-256."""
     folder = tmp_path_factory.mktemp("undisturbed")
     finish(begin(*NEW, "--source", pictures, "--journal", folder / "pictures", "--quiet"))
@@ -121,18 +135,18 @@ def proved(undisturbed: dict[str | None, list[Judged]]) -> Callable[..., int]:
 # killed
 
 
-def test_kill_9_at_20_random_moments_loses_nothing_that_was_said(tmp_path, proved, call):
+def test_kill_9_at_20_random_moments_loses_nothing_that_was_said(begin, tmp_path, proved, call):
     folder, pick, held = tmp_path / "session", random.Random(5), 0
     for attempt in range(20):
         how = ("--resume", folder) if attempt else (*NEW, "--camera", "synthetic:50", "--journal", folder)
-        with begin(*how, "--keep-frames") as process:
-            if attempt % 4 == 3:  # on its way up
-                time.sleep(pick.uniform(0.2, 0.7))
-            else:
-                process.stdout.readline()  # the session has begun
-                time.sleep(pick.uniform(0, 0.25))
-            process.kill()
-            shown, errors = process.communicate()
+        process = begin(*how, "--keep-frames")
+        if attempt % 4 == 3:  # on its way up
+            time.sleep(pick.uniform(0.2, 0.7))
+        else:
+            process.stdout.readline()  # the session has begun
+            time.sleep(pick.uniform(0, 0.25))
+        process.kill()
+        shown, errors = process.communicate()
         assert (process.returncode, errors) == (-9, "")
         said = len(re.findall(r"^ *\d+ synthetic ", shown, re.MULTILINE))
         before, held = held, proved(folder, ended=False)
@@ -146,12 +160,12 @@ def test_kill_9_at_20_random_moments_loses_nothing_that_was_said(tmp_path, prove
 
 
 @pytest.mark.parametrize("camera", ["synthetic", "synthetic:50"])
-def test_sigterm_ends_the_journal_properly(tmp_path, proved, camera):
+def test_sigterm_ends_the_journal_properly(begin, tmp_path, proved, camera):
     folder = tmp_path / "session"
-    with begin(*NEW, "--camera", camera, "--journal", folder, "--quiet") as process:
-        wait_until(lambda: frames(folder) > 3, process)
-        process.terminate()
-        said, errors = finish(process)
+    process = begin(*NEW, "--camera", camera, "--journal", folder, "--quiet")
+    wait_until(lambda: frames(folder) > 3, process)
+    process.terminate()
+    said, errors = finish(process)
     assert errors == ["stopped by SIGTERM"]
     assert proved(folder) > 3
     *_, note, end = records(folder)
@@ -170,7 +184,7 @@ def fill(disk: Path, left: int) -> Path:
 
 
 @pytest.mark.parametrize("kept", [(), ("--keep-frames",)], ids=["records", "pictures"])
-def test_a_full_disk_ends_the_session_and_it_goes_on_once_there_is_room(small_disk, proved, kept):
+def test_a_full_disk_ends_the_session_and_it_goes_on_once_there_is_room(begin, small_disk, proved, kept):
     folder, other = small_disk / "session", fill(small_disk, 150_000)
     _, errors = finish(begin(*NEW, "--camera", "synthetic", "--journal", folder, "--quiet", *kept), code=1)
     why = "a frame cannot be kept (disk full)" if kept else "disk full"
@@ -196,22 +210,22 @@ def test_a_full_disk_ends_the_session_and_it_goes_on_once_there_is_room(small_di
     assert indices == list(range(held + 1))  # the frame that could not be recorded came again
 
 
-def test_with_keep_running_a_full_disk_stops_the_recording_alone(small_disk, proved):
+def test_with_keep_running_a_full_disk_stops_the_recording_alone(begin, small_disk, proved):
     pytest.importorskip("uvicorn")
     folder, other = small_disk / "session", fill(small_disk, 110_000)
     options = ("--camera", "synthetic:50", "--journal", folder, "--keep-running", "--serve", "0", "--quiet")
-    with begin(*NEW, *options) as process:
-        viewer = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=20)
-        wait_until(lambda: look(viewer)["recording"]["stopped"] is not None, process)
-        then = look(viewer)["slide"]["frames"]
-        wait_until(lambda: look(viewer)["slide"]["frames"] >= then + 5, process)  # it goes on
-        seen = look(viewer)
-        assert seen["state"] == "running"
-        assert seen["recording"]["stopped"] == "disk full"
-        assert seen["recording"]["unrecorded"] >= 5
-        viewer.close()
-        process.terminate()
-        said, errors = finish(process)
+    process = begin(*NEW, *options)
+    viewer = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=20)
+    wait_until(lambda: look(viewer)["recording"]["stopped"] is not None, process)
+    then = look(viewer)["slide"]["frames"]
+    wait_until(lambda: look(viewer)["slide"]["frames"] >= then + 5, process)  # it goes on
+    seen = look(viewer)
+    assert seen["state"] == "running"
+    assert seen["recording"]["stopped"] == "disk full"
+    assert seen["recording"]["unrecorded"] >= 5
+    viewer.close()
+    process.terminate()
+    said, errors = finish(process)
     found = verify(folder)
     assert errors == [f"recording stopped: disk full; {found.records} records in {folder} are kept", "stopped by SIGTERM"]
     assert re.search(rf": {found.records} records, \d+ more could not be kept; the last is {found.anchor}$", said[-1])
@@ -226,6 +240,7 @@ def test_with_keep_running_a_full_disk_stops_the_recording_alone(small_disk, pro
 # cameras and pictures
 
 
+# gives the pictures over and over, and after the last of them half a one
 SERVER = """
 import sys
 from pathlib import Path
@@ -237,29 +252,19 @@ server.serve_forever()
 """
 
 
-def serve_stream(pictures: Path, port: int = 0) -> tuple[subprocess.Popen[str], str]:
-    """A process that sends the pictures over and over, each ninth broken off, and its address."""
-    path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-c", SERVER, str(pictures), str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path})
-    return server, server.stdout.readline().strip()
-
-
-def test_a_stream_server_that_is_killed_and_comes_back_is_a_gap_and_no_verdict(tmp_path, pictures, proved):
+def test_a_stream_server_that_is_killed_and_comes_back_is_a_gap_and_no_verdict(begin, tmp_path, pictures, proved):
     folder = tmp_path / "session"
-    server, url = serve_stream(pictures)
-    with begin(*NEW, "--camera", url, "--journal", folder, "--quiet") as process:
-        wait_until(lambda: frames(folder) > 10, process)
-        server.kill()
-        server.communicate()
-        wait_until(lambda: any("signal lost" in reason for reason in gaps(folder)), process)
-        before = frames(folder)
-        server, _ = serve_stream(pictures, int(url.rpartition(":")[2].partition("/")[0]))
-        wait_until(lambda: frames(folder) > before + 10, process)
-        process.terminate()
-        finish(process)
+    server = begin(pictures, 0, code=SERVER, path=[HELPERS])
+    url = server.stdout.readline().strip()
+    process = begin(*NEW, "--camera", url, "--journal", folder, "--quiet")
+    wait_until(lambda: frames(folder) > 10, process)
     server.kill()
-    server.communicate()
+    wait_until(lambda: any("signal lost" in reason for reason in gaps(folder)), process)
+    before = frames(folder)
+    begin(pictures, urlsplit(url).port, code=SERVER, path=[HELPERS])
+    wait_until(lambda: frames(folder) > before + 10, process)
+    process.terminate()
+    finish(process)
     assert proved(folder) > 20
     assert any("truncated" in reason for reason in gaps(folder))
     kinds = [record.kind for record in records(folder)]
@@ -288,7 +293,7 @@ class Picamera2(FakePicamera2):
 """
 
 
-def test_a_camera_that_is_unplugged_and_comes_back_is_a_gap_and_no_verdict(tmp_path, pictures, proved):
+def test_a_camera_that_is_unplugged_and_comes_back_is_a_gap_and_no_verdict(begin, tmp_path, pictures, proved):
     (tmp_path / "picamera2.py").write_text(UNPLUGGED.format(folder=str(pictures)))
     folder, path = tmp_path / "session", (tmp_path, HELPERS)
     options = ("--camera", "picamera2", "--camera-size", "256x256", "--frames", PICTURES + 1, "--journal", folder, "--quiet")
@@ -299,7 +304,7 @@ def test_a_camera_that_is_unplugged_and_comes_back_is_a_gap_and_no_verdict(tmp_p
     assert indices == sorted(set(indices))
 
 
-def test_damaged_pictures_among_good_ones_are_gaps_and_change_no_other_verdict(tmp_path, pictures, proved):
+def test_damaged_pictures_among_good_ones_are_gaps_and_change_no_other_verdict(begin, tmp_path, pictures, proved):
     source, folder = tmp_path / "pictures", tmp_path / "session"
     shutil.copytree(pictures, source)
     whole = (pictures / "01.jpg").read_bytes()
@@ -329,7 +334,7 @@ def look(viewer: http.client.HTTPConnection) -> dict:
     return json.loads(viewer.getresponse().read())
 
 
-def test_ten_viewers_of_whom_one_never_reads_take_no_frame_from_a_recorded_session(tmp_path, proved):
+def test_ten_viewers_of_whom_one_never_reads_take_no_frame_from_a_recorded_session(begin, tmp_path, proved):
     pytest.importorskip("uvicorn")
     folder, seen = tmp_path / "session", [[0] for _ in range(9)]
     options = ("--camera", "synthetic:20", "--frames", 60, "--journal", folder, "--serve", "0", "--quiet")
@@ -342,7 +347,8 @@ def test_ten_viewers_of_whom_one_never_reads_take_no_frame_from_a_recorded_sessi
                 time.sleep(0.1)
         viewer.close()
 
-    with begin(*NEW, *options) as process, socket.socket() as deaf:
+    process = begin(*NEW, *options)
+    with socket.socket() as deaf:
         port = port_of(process)
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", port))
