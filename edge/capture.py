@@ -146,11 +146,11 @@ def _on_demand(source: FrameSource, control: Control, sleep: Callable[[float], N
     with closing(source.frames()) as items:
         for item in items:
             if control.paused:
-                yield Arrival(Note(source.name, "paused"))
+                yield Arrival(_pause_note(source, paused=True))
                 while control.paused and control.stopped_by is None:
                     sleep(POLL_S)
                     yield None
-                yield Arrival(Note(source.name, "resumed"))
+                yield Arrival(_pause_note(source, paused=False))
             yield Arrival(item)
 
 
@@ -164,7 +164,7 @@ def _live(
             if control.paused != paused:
                 paused = not paused
                 capture.drop_frame()
-                yield Arrival(Note(source.name, "paused" if paused else "resumed"))
+                yield Arrival(_pause_note(source, paused))
             arrival = capture.get(POLL_S)
             if arrival is not None:
                 if isinstance(arrival.item, Frame):
@@ -198,3 +198,8 @@ def _live(
             capture, last, patience_s = Capture(source), clock(), reopening.opening_s
     finally:
         capture.close(timeout_s=2.0)
+
+
+def _pause_note(source: FrameSource, paused: bool) -> Note:
+    """Comes in its turn among the frames: none after 'paused' is judged until 'unpaused'."""
+    return Note(source.name, "paused", "paused") if paused else Note(source.name, "goes on", "unpaused")

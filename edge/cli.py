@@ -272,7 +272,7 @@ def main(
             resume=resume is not None,
             keep_frames=keep_frames,
             keep_running=keep_running,
-            on_stop=lambda reason: warn(f"{session_folder}: recording stopped: {reason}"),
+            on_stop=warn,
             on_entry=count_again,
         )
         sinks.append(recording)
@@ -324,7 +324,7 @@ def main(
     if session.stopped_by is not None:
         warn(f"stopped by {session.stopped_by}")
     if recording is not None:
-        console.print(f"{session_folder}: {recording.state.records} records; the last is {recording.anchor}")
+        console.print(f"{session_folder}: {recording.outcome}")
     if kept is not None:
         content = report.session_json(session, kept, loaded, judge, asked.seed)
         _write(content, report.session_csv(kept), summary.summary(), json_path, out)

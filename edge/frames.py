@@ -45,10 +45,15 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that belongs in the record and is neither frame nor gap: a camera's locked exposure, a restart."""
+    """Something that belongs in the record and is neither frame nor gap: a camera's locked exposure, a restart, a pause.
+
+    Attributes:
+        event: what a journal calls it.
+    """
 
     source: str
     text: str
+    event: Literal["note", "paused", "unpaused"] = "note"
 
 
 Items = Generator[Frame | Gap | Note, None, None]

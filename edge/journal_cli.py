@@ -58,7 +58,7 @@ def verify_command(session: Path) -> None:
             f"torn end: {torn.length} bytes of {torn.path} from byte {torn.offset} are no whole record (a crash); left out"
         )
     if not found.ended:
-        console.print("not closed: the session crashed, or is being recorded")
+        console.print("not closed: its recording stopped, it crashed, or it is being recorded")
     console.print(f"last record {found.anchor}")
 
 

@@ -114,7 +114,8 @@ def run(
     tally = Tally(judge.labels, judge.malignant)
     monitor = health or HealthMonitor(Health, clock)
     loop = _Loop(judge, (tally, *sinks), steps, limits, known, monitor, restart, restarting, clock, wall_clock)
-    started, failure = clock(), None
+    started = clock()
+    failure: LeukoliteError | None = None
     with ExitStack() as closings:
         for sink in sinks:
             closings.callback(sink.close)
@@ -132,12 +133,14 @@ def run(
                 reason = "" if gap is None else f": {gap.source}: {gap.reason}"
                 raise SourceError(f"{source.name}: not one frame could be read{reason}")
         except LeukoliteError as error:
-            loop.tell(Note(source.name, f"session failed: {error}"))
-            if tally.frames == 0:
-                raise
             failure = error
-        else:
-            loop.tell(Note(source.name, f"session ended{f' by {control.stopped_by}' if control.stopped_by else ''}"))
+        by = f" by {control.stopped_by}" if control.stopped_by else ""
+        try:
+            loop.tell(Note(source.name, f"session ended{by}" if failure is None else f"session failed: {failure}"))
+        except LeukoliteError as error:  # a disk that becomes full with this very note
+            failure = failure or error
+        if failure is not None and tally.frames == 0:
+            raise failure
         seconds = (clock() - started) / 1e9
     return Session(source.name, tally, tuple(unknown), seconds, control.stopped_by, failure, loop.runtime, loop.restarts)
 

@@ -77,6 +77,12 @@ class JournalSink:
         """Hash of the last record; note it elsewhere to prove later that nothing was cut off or rewritten."""
         return self._journal.anchor
 
+    @property
+    def outcome(self) -> str:
+        """What was recorded and what was not, in a line."""
+        missing = f", {self._journal.unrecorded} more could not be kept" if self._journal.unrecorded else ""
+        return f"{self._journal.records} records{missing}; the last is {self.anchor}"
+
     def take(self, event: Event) -> None:
         """Raises: JournalError, once, where recording has stopped and the session shall not go on without it."""
         picture = sha256 = None
@@ -86,7 +92,7 @@ class JournalSink:
         self._append(*records_of(event, self._labels, sha256=sha256, picture=picture))
 
     def mark(self, event: EventName, detail: str = "", *, slide: str | None = None) -> None:
-        """Record what was done to the session: paused, unpaused, a new slide (its salted id), a note.
+        """Record what was done to the session from outside its loop: a new slide (its salted id), a note.
 
         Where recording has stopped this is not recorded, and `take` is what ends the session: whoever marks is another thread.
         """
@@ -185,7 +191,7 @@ def records_of(
         case Gap():
             return (GapRecord(source=printable(event.source), index=event.index, reason=printable(event.reason)),)
         case Note():
-            return (EventRecord(event="note", detail=printable(f"{event.source}: {event.text}")),)
+            return (EventRecord(event=event.event, detail=printable(f"{event.source}: {event.text}")),)
         case Health():
             return (_health_record(event),)
 

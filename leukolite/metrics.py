@@ -71,7 +71,9 @@ def wilson_interval(successes: int, n: int) -> Interval | None:
     rate, z2 = successes / n, _Z_95**2
     centre = (rate + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z_95 / (1 + z2 / n) * math.sqrt(rate * (1 - rate) / n + z2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low = 0.0 if successes == 0 else max(0.0, centre - half)  # both ends are exact, which sums of rounded terms are not
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return low, high
 
 
 def auc(is_positive: np.ndarray, scores: np.ndarray) -> float | None:

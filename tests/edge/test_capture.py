@@ -183,6 +183,6 @@ def test_a_paused_camera_is_not_judged_and_the_first_frame_afterwards_is_new():
             case [Frame(), Note(), Note(), _]:
                 break
     ended.set()
-    assert [item.text for item in items[1:3]] == ["paused", "resumed"]
+    assert [item.event for item in items[1:3]] == ["paused", "unpaused"]
     assert isinstance(items[3], Frame)
     assert items[3].index >= resumed_at > 500

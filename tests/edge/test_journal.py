@@ -7,9 +7,8 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -347,18 +346,6 @@ def test_a_session_that_cannot_begin_says_so_and_leaves_the_place_free(tmp_path,
         create_journal(tmp_path / "s", start())
     monkeypatch.undo()
     create_journal(tmp_path / "s", start()).close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield place
-    subprocess.run(["umount", place], check=True)
 
 
 def test_on_a_really_full_disk_the_last_record_says_so_and_the_session_goes_on_once_there_is_room(small_disk):

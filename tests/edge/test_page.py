@@ -3,6 +3,7 @@
 import base64
 import http.client
 import io
+import itertools
 import json
 import signal
 import socket
@@ -26,6 +27,7 @@ from chromium import EXECUTABLE, Chromium
 from PIL import Image
 
 from leukolite.edge import page
+from leukolite.edge.chain import read, verify
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.health import Health
 from leukolite.edge.listen import Address, AddressType, listening
@@ -33,6 +35,7 @@ from leukolite.edge.live import About, Live
 from leukolite.edge.page import application, picture_jpeg
 from leukolite.edge.server import PageServer
 from leukolite.edge.session import AreaVerdict, Control, FrameRecord, RuntimeUsed
+from leukolite.edge.summary import summarise
 from leukolite.errors import LeukoliteError
 from leukolite.judge import Latency, Verdict
 
@@ -375,6 +378,41 @@ def test_the_command_shows_the_page_and_ends_at_once_when_asked():
         assert time.monotonic() - began < 5
     assert process.returncode == 0
     assert errors.splitlines() == ["stopped by SIGTERM"]
+
+
+def test_pausing_and_going_on_are_in_the_journal_and_no_frame_is_between_them(tmp_path):
+    folder = tmp_path / "session"
+    command = [sys.executable, "-c", "from leukolite.edge.cli import main; main()", "--bundle", "synthetic-cells", "--quiet"]
+    command += ["--camera", "synthetic:50", "--every-frame", "--journal", str(folder), "--serve", "0"]
+
+    def recorded() -> list[str]:
+        """What followed the start record: frames and what was done to the session."""
+        records = [entry.record for entry in read(folder)]
+        return [getattr(record, "event", record.kind) for record in records if record.kind in ("frame", "event")]
+
+    def wait_for(last: str) -> None:
+        deadline = time.monotonic() + 30
+        while last not in recorded()[-1:]:
+            assert time.monotonic() < deadline, recorded()
+            time.sleep(0.05)
+
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        port = int(process.stderr.readline().rstrip("/\n").rpartition(":")[2])
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as viewer:
+            for button, last in (("pause", "paused"), ("start", "frame"), ("pause", "paused")):
+                viewer.request("POST", f"/{button}", headers={"Origin": f"http://127.0.0.1:{port}"})
+                answer = viewer.getresponse()
+                assert (answer.status, answer.read()) == (204, b"")
+                wait_for(last)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+    shown = recorded()
+    done = [event for event, _ in itertools.groupby(shown)]  # each run of frames once
+    assert done[done[0] == "frame" :] == ["paused", "unpaused", "frame", "paused", "note", "end"]
+    summary = summarise(folder, read(folder))
+    assert (summary.happened["paused"], summary.happened["unpaused"]) == (2, 1)
+    assert verify(folder).ended
 
 
 # in a browser

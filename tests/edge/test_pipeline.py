@@ -13,7 +13,7 @@ from leukolite.edge.health import Health, HealthMonitor
 from leukolite.edge.pipeline import Limits, Session, Steps, run
 from leukolite.edge.session import Area, Control, Event
 from leukolite.edge.watchdog import Restarting, WatchedRuntime
-from leukolite.errors import RuntimeUnavailable, SourceError
+from leukolite.errors import JournalError, RuntimeUnavailable, SourceError
 
 SECOND = 1_000_000_000
 
@@ -209,7 +209,7 @@ def test_a_pause_holds_a_folder_back_and_nothing_is_lost():
 
     monitor = ResumesAtTheThirdLook(Health, lambda: 0)
     _, sink = judge_all([a_frame(0), a_frame(1)], control=control, health=monitor)
-    assert sink.notes == ["paused", "resumed", "session ended"]
+    assert sink.notes == ["paused", "goes on", "session ended"]
     assert [record.frame.index for record in sink.records] == [0, 1]
 
 
@@ -323,6 +323,18 @@ def test_a_camera_that_is_lost_for_good_is_a_failure_after_its_frames():
     session = run(source, colour_judge(), [], reopening=Reopening(first_s=0, longest_s=0, times=2))
     assert str(session.failure) == "listed: gone; given up after 2 reopenings"
     assert (session.tally.frames, session.tally.gaps) == (1, 2)
+
+
+def test_a_disk_that_is_full_at_the_very_last_is_a_failure_after_its_frames():
+    class FullAtTheEnd(Remembers):
+        def take(self, event: Event) -> None:
+            if isinstance(event, Note):
+                raise JournalError("disk full")
+            super().take(event)
+
+    session, sink = judge_all([a_frame(0)], sink=FullAtTheEnd())
+    assert str(session.failure) == "disk full"
+    assert (session.tally.frames, sink.closed) == (1, 1)
 
 
 # a live camera; test_capture.py has more

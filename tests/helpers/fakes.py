@@ -108,8 +108,8 @@ class StreamServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, parts: list[bytes], pause_s: float) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, parts: list[bytes], pause_s: float, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.parts, self.pause_s, self.asked = parts, pause_s, 0
         self.url = f"http://127.0.0.1:{self.server_port}/stream?action=stream"
 

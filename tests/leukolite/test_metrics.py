@@ -107,6 +107,12 @@ def test_the_wilson_interval_holds_the_rate_and_mirrors_with_it(counts):
     assert m.wilson_interval(n - successes, n) == pytest.approx((1 - high, 1 - low))
 
 
+@given(st.integers(1, 10**6))
+def test_the_wilson_interval_of_none_begins_at_0_and_of_all_ends_at_1(n):
+    assert m.wilson_interval(0, n)[0] == 0.0
+    assert m.wilson_interval(n, n)[1] == 1.0
+
+
 def test_nothing_has_no_interval():
     assert m.wilson_interval(0, 0) is None
     assert m.bootstrap_interval(lambda chosen: 1.0, 0) is None
