@@ -153,7 +153,6 @@ function judgeAge() {
   else if (picture === null) veil = last === null ? "connecting" : "waiting for the first frame";
   else if (old) veil = `no new frame for ${age.toFixed(0)} s`;
   else if (picture.excluded !== null) veil = `not judged: ${picture.excluded}`;
-  else if (picture.areas.length === 0) veil = "no cell found";
   $("veil").hidden = veil === "";
   $("veil").textContent = veil;
   $("picture").classList.toggle("old", offline || old || ["paused", "lost", "ended"].includes(state));
