@@ -16,6 +16,7 @@ COMMANDS = {
     "data": "leukolite.train.survey_cli:data",
     "reproduce": "leukolite.benchmarks.reproduce_cli:reproduce",
     "soak": "leukolite.benchmarks.soak_cli:command",
+    "locating": "leukolite.benchmarks.locating_cli:locating",
     "journal": "leukolite.edge.journal_cli:journal",
     "info": "leukolite.edge.info:info",
     "variants": "leukolite.benchmarks.variants_cli:variants",

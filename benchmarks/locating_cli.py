@@ -1,0 +1,67 @@
+"""`leukolite locating`."""
+
+from pathlib import Path
+
+import click
+
+from leukolite.benchmarks.locating import Half, score
+from leukolite.edge.locate import CHANNELS, Channel
+from leukolite.terminal import (
+    Command,
+    add_task,
+    check_file_place,
+    percent_with_interval,
+    progress_bar,
+    results_table,
+    stdout,
+    write_json,
+)
+
+HALVES: tuple[Half, ...] = ("even", "odd", "all")
+
+
+@click.command(cls=Command)
+@click.argument("folders", metavar="FOLDER...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--half", type=click.Choice(HALVES), default="all", show_default=True, help="Every second field, by name.")
+@click.option("--channel", type=click.Choice(CHANNELS), default="a-b", show_default=True, help="As edge-run's.")
+@click.option("--cell-diameter", type=click.FloatRange(4, 4096), metavar="PX", help="As edge-run's.")
+@click.option("--white", default="WBC", show_default=True, help="What Pascal VOC annotations call a white cell.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every field's counts as JSON.")
+def locating(
+    folders: tuple[Path, ...], half: Half, channel: Channel, cell_diameter: float | None, white: str, json_path: Path | None
+) -> None:
+    """How well edge-run finds the white cells that somebody marked in the fields below each FOLDER, on one core.
+
+    \b
+    Example:
+      leukolite locating BCCD ALL_IDB1 --half odd
+    """
+    check_file_place(json_path)
+    scores = []
+    with progress_bar() as bar:
+        for folder in folders:
+            task = add_task(bar, folder.name)
+            scores.append(
+                score(
+                    folder,
+                    half=half,
+                    channel=channel,
+                    cell_diameter=cell_diameter,
+                    white=white,
+                    on_start=lambda total, task=task: bar.update(task, total=total),  # type: ignore[misc]
+                    on_field=lambda task=task: bar.advance(task),  # type: ignore[misc]
+                )
+            )
+    table = results_table(f"White cells found, {half} fields, channel {channel} (95% intervals)")
+    for heading in ("", "fields", "marked", "found", "recall", "precision"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    console = stdout()
+    for folder, one in zip(folders, scores, strict=True):
+        counts = (str(len(one.fields)), str(one.marked), str(one.found))
+        table.add_row(folder.name, *counts, percent_with_interval(*one.recall), percent_with_interval(*one.precision))
+    console.print(table)
+    for folder, one in zip(folders, scores, strict=True):
+        times = ", ".join(f"{ms:.1f} ms at {width}x{height}" for (width, height), ms in one.ms.items())
+        console.print(f"{folder.name}: median {times} (CPU time, one thread)")
+    if json_path is not None:
+        write_json(json_path, {folder.name: one.to_json() for folder, one in zip(folders, scores, strict=True)})
