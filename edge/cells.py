@@ -14,7 +14,8 @@ Cells = Literal["auto", "one", "many"]
 CELLS: tuple[Cells, ...] = ("auto", "one", "many")
 ONE_CELL_SIDE = 600  # pixels: pictures of one cell have 257 (ALL-IDB2) to 450 (C-NMC), a camera's field 640 and more
 LARGEST = 4.5  # red cells: the longer side of a larger nucleus is touching cells that could not be parted, or a smear's artefact
-RIM = 0.06  # red cells: around a nucleus cut out on black, so that its thin cytoplasm is left
+RIM = 0.03  # red cells: around a nucleus cut out on black, so that its thin cytoplasm is left
+SPECK = 0.1  # of the largest lobe's area
 
 CUT = "cut by the frame's edge"
 NO_RULER = "size unknown (too few red cells beside it to tell its scale by: give --cell-diameter)"
@@ -79,10 +80,20 @@ def cut_out(pixels: np.ndarray, cell: Cell, picture: CellPicture, red_cell: floa
         return square
     grown = max(2 * round(RIM * red_cell) + 1, 1)
     mask = np.zeros(pixels.shape[:2], np.uint8)
-    mask[y0:y1, x0:x1] = cv2.resize(cell.mask.astype(np.uint8) * 255, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+    nucleus = _without_specks(cell.mask)
+    mask[y0:y1, x0:x1] = cv2.resize(nucleus.astype(np.uint8) * 255, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
     inside = _window(mask, left, top, side, cv2.BORDER_CONSTANT)
     inside = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grown, grown)))
     return cv2.bitwise_and(square, square, mask=(inside > 127).astype(np.uint8))
+
+
+def _without_specks(mask: np.ndarray) -> np.ndarray:
+    """The nucleus and its lobes, without what is far smaller than the largest of them: a neighbour's shred, a platelet."""
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    is_lobe = areas >= SPECK * areas[1:].max()
+    is_lobe[0] = False
+    return is_lobe[pieces]
 
 
 def _window(pixels: np.ndarray, left: int, top: int, side: int, border: int) -> np.ndarray:

@@ -27,10 +27,12 @@ NEAR = 0.75  # two such circles whose centres are nearer are one nucleus
 NECK = 0.8  # of the smaller circle's: a narrower place between two of them parts two cells
 REACH = 0.15  # pieces of one nucleus lie at most twice this apart
 LEAST_AREA = 0.28  # of a red cell's: smaller ones are platelets and debris
+LARGE_PIECE = 1.1  # of a red cell's area: a piece as large is a cell by itself beside a nucleus that is one
 _HOLE = 0.1  # of a red cell's area: smaller holes in a nucleus are filled
 
-_WORK_SIDE = 640  # pixels of the longer side: nuclei are found at this size
-_FINE = 12.0  # pixels a red cell must have there; else the picture is shrunk less
+_ROUNDS = 3  # of parting
+_SIDES = (640, 1920)  # pixels of the longer side: cells are looked for at the first size at which red cells are
+_FINE = 18.0  # pixels wide
 _SPLIT_SIDE = 32.0  # pixels a red cell has where nuclei are split: necks are a few pixels wide
 
 
@@ -70,18 +72,14 @@ def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | No
         channel: 'a-b' or, as in the paper, 'a' of LAB.
         red_cell: a red cell's diameter in pixels, where it is known; else it is measured in the field.
     """
-    scale = min(1.0, _WORK_SIDE / max(pixels.shape[:2]))
-    field, nuclei = _nuclei_at(pixels, scale, channel)
+    for side in _SIDES:
+        scale = min(1.0, side / max(pixels.shape[:2]))
+        field, nuclei = _nuclei_at(pixels, scale, channel)
+        ruler = red_cell * scale if red_cell else red_cell_diameter(field, nuclei)
+        if scale == 1 or (ruler is not None and ruler >= _FINE):
+            break  # else these are small cells in a large picture, if any
     if nuclei is None:
         return Located((), red_cell)
-    ruler = red_cell * scale if red_cell else red_cell_diameter(field, nuclei)
-    if ruler is not None and ruler < _FINE and scale < 1:  # small cells in a large picture
-        ruler /= scale
-        scale = min(1.0, 1.5 * _FINE / ruler)
-        ruler *= scale
-        field, nuclei = _nuclei_at(pixels, scale, channel)
-        if nuclei is None:
-            return Located((), red_cell)
     known = ruler is not None
     ruler = ruler or _ruler_of(nuclei)
     if ruler > _SPLIT_SIDE:
@@ -105,11 +103,27 @@ def _nuclei_at(pixels: np.ndarray, scale: float, channel: Channel) -> tuple[np.n
         return field, None
     step = (most - least) / 255  # the axis is stretched to 8 bits
     levels = cv2.convertScaleAbs(axis, alpha=1 / step, beta=-least / step)
-    clusters = three_means(cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel())
-    if clusters is None or (clusters.centres[2] - clusters.centres[1]) * step < CONTRAST[channel]:
+    threshold = _threshold(cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel(), CONTRAST[channel] / step)
+    if threshold is None:
         return field, None
-    nuclei = cv2.threshold(levels, clusters.high, 255, cv2.THRESH_BINARY)[1]
+    nuclei = cv2.threshold(levels, threshold, 255, cv2.THRESH_BINARY)[1]
     return field, cv2.morphologyEx(nuclei, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+
+
+def _threshold(histogram: np.ndarray, contrast: float) -> int | None:
+    """The level above which nuclei lie; None where nothing stands out by `contrast` levels.
+
+    Where white cells are rare, three clusters part the red cells among themselves: then what lies above the lowest cluster,
+    the background, is parted again.
+    """
+    for _ in range(_ROUNDS):
+        clusters = three_means(histogram)
+        if clusters is None:
+            return None
+        if clusters.centres[2] - clusters.centres[1] >= contrast:
+            return clusters.high
+        histogram = np.where(np.arange(256) > clusters.low, histogram, 0)
+    return None
 
 
 def _ruler_of(nuclei: np.ndarray) -> float:
@@ -143,6 +157,7 @@ def _cells_of(nuclei: np.ndarray, ruler: float) -> list[tuple[np.ndarray, int, i
         place = np.s_[top : top + height, left : left + width]
         mask = (groups[place] == group) & (nuclei[place] > 0)
         inside = [(x - left, y - top) for x, y in seeds_of.get(group, [])]
+        inside += _large_pieces(mask, distance[place], inside, LARGE_PIECE * red_area)
         for part in [mask] if len(inside) < 2 else _part(mask, distance[place], inside):
             if np.count_nonzero(part) < LEAST_AREA * red_area:
                 continue
@@ -170,6 +185,22 @@ def _seeds(distance: np.ndarray, ruler: float) -> list[tuple[int, int]]:
         if all(_is_apart(distance, (x, y), other, ruler) for other in seeds):
             seeds.append((x, y))
     return seeds
+
+
+def _large_pieces(
+    mask: np.ndarray, distance: np.ndarray, seeds: list[tuple[int, int]], least: float
+) -> list[tuple[int, int]]:
+    """x, y within each large piece that has no seed, beside one that has: a lobed nucleus next to another cell's."""
+    if not seeds:
+        return []
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    taken = {int(pieces[y, x]) for x, y in seeds}
+    found = []
+    for piece in range(1, count):
+        if piece not in taken and stats[piece, cv2.CC_STAT_AREA] >= least:
+            y, x = np.unravel_index(int(np.where(pieces == piece, distance, -1).argmax()), mask.shape)
+            found.append((int(x), int(y)))
+    return found
 
 
 def _is_apart(distance: np.ndarray, one: tuple[int, int], larger: tuple[int, int], ruler: float) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from leukolite.edge.three_means import three_means
 
-SIDE = 320  # pixels of the longer side, to which the field is shrunk
+SIDE, SHRINK = 320, 2  # the field is shrunk to so many pixels of its longer side, but no more than to a half
 FEWEST = 4  # circles, from which a diameter is told
 # the area-weighted quantile of the circles' diameters. Below the median: overlapping cells make circles larger than a cell,
 # gaps in a cell's pale centre smaller ones; see docs/locating.md
@@ -20,26 +20,28 @@ _ROUND = 0.9  # of the convex hull's area
 _LEAST_RADIUS = 2.0  # pixels
 
 
-def red_cell_diameter(pixels: np.ndarray, nuclei: np.ndarray) -> float | None:
+def red_cell_diameter(pixels: np.ndarray, nuclei: np.ndarray | None) -> float | None:
     """The typical diameter of this field's red cells.
 
     Args:
         pixels: uint8 RGB, shape (h, w, 3).
-        nuclei: uint8 mask of the white cells' nuclei, 0 or 255, shape (h, w); they are left out.
+        nuclei: uint8 mask of the white cells' nuclei, 0 or 255, shape (h, w); they are left out. None: there are none.
 
     Returns:
         In pixels of `pixels`; None where too few red cells are seen.
     """
-    scale = min(1.0, SIDE / max(nuclei.shape))
-    size = max(round(nuclei.shape[1] * scale), 1), max(round(nuclei.shape[0] * scale), 1)
+    height, width = pixels.shape[:2]
+    scale = min(1.0, max(SIDE, max(height, width) / SHRINK) / max(height, width))
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
     green = cv2.resize(np.ascontiguousarray(pixels[:, :, 1]), size, interpolation=cv2.INTER_AREA)
     green = cv2.GaussianBlur(green, (0, 0), 1.0)
     clusters = three_means(np.bincount(green.ravel(), minlength=256))
     if clusters is None:
         return None
     cells = _without_pale_centres((green <= clusters.high).astype(np.uint8) * 255)
-    white = cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA)
-    cells[cv2.dilate(white, np.ones((5, 5), np.uint8)) > 0] = 0
+    if nuclei is not None:
+        white = cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA)
+        cells[cv2.dilate(white, np.ones((5, 5), np.uint8)) > 0] = 0
     distance = cv2.distanceTransform(cells, cv2.DIST_L2, 5)
     smooth = cv2.GaussianBlur(distance, (0, 0), 1.0)
     is_peak = (smooth >= cv2.dilate(smooth, np.ones((7, 7), np.uint8))) & (distance > _LEAST_RADIUS)
