@@ -154,7 +154,9 @@ def read_marks(root: Path, white: str = "WBC") -> tuple[str, list[MarkedField]]:
         return "pascal-voc", [_voc(file, root / "Annotations" / f"{file.stem}.xml", white) for file in files]
     if (root / "im").is_dir() and (root / "xyc").is_dir():
         return "all-idb1", [_xyc(file, root / "xyc" / f"{file.stem}.xyc") for file in _images(root / "im")]
-    raise DatasetError(f"{root}: expected JPEGImages/ and Annotations/ (Pascal VOC), or im/ and xyc/ (ALL-IDB1); give such a folder")
+    raise DatasetError(
+        f"{root}: expected JPEGImages/ and Annotations/ (Pascal VOC), or im/ and xyc/ (ALL-IDB1); give such a folder"
+    )
 
 
 def pairs(found: Sequence[Box], field: MarkedField) -> int:

@@ -33,12 +33,7 @@ class CellLocator:
     """
 
     def __init__(
-        self,
-        picture: CellPicture,
-        *,
-        channel: Channel = "a-b",
-        cell_diameter: float | None = None,
-        gate: Gate | None = None,
+        self, picture: CellPicture, *, channel: Channel = "a-b", cell_diameter: float | None = None, gate: Gate | None = None
     ) -> None:
         self._picture, self._channel, self._gate = picture, channel, gate
         self._red_cell = None if cell_diameter is None else cell_diameter / WHITE_CELL
@@ -89,7 +84,7 @@ def cut_out(pixels: np.ndarray, cell: Cell, picture: CellPicture, red_cell: floa
 
 def _without_specks(mask: np.ndarray) -> np.ndarray:
     """The nucleus and its lobes, without what is far smaller than the largest of them: a neighbour's shred, a platelet."""
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
     is_lobe = areas >= SPECK * areas[1:].max()
     is_lobe[0] = False

@@ -87,7 +87,8 @@ def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | No
         nuclei = (cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8) * 255
         ruler = _SPLIT_SIDE
     cells = tuple(_cell(mask, x, y, nuclei, pixels) for mask, x, y in _cells_of(nuclei, ruler))
-    return Located(cells, ruler * pixels.shape[1] / nuclei.shape[1] if known else None)
+    measured = ruler * pixels.shape[1] / nuclei.shape[1] if known else None
+    return Located(cells, red_cell or measured)
 
 
 def _nuclei_at(pixels: np.ndarray, scale: float, channel: Channel) -> tuple[np.ndarray, np.ndarray | None]:
@@ -187,9 +188,7 @@ def _seeds(distance: np.ndarray, ruler: float) -> list[tuple[int, int]]:
     return seeds
 
 
-def _large_pieces(
-    mask: np.ndarray, distance: np.ndarray, seeds: list[tuple[int, int]], least: float
-) -> list[tuple[int, int]]:
+def _large_pieces(mask: np.ndarray, distance: np.ndarray, seeds: list[tuple[int, int]], least: float) -> list[tuple[int, int]]:
     """x, y within each large piece that has no seed, beside one that has: a lobed nucleus next to another cell's."""
     if not seeds:
         return []

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from leukolite.edge.capture import Arrival, Reopening, arrivals
 from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Note
 from leukolite.edge.health import Health, HealthMonitor
-from leukolite.edge.session import AreaVerdict, Control, Event, FrameRecord, Gate, Locator, RuntimeUsed, Sink, whole_box, whole_frame
+from leukolite.edge.session import (
+    AreaVerdict,
+    Control,
+    Event,
+    FrameRecord,
+    Gate,
+    Locator,
+    RuntimeUsed,
+    Sink,
+    whole_box,
+    whole_frame,
+)
 from leukolite.edge.sources import match_truths
 from leukolite.edge.tally import Tally
 from leukolite.edge.watchdog import Restarting, RuntimeStuck

@@ -1,4 +1,4 @@
-"""Exact k-means with K = 3 on 8-bit values: over all pairs of thresholds, by prefix sums of the histogram, without a start or iterations.
+"""Exact k-means with K = 3 on 8-bit values: the best of all pairs of thresholds, by prefix sums of the histogram.
 
 The clusters of one-dimensional k-means are intervals (Fisher 1958, On Grouping for Maximum Homogeneity), so the best of the
 some 32,000 pairs is the optimum that Farag et al. 2025 (IAENG Engineering Letters) look for by iteration. As it is exact, the
@@ -6,6 +6,7 @@ same picture gives the same cells.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def three_means(histogram: np.ndarray) -> ThreeMeans | None:
     total = np.where(_CUTS[:, None] < _CUTS[None, :], first[:, None] + between + last[None, :], -1.0)
     low, high = (int(cut) for cut in np.unravel_index(int(total.argmax()), total.shape))
     edges = (0, low, high, _LEVELS)
-    means = [(sums[b] - sums[a]) / (counts[b] - counts[a]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    means = [(sums[b] - sums[a]) / (counts[b] - counts[a]) for a, b in pairwise(edges)]
     return ThreeMeans(low - 1, high - 1, (float(means[0]), float(means[1]), float(means[2])))
 
 

@@ -6,10 +6,12 @@ import pytest
 
 from leukolite.benchmarks.locating import MarkedField, pairs, score
 from leukolite.edge.locate import locate
-from leukolite.synthetic import RED_CELL_UM, MEAN_WHITE_CELL_UM, SyntheticField, render_field
+from leukolite.synthetic import MEAN_WHITE_CELL_UM, RED_CELL_UM, SyntheticField, render_field
 
 
-def field(seed: int, *, diameter: float = 60.0, white_cells: int | None = None, size: tuple[int, int] = (640, 480)) -> SyntheticField:
+def field(
+    seed: int, *, diameter: float = 60.0, white_cells: int | None = None, size: tuple[int, int] = (640, 480)
+) -> SyntheticField:
     rng = np.random.default_rng(seed)
     return render_field(rng, width=size[0], height=size[1], cell_diameter=diameter, white_cells=white_cells)
 
