@@ -129,11 +129,9 @@ def _threshold(histogram: np.ndarray, contrast: float) -> int | None:
 
 def _ruler_of(nuclei: np.ndarray) -> float:
     """A red cell's diameter as guessed from the nuclei: the area-weighted median of the circles in them is some 1.4 red cells."""
-    count, labels, _, _ = cv2.connectedComponentsWithStats(nuclei, connectivity=8)
+    count, labels = cv2.connectedComponents(nuclei, connectivity=8)
     distance = cv2.distanceTransform(nuclei, cv2.DIST_L2, 5)
-    radii = np.zeros(count)
-    np.maximum.at(radii, labels.ravel(), distance.ravel())
-    radii = np.sort(radii[1:])
+    radii = np.sort([float(distance[labels == k].max()) for k in range(1, count)])
     covered = np.cumsum(radii**2)
     return max(float(2 * radii[np.searchsorted(covered, covered[-1] / 2)] / 1.4), 4.0) if len(radii) else 4.0
 

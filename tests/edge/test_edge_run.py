@@ -348,7 +348,7 @@ def test_a_session_that_fails_keeps_what_it_saw_and_exits_with_1(call, tiny_bund
     Image.new("RGB", (64, 64), (200, 30, 5)).save(picture, "JPEG")
     monkeypatch.setattr(cli, "Reopening", partial(Reopening, times=0))
     server, out = serve([picture.getvalue()] * 3), tmp_path / "session"
-    result = call(edge_run, "--bundle", tiny_bundle, "--camera", server.url, "--out", out)
+    result = call(edge_run, "--bundle", tiny_bundle, "--camera", server.url, "--cells", "one", "--out", out)
     assert result.exit_code == 1
     assert "given up after 0 reopenings" in result.stderr.splitlines()[-1]
     content = strict_json(out / "report.json")

@@ -256,7 +256,7 @@ def test_a_stream_server_that_is_killed_and_comes_back_is_a_gap_and_no_verdict(b
     folder = tmp_path / "session"
     server = begin(pictures, 0, code=SERVER, path=[HELPERS])
     url = server.stdout.readline().strip()
-    process = begin(*NEW, "--camera", url, "--journal", folder, "--quiet")
+    process = begin(*NEW, "--camera", url, "--cells", "one", "--journal", folder, "--quiet")
     wait_until(lambda: frames(folder) > 10, process)
     server.kill()
     wait_until(lambda: any("signal lost" in reason for reason in gaps(folder)), process)
@@ -296,8 +296,8 @@ class Picamera2(FakePicamera2):
 def test_a_camera_that_is_unplugged_and_comes_back_is_a_gap_and_no_verdict(begin, tmp_path, pictures, proved):
     (tmp_path / "picamera2.py").write_text(UNPLUGGED.format(folder=str(pictures)))
     folder, path = tmp_path / "session", (tmp_path, HELPERS)
-    options = ("--camera", "picamera2", "--camera-size", "256x256", "--frames", PICTURES + 1, "--journal", folder, "--quiet")
-    finish(begin(*NEW, *options, path=path))
+    options = ("--camera", "picamera2", "--camera-size", "256x256", "--cells", "one", "--frames", PICTURES + 1, "--quiet")
+    finish(begin(*NEW, *options, "--journal", folder, path=path))
     assert proved(folder) == PICTURES + 1
     assert "signal lost: the camera is lost (the camera has been unplugged)" in gaps(folder)[0]
     indices = [record.index for record in records(folder) if isinstance(record, FrameRecord)]

@@ -107,10 +107,10 @@ def test_each_area_that_the_locator_finds_is_judged_as_it_was_cut_out():
     assert (session.tally.verdicts, session.tally.excluded) == (2, {"debris": 1})
 
 
-def test_a_field_without_cells_is_a_record_without_verdicts():
+def test_a_field_without_cells_is_excluded_as_empty():
     session, sink = judge_all([a_frame(0)], steps=Steps(locator=lambda pixels: []))
-    assert (sink.records[0].areas, sink.records[0].excluded) == ((), None)
-    assert (session.tally.frames, session.tally.verdicts) == (1, 0)
+    assert (sink.records[0].areas, sink.records[0].excluded) == ((), "empty field: no white cell found")
+    assert (session.tally.frames, session.tally.verdicts, session.tally.excluded) == (1, 0, {"empty field": 1})
 
 
 # age
