@@ -244,6 +244,7 @@ def _manifest(
         ),
         gate=gate,
         runtimes=proved,
+        appearance=trained.appearance,
     )
 
 

@@ -23,7 +23,7 @@ from leukolite.edge.live import About, Live, Share
 from leukolite.edge.motion import StageMotion
 from leukolite.edge.pipeline import Limits, Steps, run
 from leukolite.edge.prevalence import prevalence
-from leukolite.edge.quality import first_of, one_cell
+from leukolite.edge.quality import first_of, frame_gate
 from leukolite.edge.recorded import (
     Progress,
     Rest,
@@ -119,6 +119,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise and the synthetic camera.")
 @click.option("--every-frame", is_flag=True, help="Judge a live camera's field again although the stage has not moved.")
+@click.option("--ungated", is_flag=True, help="Judge also what the quality gates would exclude (blur, light, stain).")
 @click.option("--journal", type=click.Path(path_type=Path), help="Record the session in this new folder.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="SESSION", help="Go on with a recorded session, as it began.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="SESSION", help="Judge a recorded session's frames again.")
@@ -150,6 +151,7 @@ def main(
     no_answer: float,
     seed: int,
     every_frame: bool,
+    ungated: bool,
     journal: Path | None,
     resume: Path | None,
     replay: Path | None,
@@ -185,7 +187,7 @@ def main(
             raise click.UsageError("give either --camera NAME or --source PATH")
         if camera_size is not None and camera is None:
             raise click.UsageError("--camera-size goes with --camera")
-        asked = Settings(bundle, camera, source, camera_size, noise, seed, runtime, threads, every_frame)
+        asked = Settings(bundle, camera, source, camera_size, noise, seed, runtime, threads, every_frame, ungated)
     if allow_cpu and runtime != "edgetpu":
         raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
     for name, seconds in (("--duration", duration), ("--max-age", max_age), ("--no-frame", no_frame), ("--no-answer", no_answer)):
@@ -253,6 +255,7 @@ def main(
     if not quiet:
         console.print(report.VERDICT_HEADER)
     sinks.append(summary)
+    gate = frame_gate(manifest, rendered=asked.is_rendered(manifest), ungated=asked.ungated)
     motion = StageMotion() if frame_source.live and not asked.every_frame else None
     written = session_folder or out or json_path
     folder = None if written is None else nearest_parent(written)
@@ -281,7 +284,7 @@ def main(
             frame_source,
             judge,
             sinks,
-            Steps(gate=first_of(one_cell if manifest.unit == "cell" else None, motion), sigmas=asked.noise, seed=asked.seed),
+            Steps(gate=first_of(gate, motion), sigmas=asked.noise, seed=asked.seed),
             Limits(frames, duration, max_age),
             control=control,
             health=monitor,
@@ -314,7 +317,7 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
         raise click.UsageError("--slide goes with --journal")
     if recorded is not None:
         context = click.get_current_context()
-        its_own = ("camera", "camera_size", "source", "noise", "seed", "runtime", "threads", "every_frame")
+        its_own = ("camera", "camera_size", "source", "noise", "seed", "runtime", "threads", "every_frame", "ungated")
         given = [name for name in its_own if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:
             option = f"--{given[0].replace('_', '-')}"

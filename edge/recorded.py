@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.bundle import Bundle
+from leukolite.bundle import Bundle, Manifest
 from leukolite.edge.chain import Entry, journal_files, read
 from leukolite.edge.frames import FrameSource, Items, Note
 from leukolite.edge.pipeline import Steps
@@ -26,6 +26,7 @@ class Settings:
         camera, source: what is judged; one of them.
         camera_size: width and height that the camera is asked for, pixels; None: its own.
         every_frame: judge a field again although the stage has not moved.
+        ungated: judge also what the quality gates would exclude.
     """
 
     bundle: Path
@@ -37,11 +38,18 @@ class Settings:
     runtime: str
     threads: int
     every_frame: bool
+    ungated: bool = False
 
     def as_text(self) -> dict[str, str]:
         """Those that a journal's first record has no field of its own for."""
         size = {} if self.camera_size is None else {"camera_size": "{}x{}".format(*self.camera_size)}
-        return size | ({"every_frame": "yes"} if self.every_frame else {})
+        flags = {"every_frame": self.every_frame, "ungated": self.ungated}
+        return size | {name: "yes" for name, is_set in flags.items() if is_set}
+
+    def is_rendered(self, manifest: Manifest) -> bool:
+        """True for the synthetic camera before a model of other pictures: its stain is none that the model knows."""
+        dataset = None if manifest.training is None else manifest.training.dataset
+        return self.camera is not None and self.camera.partition(":")[0] == "synthetic" and dataset != "synthetic"
 
     def source_settings(self) -> SourceSettings:
         path = None if self.source is None else str(self.source.resolve())
@@ -73,6 +81,7 @@ def settings_of(start: StartRecord, bundle: Path | None) -> Settings:
         runtime=start.runtime,
         threads=start.threads,
         every_frame="every_frame" in start.settings,
+        ungated="ungated" in start.settings,
     )
 
 

@@ -17,7 +17,7 @@ from dataclasses import astuple, dataclass, fields
 import cv2
 import numpy as np
 
-from leukolite.bundle import Appearance
+from leukolite.bundle import Appearance, Range
 
 HALF_SIDE, SMALL_SIDE = 112, 56  # pixels: focus is measured on the first, light and colour on the second
 LIT_LEVEL = 24  # grey levels of the brightest channel: noise of sigma 20 on black, shrunk, stays below
@@ -86,6 +86,11 @@ def look(pixels: np.ndarray) -> Look:
     )
 
 
+def sampled(count: int, seed: int) -> list[int]:
+    """Which of so many training pictures are looked at, in order: at most `SAMPLE`, by chance."""
+    return sorted(np.random.default_rng(seed).permutation(count)[:SAMPLE].tolist())
+
+
 def usual(looks: Sequence[Look]) -> Appearance | None:
     """The ranges that a bundle's training pictures allow others; None where they are fewer than `LEAST_SAMPLE`.
 
@@ -107,13 +112,17 @@ def usual(looks: Sequence[Look]) -> Appearance | None:
         images=len(looks),
         percentiles=PERCENTILES,
         margin=MARGIN,
-        lit=(max(lowest.lit, 0.0), min(highest.lit, 1.0)),
-        light=(lowest.light, highest.light),
-        blown=(None, highest.blown),
-        stain=(lowest.stain, highest.stain),
-        red_over_blue=red,
-        focus=(lowest.focus, None),
+        lit=_range(max(lowest.lit, 0.0), min(highest.lit, 1.0)),
+        light=_range(lowest.light, min(highest.light, 255.0)),
+        blown=_range(None, min(highest.blown, 1.0)),
+        stain=_range(lowest.stain, highest.stain),
+        red_over_blue=_range(*red),
+        focus=_range(lowest.focus, None),
     )
+
+
+def _range(low: float | None, high: float | None) -> Range:
+    return None if low is None else round(low, 4), None if high is None else round(high, 4)
 
 
 _RED = [field.name for field in fields(Look)].index("red_over_blue")

@@ -186,6 +186,7 @@ class CompiledModel(_Part):
 
 
 Range = tuple[float | None, float | None]  # lowest and highest; None: open on that side
+RANGES = ("lit", "light", "blown", "stain", "red_over_blue", "focus")  # of `Appearance`
 
 
 class Appearance(_Part):
