@@ -52,15 +52,20 @@ def hue_turned(degrees: int) -> Change:
     return turn
 
 
+def swapped(pixels: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def uniform(level: int) -> Change:
+    return lambda pixels: np.full_like(pixels, level)
+
+
 FAULTS: dict[str, Change] = {
     **{f"blur, sigma {sigma}": blurred(sigma) for sigma in (1, 2, 3, 5)},
     **{f"exposure x{factor}": exposed(factor) for factor in (0.3, 0.5, 1.6, 2.2)},
-    "red and blue swapped": lambda pixels: np.ascontiguousarray(pixels[..., ::-1]),
+    "red and blue swapped": swapped,
     **{f"hue turned by {degrees}": hue_turned(degrees) for degrees in (60, 120, 180, 240, 300)},
-    **{
-        name: lambda pixels, level=level: np.full_like(pixels, level)
-        for name, level in (("black", 0), ("grey", 128), ("white", 255))
-    },
+    **{name: uniform(level) for name, level in (("black", 0), ("grey", 128), ("white", 255))},
 }
 
 
@@ -124,8 +129,21 @@ def white_cells(data: Path) -> list[np.ndarray]:
     return found
 
 
+def blasts(data: Path, half: int = 128) -> list[np.ndarray]:
+    """ALL-IDB1's blasts in squares as ALL-IDB2's cells were cropped, those that lie inside."""
+    found = []
+    for file in sorted((data / "ALL_IDB1" / "xyc").glob("*.xyc")):
+        picture = data / "ALL_IDB1" / "im" / f"{file.stem}.jpg"
+        frame = read_rgb(picture)
+        for x, y in (map(int, line.split()) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()):
+            square = frame[max(y - half, 0) : y + half + 1, max(x - half, 0) : x + half + 1]
+            if square.shape[:2] == (2 * half + 1, 2 * half + 1):
+                found.append(square)
+    return found
+
+
 def empty_fields(fields: Iterable[np.ndarray], side: int = 80) -> list[np.ndarray]:
-    """Corners and other parts of fields where nothing is as purple or blue as a third of the field's cells, mirrored to a field."""
+    """Parts of fields where nothing is as purple or blue as a third of the field's cells, each mirrored to a whole field."""
     rng, found = np.random.default_rng(0), []
     for field in fields:
         logs = np.log(cv2.blur(field, (5, 5)) + 4.0)
@@ -174,6 +192,9 @@ def lines(bundle: Bundle, data: Path, cells: Path) -> Iterable[str]:
     if dataset in ("taleqani", "all-idb2"):
         windows = [crop_and_resize(window, manifest.input) for window in background(data)]
         yield f"| empty: background of BCCD | {refused(windows, bundle)} |"
+    if dataset == "all-idb2":
+        found = [crop_and_resize(cell, manifest.input) for cell in blasts(data)]
+        yield f"| ALL-IDB1's blasts, some of them seen in ALL-IDB2 | {refused(found, bundle)} |"
     if dataset in ("c-nmc", "all-idb2"):
         others = [crop_and_resize(cell, manifest.input) for cell in white_cells(data)]
         yield f"| BCCD's white cells, another laboratory's | {refused(others, bundle)} |"

@@ -66,10 +66,10 @@ def nothing_to_see(found: Look) -> str | None:
 
 def unlike_training(found: Look, usual: Appearance) -> str | None:
     """In what a picture lies beyond the bundle's training pictures, the first of it: light before focus before stain."""
-    if text := _beyond(found.lit, usual.lit, ".2f"):
-        return f"background unlike training (lit share {text})"
     if _is_below(found.light, usual.light):
         return f"underexposed (light {_beyond(found.light, usual.light, '.0f')})"
+    if text := _beyond(found.lit, usual.lit, ".2f"):
+        return f"background unlike training (lit share {text})"
     if text := _beyond(found.light, usual.light, ".0f"):
         return f"overexposed (light {text})"
     if text := _beyond(found.blown, usual.blown, ".2f"):

@@ -3,7 +3,7 @@
 A picture is looked at as the network gets it (`leukolite.preprocess.crop_and_resize`), so that a field, a cell's crop of any
 camera and the training images are on one scale. Colour is measured as differences of logarithms: light and exposure, which
 multiply all channels alike, leave those as they are, and swapping red and blue turns the sign of one and nothing else. A mean
-a* or b* would mix stain with exposure. Noise is averaged away first: colours are those of a picture 56 pixels wide.
+a* or b* would mix stain with exposure. Noise is averaged away first: colours are those of a picture 28 pixels wide.
 
 Focus is the energy of fine detail over that of detail twice as coarse, which neither content nor contrast changes much and
 noise only raises: noise never makes a picture look blurred. It is taken well inside what is lit, since a cell cut out on
@@ -11,6 +11,7 @@ black has a sharp outline however blurred it is. Sources: Crete et al. 2007, The
 when blurred again); Pertuz et al. 2013, Analysis of focus measure operators.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 
@@ -19,10 +20,10 @@ import numpy as np
 
 from leukolite.bundle import Appearance, Range
 
-HALF_SIDE, SMALL_SIDE = 112, 56  # pixels: focus is measured on the first, light and colour on the second
-LIT_LEVEL = 24  # grey levels of the brightest channel: noise of sigma 20 on black, shrunk, stays below
+HALF_SIDE, SMALL_SIDE = 112, 28  # pixels: focus is measured on the first, light and colour on the second
+LIT_LEVEL = 16  # grey levels; noise of sigma 20 on black, clipped and shrunk, is about 8
 BLOWN_LEVEL = 250  # grey levels of the darkest channel
-STAINED_PIXELS = 16  # of 56x56: half a percent, less than the only cell of a field takes
+STAINED_PIXELS = 4  # of 28x28: half a percent, less than the only cell of a field takes
 
 SAMPLE = 2000  # training pictures looked at
 LEAST_SAMPLE = 50  # fewer do not tell what is usual
@@ -31,6 +32,8 @@ MARGIN = 0.35  # of the distance between median and percentile, beyond the perce
 ONE_SIDED = 99.5  # percent of the training pictures on one side of 0: swapped pictures are told apart
 
 _LOG = np.log(np.arange(256) + 4.0).astype(np.float32)  # + 4: one grey level more or less in the dark is rounding
+_STAIN_AND_RED = np.array([[0.5, -1.0, 0.5], [1.0, 0.0, -1.0]], np.float32)
+_BLOWN, _WHITE = (BLOWN_LEVEL,) * 3, (255,) * 3
 _INNER = np.ones((7, 7), np.uint8)  # pixels of 112: what the two filters reach
 _LEAST_INNER = 100  # pixels of 112x112
 _ROUNDING, _FAINT = 0.01, 0.5  # grey levels squared: of detail that says nothing
@@ -68,21 +71,23 @@ def look(pixels: np.ndarray) -> Look:
     shrinks = min(pixels.shape[:2]) >= HALF_SIDE
     half = cv2.resize(pixels, (HALF_SIDE, HALF_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     small = cv2.resize(half, (SMALL_SIDE, SMALL_SIDE), interpolation=cv2.INTER_AREA)
-    lit, grey = _lit(cv2.split(small)), cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    count = cv2.countNonZero(lit)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    lit = _lit(grey)
+    count, total = cv2.countNonZero(lit), lit.size
     if count == 0:
         return Look(lit=0.0, light=0.0, blown=0.0, contrast=0.0, stain=0.0, red_over_blue=0.0, focus=0.0)
-    levels = np.cumsum(cv2.calcHist([grey], [0], lit, [256], [0, 256]))
-    blown = cv2.inRange(small, (BLOWN_LEVEL,) * 3, (255,) * 3)
-    stain, red_over_blue = _stain(small, lit)
+    levels = np.sort(grey.ravel() if count == total else grey[lit > 0])
+    colours = cv2.transform(cv2.LUT(small, _LOG), _STAIN_AND_RED).reshape(total, 2)
+    purple = colours[:, 0] if count == total else colours[:, 0] * lit.ravel()
+    stained = colours[np.argpartition(purple, -STAINED_PIXELS)[-STAINED_PIXELS:]].mean(axis=0)
     return Look(
-        lit=count / lit.size,
-        light=float(np.searchsorted(levels, 0.9 * count)),
-        blown=cv2.countNonZero(blown) / lit.size,
-        contrast=float(cv2.meanStdDev(grey, mask=lit)[1][0, 0]),
-        stain=stain,
-        red_over_blue=red_over_blue,
-        focus=_focus(half),
+        lit=count / total,
+        light=float(levels[int(0.9 * count)]),
+        blown=cv2.countNonZero(cv2.inRange(small, _BLOWN, _WHITE)) / total,
+        contrast=float(cv2.meanStdDev(levels)[1][0, 0]),
+        stain=float(stained[0]),
+        red_over_blue=float(stained[1]),
+        focus=_focus(half, is_all_lit=count == total),
     )
 
 
@@ -134,26 +139,21 @@ def _least_margins(ends: np.ndarray) -> np.ndarray:
     return np.array(astuple(Look(lit=0.1, light=light, blown=0.05, contrast=0.0, stain=0.03, red_over_blue=0.03, focus=0.1)))
 
 
-def _lit(channels: Sequence[np.ndarray]) -> np.ndarray:
-    """1 where any channel is above black, uint8."""
-    red, green, blue = channels
-    return cv2.threshold(cv2.max(cv2.max(red, green), blue), LIT_LEVEL, 1, cv2.THRESH_BINARY)[1]
+def _lit(grey: np.ndarray) -> np.ndarray:
+    """1 where it is not black, uint8."""
+    return cv2.threshold(grey, LIT_LEVEL, 1, cv2.THRESH_BINARY)[1]
 
 
-def _stain(small: np.ndarray, lit: np.ndarray) -> tuple[float, float]:
-    red, green, blue = cv2.split(cv2.LUT(cv2.blur(small, (3, 3)), _LOG))
-    purple = ((0.5 * (red + blue) - green) * lit).ravel()
-    chosen = np.argpartition(purple, -STAINED_PIXELS)[-STAINED_PIXELS:]
-    return float(purple[chosen].mean()), float((red - blue).ravel()[chosen].mean())
-
-
-def _focus(half: np.ndarray) -> float:
-    lit = _lit(cv2.split(half))
-    inner = cv2.erode(lit, _INNER, borderValue=1)
-    if cv2.countNonZero(inner) < _LEAST_INNER:
-        inner = lit
-    fine = cv2.cvtColor(half, cv2.COLOR_RGB2GRAY).astype(np.float32)
+def _focus(half: np.ndarray, *, is_all_lit: bool) -> float:
+    grey = cv2.cvtColor(half, cv2.COLOR_RGB2GRAY)
+    inner = None if is_all_lit else _inside(_lit(grey))
+    fine = grey.astype(np.float32)
     middle, coarse = cv2.GaussianBlur(fine, (7, 7), 1.0), cv2.GaussianBlur(fine, (13, 13), 2.0)
-    count = max(cv2.countNonZero(inner), 1)
-    details = [cv2.norm(a, b, cv2.NORM_L2SQR, inner) / count for a, b in ((fine, middle), (middle, coarse))]
-    return float(np.log((details[0] + _ROUNDING) / (details[1] + _FAINT)))
+    count = fine.size if inner is None else max(cv2.countNonZero(inner), 1)
+    first, second = (cv2.norm(a, b, cv2.NORM_L2SQR, inner) / count for a, b in ((fine, middle), (middle, coarse)))
+    return math.log((first + _ROUNDING) / (second + _FAINT))
+
+
+def _inside(lit: np.ndarray) -> np.ndarray:
+    inner = cv2.erode(lit, _INNER, borderValue=1)
+    return inner if cv2.countNonZero(inner) >= _LEAST_INNER else lit
