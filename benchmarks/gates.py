@@ -52,6 +52,18 @@ def hue_turned(degrees: int) -> Change:
     return turn
 
 
+def blurred_then_cut_out(sigma: float) -> Change:
+    """What a cell cut out on black by software looks like when the lens was out of focus: soft inside, a sharp outline."""
+
+    def blur(pixels: np.ndarray) -> np.ndarray:
+        inside = (pixels.max(axis=2) > 0).astype(np.float32)[..., np.newaxis]
+        spread = cv2.GaussianBlur(inside, (0, 0), sigma)[..., np.newaxis]
+        soft = cv2.GaussianBlur(pixels * inside, (0, 0), sigma) / np.maximum(spread, 1e-3)
+        return np.clip(np.rint(soft * inside), 0, 255).astype(np.uint8)
+
+    return blur
+
+
 def swapped(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., ::-1])
 
@@ -187,6 +199,9 @@ def lines(bundle: Bundle, data: Path, cells: Path) -> Iterable[str]:
     for name, change in FAULTS.items():
         yield f"| {name} | {refused(map(change, good), bundle)} |"
     dataset = manifest.training.dataset if manifest.training is not None else ""
+    if dataset == "c-nmc":
+        for sigma in (1, 2, 3, 5):
+            yield f"| blur inside a sharp outline, sigma {sigma} | {refused(map(blurred_then_cut_out(sigma), good), bundle)} |"
     if dataset == "taleqani":
         yield f"| empty: parts without white cells, mirrored | {refused(empty_fields(good), bundle)} |"
     if dataset in ("taleqani", "all-idb2"):
