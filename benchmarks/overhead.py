@@ -10,8 +10,9 @@ import numpy as np
 from leukolite.bundle import Bundle
 from leukolite.edge.frames import Frame, Gap, Items
 from leukolite.edge.health import HealthMonitor, read_health
-from leukolite.edge.pipeline import run
-from leukolite.edge.session import Event, FrameRecord
+from leukolite.edge.pipeline import Steps, run
+from leukolite.edge.quality import picture_gate
+from leukolite.edge.session import Event, FrameRecord, Gate
 from leukolite.edge.watchdog import Restarting, WatchedRuntime, open_watched_judge
 from leukolite.judge import Judge
 from leukolite.preprocess import to_input
@@ -73,11 +74,12 @@ def measure_overhead(path: Path, *, threads: int, rounds: int, frames: int, size
     bare_runtime = judge.runtime.watched
     pictures = [render_cell(np.random.default_rng(i), LABELS[i % 2], size=size) for i in range(DISTINCT_FRAMES)]
     batches = [to_input(picture, judge.spec, judge.table) for picture in pictures]
+    gate = picture_gate(bundle.manifest, rendered=True)
     _time_invoke(bare_runtime, batches, frames)
     runner, bare = [], []
     for _ in range(rounds):
         bare.append(_time_invoke(bare_runtime, batches, frames))
-        runner.append(_time_runner(judge, pictures, frames))
+        runner.append(_time_runner(judge, gate, pictures, frames))
     return Overhead(
         model=bundle.manifest.name,
         runtime=f"{judge.runtime.name} {judge.runtime.version}",
@@ -105,10 +107,10 @@ class _Ends:
         pass
 
 
-def _time_runner(judge: Judge, pictures: list[np.ndarray], frames: int) -> float:
+def _time_runner(judge: Judge, gate: Gate | None, pictures: list[np.ndarray], frames: int) -> float:
     """Median time between one verdict and the next, milliseconds."""
     ends = _Ends()
-    run(_Memory(pictures, frames), judge, [ends], health=HealthMonitor(read_health, time.perf_counter_ns))
+    run(_Memory(pictures, frames), judge, [ends], Steps(gate=gate), health=HealthMonitor(read_health, time.perf_counter_ns))
     return float(np.median(np.diff(ends.times))) / 1e6
 
 

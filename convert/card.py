@@ -1,6 +1,18 @@
 """The model card of a bundle, made from its manifest alone, so that the two cannot disagree."""
 
-from leukolite.bundle import CellPicture, CompiledModel, Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof, Training
+from leukolite.bundle import (
+    RANGES,
+    Appearance,
+    CellPicture,
+    CompiledModel,
+    Fitted,
+    Gate,
+    Manifest,
+    NoiseMetrics,
+    Range,
+    RuntimeProof,
+    Training,
+)
 from leukolite.convert.variants import VARIANTS
 from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval
 from leukolite.train.recipes import FOREIGN
@@ -75,6 +87,8 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         lines += ["## What the conversion changed", "", *_made(manifest), *_gate(manifest.gate), ""]
     if manifest.fitted is not None and manifest.fitted.band is not None:
         lines += ["## Decision", "", *_fitted(manifest.fitted, manifest), ""]
+    if manifest.appearance is not None:
+        lines += ["## What is not judged", "", *_appearance(manifest.appearance), ""]
     if manifest.runtimes:
         lines += ["## Runtimes", "", *(f"- {_proof(one)}" for one in manifest.runtimes), ""]
     if manifest.compiled:
@@ -169,6 +183,22 @@ def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
             f" {band.errors_outside} wrong verdicts on the others instead of {band.errors_before}."
         )
     return lines
+
+
+def _appearance(usual: Appearance) -> list[str]:
+    ranges = ", ".join(f"{name.replace('_', ' ')} {_range(getattr(usual, name))}" for name in RANGES)
+    return [
+        f"Pictures that lie beyond {usual.images} training pictures (their percentiles {usual.percentiles[0]:g} and"
+        f" {usual.percentiles[1]:g}, widened; `docs/quality-gates.md`):",
+        f"{ranges}.",
+    ]
+
+
+def _range(allowed: Range) -> str:
+    low, high = allowed
+    if low is None or high is None:
+        return f"at most {high:.2f}" if low is None else f"at least {low:.2f}"
+    return f"{low:.2f} to {high:.2f}"
 
 
 def _proof(one: RuntimeProof) -> str:

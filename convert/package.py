@@ -253,6 +253,7 @@ def _manifest(
         gate=gate,
         runtimes=proved,
         cell=(settings.cell or CELL_PICTURES.get(run.dataset)) if run.unit == "cell" else None,
+        appearance=trained.appearance,
     )
 
 

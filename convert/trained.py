@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukolite.bundle import Calibration, CellPicture, FineTuning, Gate
+from leukolite.appearance import look, sampled, usual
+from leukolite.bundle import Appearance, Calibration, CellPicture, FineTuning, Gate
 from leukolite.convert.child import Progress
 from leukolite.convert.gate import GATE_SIGMAS, gate_level
 from leukolite.convert.images import Images, calibration_images, located, prepare, read_inputs
@@ -100,6 +101,17 @@ class Trained:
             found.add(picture_id(crop_and_resize(read_rgb(path), self.run.input)))
             self.progress("seen images", i + 1, len(files))
         return sorted(found)
+
+    @cached_property
+    def appearance(self) -> Appearance | None:
+        """What pictures of the training part look like; None where they are too few to tell."""
+        files = located(self.root, self.split["train"], self.run)
+        chosen = sampled(len(files), self.settings.seed)
+        looks = []
+        for i in chosen:
+            looks.append(look(crop_and_resize(read_rgb(files[i][0]), self.run.input)))
+            self.progress("appearance", len(looks), len(chosen))
+        return usual(looks)
 
     @cached_property
     def floats(self) -> np.ndarray:

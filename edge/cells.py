@@ -1,5 +1,7 @@
 """What a model is shown of a frame: the frame itself, or each white cell cut out of it as the model's training pictures were."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import cv2
@@ -99,38 +101,54 @@ def _window(pixels: np.ndarray, left: int, top: int, side: int, border: int) -> 
     return cv2.copyMakeBorder(inside, *over, border) if any(over) else np.ascontiguousarray(inside)
 
 
-def locator_of(
-    manifest: Manifest,
-    *,
-    cells: Cells = "auto",
-    are_pictures: bool,
-    channel: Channel = "a-b",
-    cell_diameter: float | None = None,
-    gate: Gate | None = None,
-) -> Locator:
-    """What is judged of a frame, for a bundle's model.
+IsWhole = Callable[[np.ndarray], bool]  # uint8 RGB frame -> whether it is judged as it is
+
+
+def is_whole_of(manifest: Manifest, *, cells: Cells, are_pictures: bool) -> IsWhole:
+    """Which frames are judged whole: all for a model that judges fields; for one that judges cells, those that show one.
 
     Args:
         cells: what a frame shows: 'one' cell, 'many', or 'auto': a camera's or video's frame many, a picture file of at most
             `ONE_CELL_SIDE` pixels a side one - unless the training pictures are black around the cell and it is not.
         are_pictures: the frames are picture files.
-        gate: of cut-out cells.
 
     Raises:
         BundleError: frames show many cells, and the bundle does not say how its training pictures show one.
     """
     if manifest.unit == "field" or cells == "one":
-        return whole_frame
-    picture = manifest.cell
-    if picture is None:
-        if cells == "many" or not are_pictures:
-            raise BundleError(_without_picture(manifest.name))
-        return _only_one_cell(manifest.name)
-    many = CellLocator(picture, channel=channel, cell_diameter=cell_diameter, gate=gate)
-    if cells == "many" or not are_pictures:
-        return many
-    on_black = picture.background == "black"
-    return lambda pixels: whole_frame(pixels) if shows_one_cell(pixels, on_black=on_black) else many(pixels)
+        return lambda pixels: True
+    if cells == "auto" and are_pictures:
+        on_black = manifest.cell is not None and manifest.cell.background == "black"
+        return lambda pixels: shows_one_cell(pixels, on_black=on_black)
+    if manifest.cell is None:
+        raise BundleError(_without_picture(manifest.name))
+    return lambda pixels: False
+
+
+def locator_of(
+    manifest: Manifest,
+    is_whole: IsWhole,
+    *,
+    channel: Channel = "a-b",
+    cell_diameter: float | None = None,
+    gate: Gate | None = None,
+) -> Locator:
+    """What is judged of a frame: all of it, or each of its cells.
+
+    Args:
+        is_whole: from `is_whole_of`.
+        gate: of cut-out cells.
+    """
+    many: Locator = partial(_refused, name=manifest.name)
+    if manifest.cell is not None:
+        many = CellLocator(manifest.cell, channel=channel, cell_diameter=cell_diameter, gate=gate)
+    return lambda pixels: whole_frame(pixels) if is_whole(pixels) else many(pixels)
+
+
+def _refused(pixels: np.ndarray, name: str) -> tuple[Area, ...]:
+    """A field before a model that judges cells and does not say how it is shown one."""
+    (area,) = whole_frame(pixels)
+    return (Area(area.box, area.pixels, f"a whole field, not one cell ({_without_picture(name)})"),)
 
 
 def shows_one_cell(pixels: np.ndarray, *, on_black: bool) -> bool:
@@ -139,17 +157,6 @@ def shows_one_cell(pixels: np.ndarray, *, on_black: bool) -> bool:
         return False
     edges = np.concatenate((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
     return not on_black or float(np.median(edges)) <= _BLACK
-
-
-def _only_one_cell(name: str) -> Locator:
-    """Frames of one cell are judged, fields refused."""
-
-    def find(pixels: np.ndarray) -> tuple[Area, ...]:
-        (area,) = whole_frame(pixels)
-        is_one = shows_one_cell(pixels, on_black=False)
-        return (area if is_one else Area(area.box, area.pixels, f"a whole field, not one cell ({_without_picture(name)})"),)
-
-    return find
 
 
 def _without_picture(name: str) -> str:

@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from leukolite.edge.locate import CHANNELS, Channel
 from leukolite.edge.motion import StageMotion
 from leukolite.edge.pipeline import Limits, run
 from leukolite.edge.prevalence import prevalence
+from leukolite.edge.quality import first_of
 from leukolite.edge.recorded import (
     Progress,
     Rest,
@@ -141,6 +143,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     show_default=True,
     help="The axis of LAB on which cells are looked for; a is the one of Farag et al. 2025.",
 )
+@click.option("--ungated", is_flag=True, help="Judge also what the quality gates would exclude (blur, light, stain).")
 @click.option("--journal", type=click.Path(path_type=Path), help="Record the session in this new folder.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="SESSION", help="Go on with a recorded session, as it began.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="SESSION", help="Judge a recorded session's frames again.")
@@ -175,6 +178,7 @@ def main(
     cells: Cells,
     cell_diameter: float | None,
     channel: Channel,
+    ungated: bool,
     journal: Path | None,
     resume: Path | None,
     replay: Path | None,
@@ -213,7 +217,8 @@ def main(
         if camera_size is not None and camera is None:
             raise click.UsageError("--camera-size goes with --camera")
         asked = Settings(
-            bundle, camera, source, camera_size, noise, seed, runtime, threads, every_frame, cells, cell_diameter, channel
+            *(bundle, camera, source, camera_size, noise, seed, runtime, threads, every_frame, ungated),
+            *(cells, cell_diameter, channel),
         )
     if allow_cpu and runtime != "edgetpu":
         raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
@@ -241,6 +246,7 @@ def main(
             raise JournalError(f"{replay}: not every verdict was repeated; see above")
         return
     manifest = loaded.manifest
+    steps = steps_of(asked, loaded)
     frame_source = open_frames(asked, loaded)
     _note_on_truth(frame_source, manifest.labels)
 
@@ -310,7 +316,7 @@ def main(
             frame_source,
             judge,
             sinks,
-            steps_of(asked, loaded, motion),
+            replace(steps, gate=first_of(steps.gate, motion)),
             Limits(frames, duration, max_age),
             control=control,
             health=monitor,
@@ -344,7 +350,7 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
     if recorded is not None:
         context = click.get_current_context()
         its_own = (
-            *("camera", "camera_size", "source", "noise", "seed", "runtime", "threads", "every_frame"),
+            *("camera", "camera_size", "source", "noise", "seed", "runtime", "threads", "every_frame", "ungated"),
             *("cells", "cell_diameter", "channel"),
         )
         given = [name for name in its_own if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]

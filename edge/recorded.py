@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from leukolite.bundle import Bundle
-from leukolite.edge.cells import CELLS, Cells, locator_of
+from leukolite.appearance import look
+from leukolite.bundle import Bundle, Manifest
+from leukolite.edge.cells import CELLS, Cells, is_whole_of, locator_of
 from leukolite.edge.chain import Entry, journal_files, read
 from leukolite.edge.frames import FrameSource, Items, Note
 from leukolite.edge.locate import CHANNELS, Channel
 from leukolite.edge.pipeline import Steps
+from leukolite.edge.quality import nothing_to_see, picture_gate
 from leukolite.edge.records import FrameRecord, GapRecord, SourceSettings, StartRecord, load_salt, manifest_sha256, slide_id
 from leukolite.edge.replay import Replay, check_replayable, replay
-from leukolite.edge.session import Gate
 from leukolite.edge.sources import is_video, open_camera, open_source
 from leukolite.errors import JournalError, SourceError
 from leukolite.judge import Judge
@@ -31,6 +32,7 @@ class Settings:
         camera, source: what is judged; one of them.
         camera_size: width and height that the camera is asked for, pixels; None: its own.
         every_frame: judge a field again although the stage has not moved.
+        ungated: judge also what the quality gates would exclude.
         cells: what a frame shows to a model that judges cells, see `leukolite.edge.cells.locator_of`.
         cell_diameter: of a typical white cell, pixels; None measures each field.
         channel: the colour axis on which cells are looked for.
@@ -45,6 +47,7 @@ class Settings:
     runtime: str
     threads: int
     every_frame: bool
+    ungated: bool = False
     cells: Cells = "auto"
     cell_diameter: float | None = None
     channel: Channel = "a-b"
@@ -54,11 +57,21 @@ class Settings:
         given = {
             "camera_size": None if self.camera_size is None else "{}x{}".format(*self.camera_size),
             "every_frame": "yes" if self.every_frame else None,
+            "ungated": "yes" if self.ungated else None,
             "cells": None if self.cells == "auto" else self.cells,
             "cell_diameter": None if self.cell_diameter is None else repr(self.cell_diameter),
             "channel": None if self.channel == "a-b" else self.channel,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the synthetic camera renders the frames."""
+        return self.camera is not None and self.camera.partition(":")[0] == "synthetic"
+
+    def is_rendered(self, manifest: Manifest) -> bool:
+        """True for the synthetic camera before a model of other pictures: its stain is none that the model knows."""
+        return self.is_synthetic and (manifest.training is None or manifest.training.dataset != "synthetic")
 
     def source_settings(self) -> SourceSettings:
         path = None if self.source is None else str(self.source.resolve())
@@ -90,6 +103,7 @@ def settings_of(start: StartRecord, bundle: Path | None) -> Settings:
         runtime=start.runtime,
         threads=start.threads,
         every_frame="every_frame" in start.settings,
+        ungated="ungated" in start.settings,
         cells=_one_of(CELLS, start.settings.get("cells", "auto")),
         cell_diameter=float(start.settings["cell_diameter"]) if "cell_diameter" in start.settings else None,
         channel=_one_of(CHANNELS, start.settings.get("channel", "a-b")),
@@ -105,26 +119,25 @@ def open_frames(settings: Settings, bundle: Bundle) -> FrameSource:
     return open_source(settings.source or Path())
 
 
-def steps_of(settings: Settings, bundle: Bundle, gate: Gate | None = None) -> Steps:
-    """What is done to each frame before the judge sees it.
-
-    Args:
-        gate: of whole frames.
+def steps_of(settings: Settings, bundle: Bundle) -> Steps:
+    """What is done to each frame before the judge sees it; the gate knows nothing of the frame before.
 
     Raises:
         BundleError: frames show many cells, and the bundle does not say how its training pictures show one.
     """
-    cells = settings.cells
-    if settings.camera is not None and settings.camera.partition(":")[0] == "synthetic" and cells == "auto":
-        cells = "one"  # as the camera renders them for a model that judges cells
-    locator = locator_of(
-        bundle.manifest,
-        cells=cells,
-        are_pictures=settings.source is not None and not is_video(settings.source),
-        channel=settings.channel,
-        cell_diameter=settings.cell_diameter,
+    manifest = bundle.manifest
+    # rendered as a model that judges cells wants them, unless fields are asked for
+    cells = "one" if settings.is_synthetic and settings.cells == "auto" else settings.cells
+    are_pictures = settings.source is not None and not is_video(settings.source)
+    is_whole = is_whole_of(manifest, cells=cells, are_pictures=are_pictures)
+    gate = None if settings.ungated else picture_gate(manifest, rendered=settings.is_rendered(manifest))
+    locator = locator_of(manifest, is_whole, channel=settings.channel, cell_diameter=settings.cell_diameter, gate=gate)
+    return Steps(
+        gate=None if gate is None else lambda pixels: gate(pixels) if is_whole(pixels) else nothing_to_see(look(pixels)),
+        locator=locator,
+        sigmas=settings.noise,
+        seed=settings.seed,
     )
-    return Steps(gate=gate, locator=locator, sigmas=settings.noise, seed=settings.seed)
 
 
 Choice = TypeVar("Choice", bound=str)
@@ -195,7 +208,7 @@ def repeat(folder: Path, settings: Settings, bundle: Bundle, judge: Judge) -> tu
             folder,
             judge,
             lambda _: open_frames(settings, bundle),
-            steps_of(settings, bundle),
+            replace(steps_of(settings, bundle), gate=None),  # what it excluded is not repeated
             on_line=lambda length: bar.advance(task, length / 1e6),
         )
     lines = [f"{folder}: {found.frames} frames judged again, {found.verdicts} verdicts compared, {found.different} differ"]

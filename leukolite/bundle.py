@@ -192,6 +192,27 @@ class CompiledModel(_Part):
     estimates: dict[str, float] = Field(default={}, description="the compiler's, by name and unit; not measured")
 
 
+Range = tuple[float | None, float | None]  # lowest and highest; None: open on that side
+RANGES = ("lit", "light", "blown", "stain", "red_over_blue", "focus")  # of `Appearance`
+
+
+class Appearance(_Part):
+    """Within what the training pictures lay, widened; a picture beyond is none that the model was trained for.
+
+    What the numbers are is said in `leukolite.appearance.Look`.
+    """
+
+    images: int = Field(description="training pictures looked at")
+    percentiles: tuple[float, float] = Field(description="of their numbers: the ranges before they were widened")
+    margin: float = Field(description="by how much at the least, of the distance between median and percentile")
+    lit: Range
+    light: Range
+    blown: Range
+    stain: Range
+    red_over_blue: Range
+    focus: Range
+
+
 class Manifest(_Part):
     """All that is to be known of a model; see the module's docstring and docs/bundle.md."""
 
@@ -216,6 +237,7 @@ class Manifest(_Part):
     runtimes: list[RuntimeProof] = []
     compiled: list[CompiledModel] = []
     cell: CellPicture | None = None
+    appearance: Appearance | None = None
 
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "Manifest":

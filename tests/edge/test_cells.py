@@ -1,6 +1,7 @@
 """Cells cut out of a field as the training pictures were, and what is judged of a frame."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from PIL import Image
 
 from leukolite.benchmarks.locating import MarkedField, pairs
 from leukolite.bundle import Bundle, CellPicture, Manifest
-from leukolite.edge.cells import CUT, NO_RULER, CellLocator, cut_out, locator_of, shows_one_cell
+from leukolite.edge.cells import CUT, NO_RULER, CellLocator, Cells, cut_out, is_whole_of, locator_of, shows_one_cell
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.locate import Cell, locate
 from leukolite.edge.session import Area
@@ -119,18 +120,22 @@ def test_the_gate_is_asked_of_each_cut_out_cell(field):
     assert len(set(sides)) == 1
 
 
-def boxes(areas: "tuple[Area, ...]") -> list[tuple[int, int, int, int]]:
+def boxes(areas: Sequence[Area]) -> list[tuple[int, int, int, int]]:
     return [area.box for area in areas]
+
+
+def located(manifest: Manifest, pixels: np.ndarray, *, are_pictures: bool, cells: Cells = "auto") -> list[Area]:
+    return list(locator_of(manifest, is_whole_of(manifest, cells=cells, are_pictures=are_pictures))(pixels))
 
 
 def test_a_small_picture_file_is_one_cells_and_a_large_one_or_a_cameras_frame_is_a_field(demo, field):
     small = np.ascontiguousarray(field.pixels[:500, :500])
     whole = [(0, 0, 500, 500)]
-    assert boxes(tuple(locator_of(demo, are_pictures=True)(small))) == whole
-    assert boxes(tuple(locator_of(demo, are_pictures=False)(small))) != whole
-    assert len(locator_of(demo, are_pictures=True)(field.pixels)) == len(field.cells)
-    assert boxes(tuple(locator_of(demo, are_pictures=True, cells="many")(small))) != whole
-    assert len(locator_of(demo, are_pictures=False, cells="one")(field.pixels)) == 1
+    assert boxes(located(demo, small, are_pictures=True)) == whole
+    assert boxes(located(demo, small, are_pictures=False)) != whole
+    assert len(located(demo, field.pixels, are_pictures=True)) == len(field.cells)
+    assert boxes(located(demo, small, are_pictures=True, cells="many")) != whole
+    assert len(located(demo, field.pixels, are_pictures=False, cells="one")) == 1
 
 
 def test_a_small_picture_is_no_cell_on_black_unless_it_is_black_around(field):
@@ -144,22 +149,21 @@ def test_a_small_picture_is_no_cell_on_black_unless_it_is_black_around(field):
 def test_a_bundle_that_does_not_say_how_it_shows_a_cell_judges_pictures_of_one_and_refuses_fields(demo, field):
     silent = demo.model_copy(update={"cell": None})
     with pytest.raises(BundleError, match="--cell-window"):
-        locator_of(silent, are_pictures=False)
-    find = locator_of(silent, are_pictures=True)
-    assert [area.excluded for area in find(field.pixels[:300, :300])] == [None]
-    (area,) = find(field.pixels)
+        is_whole_of(silent, cells="auto", are_pictures=False)
+    assert [area.excluded for area in located(silent, field.pixels[:300, :300], are_pictures=True)] == [None]
+    (area,) = located(silent, field.pixels, are_pictures=True)
     assert (area.excluded or "").startswith("a whole field, not one cell")
 
 
 def test_a_field_model_judges_the_whole_frame(demo, field):
     whole = demo.model_copy(update={"unit": "field"})
-    assert boxes(tuple(locator_of(whole, are_pictures=False, cells="many")(field.pixels))) == [(0, 0, 800, 640)]
+    assert boxes(located(whole, field.pixels, are_pictures=False, cells="many")) == [(0, 0, 800, 640)]
 
 
 def test_located_cells_are_told_apart_as_well_as_pictures_of_one(demo):
     """What the model was trained on is what it is shown: the demonstration's cells, found in fields it never saw."""
     judge = open_judge(Bundle.load(find_bundle(Path("synthetic-cells"))))
-    find = locator_of(demo, are_pictures=False)
+    find = locator_of(demo, is_whole_of(demo, cells="many", are_pictures=False))
     right = judged = 0
     for seed in range(12):
         field = render_field(np.random.default_rng(seed), width=800, height=640)

@@ -345,7 +345,7 @@ def test_a_stream_that_breaks_off_is_a_gap_and_the_session_goes_on(call, tiny_bu
 
 def test_a_session_that_fails_keeps_what_it_saw_and_exits_with_1(call, tiny_bundle, tmp_path, serve, monkeypatch):
     picture = io.BytesIO()
-    Image.new("RGB", (64, 64), (200, 30, 5)).save(picture, "JPEG")
+    Image.linear_gradient("L").convert("RGB").save(picture, "JPEG")
     monkeypatch.setattr(cli, "Reopening", partial(Reopening, times=0))
     server, out = serve([picture.getvalue()] * 3), tmp_path / "session"
     result = call(edge_run, "--bundle", tiny_bundle, "--camera", server.url, "--cells", "one", "--out", out)
