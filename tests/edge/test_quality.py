@@ -96,14 +96,6 @@ def test_a_cell_in_a_plain_photograph_is_not_what_a_network_of_cut_out_cells_kno
     )
 
 
-def test_ungated_frames_of_cells_are_still_frames_of_one_cell():
-    gate = frame_gate(manifest_of("mobilenet_m-allidb2"), ungated=True)
-    assert gate is not None
-    assert gate(np.zeros((450, 450, 3), np.uint8)) is None
-    assert gate(np.zeros((480, 640, 3), np.uint8)) is not None
-    assert frame_gate(manifest_of("mobilenet_m-taleqani"), ungated=True) is None
-
-
 def test_a_manifest_without_ranges_keeps_its_hash():
     old = manifest_of("synthetic-cells").model_copy(update={"appearance": None})
     without = Manifest.model_validate(json.loads(old.model_dump_json(exclude={"appearance"})))
