@@ -85,7 +85,7 @@ def reason_of(pixels: np.ndarray, bundle: Bundle) -> str | None:
     """What the gate says of a picture as the network gets it."""
     found, usual = look(pixels), bundle.manifest.appearance
     assert usual is not None, "the shipped bundles have their ranges"
-    return nothing_to_see(found) or unlike_training(found, usual)
+    return nothing_to_see(found) or unlike_training(found, usual, bundle.manifest.unit)
 
 
 def refused(pictures: Iterable[np.ndarray], bundle: Bundle) -> str:

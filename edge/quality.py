@@ -7,7 +7,7 @@ What no model can judge is refused absolutely: nothing, black, or blown out. Wha
 import numpy as np
 
 from leukolite.appearance import Look, look
-from leukolite.bundle import Appearance, Manifest, Range
+from leukolite.bundle import Appearance, Manifest, Range, Unit
 from leukolite.edge.session import Gate
 from leukolite.preprocess import crop_and_resize
 
@@ -28,7 +28,7 @@ def picture_gate(manifest: Manifest, *, rendered: bool = False) -> Gate:
     def gate(pixels: np.ndarray) -> str | None:
         found = look(crop_and_resize(pixels, spec))
         reason = nothing_to_see(found)
-        return unlike_training(found, usual) if reason is None and usual is not None else reason
+        return unlike_training(found, usual, manifest.unit) if reason is None and usual is not None else reason
 
     return gate
 
@@ -44,7 +44,7 @@ def nothing_to_see(found: Look) -> str | None:
     return None
 
 
-def unlike_training(found: Look, usual: Appearance) -> str | None:
+def unlike_training(found: Look, usual: Appearance, unit: Unit) -> str | None:
     """In what a picture lies beyond the bundle's training pictures, the first of it: light before focus before stain."""
     if _is_below(found.light, usual.light):
         return f"underexposed (light {_beyond(found.light, usual.light, '.0f')})"
@@ -54,7 +54,7 @@ def unlike_training(found: Look, usual: Appearance) -> str | None:
         return f"overexposed (light {text})"
     if text := _beyond(found.blown, usual.blown, ".2f"):
         return f"overexposed (blown-out share {text})"
-    if _is_below(found.stain, usual.stain):
+    if unit == "field" and _is_below(found.stain, usual.stain):
         return f"empty field (stain {_beyond(found.stain, usual.stain, '.2f')})"
     if text := _beyond(found.focus, usual.focus, ".2f"):
         return f"blurred (focus {text})"

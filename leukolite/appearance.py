@@ -7,7 +7,8 @@ a* or b* would mix stain with exposure. Noise is averaged away first: colours ar
 
 Focus is the energy of fine detail over that of detail twice as coarse, which neither content nor contrast changes much and
 noise only raises: noise never makes a picture look blurred. It is taken well inside what is lit, since a cell cut out on
-black has a sharp outline however blurred it is. Sources: Crete et al. 2007, The blur effect (a blurred picture loses little
+black has a sharp outline however blurred it is. (Halving the picture instead of blurring it would be cheaper, but Haar's wavelets
+leak: of C-NMC's cells blurred by sigma 3 they know 15%, not 100%.) Sources: Crete et al. 2007, The blur effect (a blurred picture loses little
 when blurred again); Pertuz et al. 2013, Analysis of focus measure operators.
 """
 
@@ -72,22 +73,26 @@ def look(pixels: np.ndarray) -> Look:
     half = cv2.resize(pixels, (HALF_SIDE, HALF_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     small = cv2.resize(half, (SMALL_SIDE, SMALL_SIDE), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    lit = _lit(grey)
-    count, total = cv2.countNonZero(lit), lit.size
+    darkest, brightest, _, _ = cv2.minMaxLoc(grey)  # each step that is not needed saves a hundredth of a millisecond
+    lit = None if darkest > LIT_LEVEL else _lit(grey)
+    total = grey.size
+    count = total if lit is None else cv2.countNonZero(lit)
     if count == 0:
         return Look(lit=0.0, light=0.0, blown=0.0, contrast=0.0, stain=0.0, red_over_blue=0.0, focus=0.0)
-    levels = np.sort(grey.ravel() if count == total else grey[lit > 0])
-    colours = cv2.transform(cv2.LUT(small, _LOG), _STAIN_AND_RED).reshape(total, 2)
-    purple = colours[:, 0] if count == total else colours[:, 0] * lit.ravel()
-    stained = colours[np.argpartition(purple, -STAINED_PIXELS)[-STAINED_PIXELS:]].mean(axis=0)
+    levels = grey.ravel() if lit is None else grey[lit > 0]
+    brighter = int(0.9 * count)
+    colours = cv2.transform(cv2.LUT(small, _LOG), _STAIN_AND_RED)
+    purple = colours[..., 0] if lit is None else colours[..., 0] * lit
+    least_purple = np.partition(purple, -STAINED_PIXELS, axis=None)[-STAINED_PIXELS]
+    stained = cv2.mean(colours, (purple >= least_purple).view(np.uint8))
     return Look(
         lit=count / total,
-        light=float(levels[int(0.9 * count)]),
-        blown=cv2.countNonZero(cv2.inRange(small, _BLOWN, _WHITE)) / total,
-        contrast=float(cv2.meanStdDev(levels)[1][0, 0]),
-        stain=float(stained[0]),
-        red_over_blue=float(stained[1]),
-        focus=_focus(half, is_all_lit=count == total),
+        light=float(np.partition(levels, brighter)[brighter]),
+        blown=cv2.countNonZero(cv2.inRange(small, _BLOWN, _WHITE)) / total if brightest >= BLOWN_LEVEL else 0.0,
+        contrast=float(cv2.meanStdDev(grey, mask=lit)[1][0, 0]),
+        stain=stained[0],
+        red_over_blue=stained[1],
+        focus=_focus(half, is_all_lit=lit is None),
     )
 
 
