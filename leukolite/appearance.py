@@ -6,10 +6,10 @@ multiply all channels alike, leave those as they are, and swapping red and blue 
 a* or b* would mix stain with exposure. Noise is averaged away first: colours are those of a picture 28 pixels wide.
 
 Focus is the energy of fine detail over that of detail twice as coarse, which neither content nor contrast changes much and
-noise only raises: noise never makes a picture look blurred. It is taken well inside what is lit, since a cell cut out on
-black has a sharp outline however blurred it is. (Halving the picture instead of blurring it would be cheaper, but Haar's wavelets
-leak: of C-NMC's cells blurred by sigma 3 they know 15%, not 100%.) Sources: Crete et al. 2007, The blur effect (a blurred picture loses little
-when blurred again); Pertuz et al. 2013, Analysis of focus measure operators.
+noise only raises: noise never makes a picture look blurred. It is taken well inside what is lit, since a cell cut out on black
+has a sharp outline however blurred it is. (Halving the picture instead of blurring it would be cheaper, but Haar's wavelets
+leak: of C-NMC's cells blurred by sigma 3 they know 15%, not 100%.) Sources: Crete et al. 2007, The blur effect (a blurred
+picture loses little when blurred again); Pertuz et al. 2013, Analysis of focus measure operators.
 """
 
 import math
