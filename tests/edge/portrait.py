@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 from chromium import Chromium
 
 RUN = [sys.executable, "-c", "from leukolite.edge.cli import main; main()", "--bundle", "synthetic-cells"]
-RUN += ["--camera", "synthetic:10", "--serve", "0", "--quiet"]
+RUN += ["--camera", "synthetic:2", "--cells", "many", "--serve", "0", "--quiet"]
 
 
 def portrait(url: str, *, width: int, height: int, mobile: bool) -> np.ndarray:
