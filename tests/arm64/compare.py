@@ -1,6 +1,7 @@
 """Run probe.py and edge-run here and under qemu-user, and print how far the two agree; exit code 1 if they do not.
 
-edge-run judges the synthetic camera, which each machine renders itself, then from files the very pixels that this one rendered.
+edge-run judges the synthetic camera, which each machine renders itself, then from files the very pixels that this one rendered,
+fields among them, whose cells it finds.
 """
 
 import json
@@ -21,7 +22,7 @@ UNITS = ("cell", "field")
 PROBE = Path(__file__).with_name("probe.py")
 LEVELS_APART = 2  # grey levels by which a rendered pixel may differ: floating point, rounded to 8 bits
 
-Verdicts = Mapping[tuple[int, float], tuple[str, float]]  # frame and sigma -> label and probability
+Verdicts = Mapping[tuple[int, float, tuple[int, ...]], tuple[str, float]]  # frame, sigma and box -> label and probability
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,23 @@ class Machine:
         out = self.folder / "session.json"
         options = ["--bundle", bundle, *source, "--frames", str(count), "--noise", SIGMAS, "--quiet", "--json", str(out)]
         self.run("-c", "from leukolite.edge.cli import main; main()", *options)
-        return {(row["index"], row["sigma"]): (row["label"], row["probability"]) for row in json.loads(out.read_text())["frames"]}
+        return {
+            (row["index"], row["sigma"], tuple(cell["box"])): (cell["label"] or cell["excluded"], cell["probability"] or 0.0)
+            for row in json.loads(out.read_text())["frames"]
+            for cell in row["cells"]
+        }
 
 
 def agreement(ours: Verdicts, theirs: Verdicts) -> tuple[str, bool, float]:
     """In words; whether frames and labels are the same; and the largest difference of probability."""
     if ours.keys() != theirs.keys():
-        return f"{len(ours)} verdicts here, {len(theirs)} there", False, 1.0
+        alone = len(ours.keys() ^ theirs.keys())
+        return f"{len(ours)} verdicts here, {len(theirs)} there, {alone} boxes on one side alone", False, 1.0
     pairs = {key: (ours[key], theirs[key]) for key in ours}
     other = [
-        f"frame {key[0]}, sigma {key[1]:g}: {one} here, {two} there" for key, (one, two) in pairs.items() if one[0] != two[0]
+        f"frame {index}, sigma {sigma:g}, {box}: {one} here, {two} there"
+        for (index, sigma, box), (one, two) in pairs.items()
+        if one[0] != two[0]
     ]
     difference = max(abs(one[1] - two[1]) for one, two in pairs.values())
     same = sum(one == two for one, two in pairs.values())
@@ -101,6 +109,17 @@ def golden_agrees(results: Sequence[Mapping[str, Any]]) -> bool:
     return all(golden["output_difference"] <= golden["tolerance"] for golden in results)
 
 
+def sources_of(unit: str, folder: Path) -> dict[str, tuple[str, ...]]:
+    """What edge-run judges with a bundle of this unit; ungated, as rendered pictures have none of the bundles' stains."""
+    found = {
+        "own frames": ("--camera", "synthetic"),
+        "same pixels": ("--source", str(folder / unit), "--cells", "one", "--ungated"),
+    }
+    if unit == "cell":
+        found["cells of the same fields"] = ("--source", str(folder / "field"), "--cells", "many", "--ungated")
+    return found
+
+
 def main(qemu: str, arm_python: str, count: int, processors: Sequence[str]) -> bool:
     """Whether every processor agrees with this one."""
     here = Machine("x86-64", (sys.executable,), os.environ, Path("x86-64").resolve())
@@ -110,10 +129,7 @@ def main(qemu: str, arm_python: str, count: int, processors: Sequence[str]) -> b
         pictures.mkdir()
         for k, pixels in enumerate(np.load(here.folder / f"{unit}.npy")):
             Image.fromarray(pixels).save(pictures / f"{k:04}.png")
-    sources = {
-        name: {"own frames": ("--camera", "synthetic"), "same pixels": ("--source", str(here.folder / unit))}
-        for name, unit in ours["units"].items()
-    }
+    sources = {name: sources_of(unit, here.folder) for name, unit in ours["units"].items()}
     tolerance = {golden["bundle"]: golden["tolerance"] for golden in ours["golden"] if golden["runtime"] == "litert"}
     verdicts = {(name, what): here.edge_run(name, count, *source) for name in sources for what, source in sources[name].items()}
     agrees = True
