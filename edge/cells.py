@@ -39,6 +39,7 @@ class CellLocator:
     ) -> None:
         self._picture, self._channel, self._gate = picture, channel, gate
         self._red_cell = None if cell_diameter is None else cell_diameter / WHITE_CELL
+        locate(np.zeros((8, 8, 3), np.uint8))  # OpenCV makes its colour tables at the first call: a tenth of a second
 
     def __call__(self, pixels: np.ndarray) -> tuple[Area, ...]:
         found = locate(pixels, channel=self._channel, red_cell=self._red_cell)
