@@ -134,7 +134,7 @@ def arrivals(
 ) -> Generator[Arrival | None, None, None]:
     """What a source gives, one after the other; of a live one the newest frame. None every `POLL_S` while nothing comes.
 
-    Pausing and going on are noted. It never ends by itself where the source is live.
+    Pausing, going on and new slides are noted. It never ends by itself where the source is live.
 
     Raises:
         SourceError: a camera could not be opened at the start, or was lost and reopened in vain.
@@ -145,6 +145,7 @@ def arrivals(
 def _on_demand(source: FrameSource, control: Control, sleep: Callable[[float], None]) -> Generator[Arrival | None, None, None]:
     with closing(source.frames()) as items:
         for item in items:
+            yield from _new_slides(source, control)
             if control.paused:
                 yield Arrival(_pause_note(source, paused=True))
                 while control.paused and control.stopped_by is None:
@@ -159,8 +160,13 @@ def _live(
 ) -> Generator[Arrival | None, None, None]:
     capture = Capture(source)
     failures, next_index, paused, last, patience_s = 0, 0, False, clock(), reopening.opening_s
+    began: int | None = None  # the slide, where it was changed: frames captured before are the last one's
     try:
         while True:
+            for note in _new_slides(source, control):
+                capture.drop_frame()
+                began = clock()
+                yield note
             if control.paused != paused:
                 paused = not paused
                 capture.drop_frame()
@@ -172,6 +178,8 @@ def _live(
                     patience_s = reopening.no_frame_s
                     if paused:
                         sleep(POLL_S)  # looked at, so that a lost camera is noticed, and not judged
+                        arrival = None
+                    elif began is not None and arrival.item.captured_at < began:
                         arrival = None
                 yield arrival
                 continue
@@ -198,6 +206,12 @@ def _live(
             capture, last, patience_s = Capture(source), clock(), reopening.opening_s
     finally:
         capture.close(timeout_s=2.0)
+
+
+def _new_slides(source: FrameSource, control: Control) -> Generator[Arrival, None, None]:
+    """A note for each slide that was begun: what comes before it is the last slide's, what comes after it the new one's."""
+    while (slide := control.next_slide()) is not None:
+        yield Arrival(Note(source.name, f"new slide {slide}", "new slide", slide))
 
 
 def _pause_note(source: FrameSource, paused: bool) -> Note:

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -299,16 +299,8 @@ def main(
     monitor = HealthMonitor(read, time.perf_counter_ns)
     control = Control()
     if listener is not None:
-
-        def begin_slide(slide: str) -> None:
-            for sink in (recording, summary):
-                if sink is not None:
-                    sink.mark("new slide", slide=slide)
-            if motion is not None:
-                motion.forget()
-
         about = About.of(manifest, frame_source.name)
-        sinks.append(_open_page(listener, about, control, monitor, start, recording, begin_slide))
+        sinks.append(_open_page(listener, about, control, monitor, start, recording))
         warn(f"live page: {listener.url}")
     notify("READY=1")
     with stopped_by_signals(control):
@@ -316,7 +308,9 @@ def main(
             frame_source,
             judge,
             sinks,
-            replace(steps, gate=first_of(steps.gate, motion)),
+            replace(
+                steps, gate=first_of(steps.gate, motion), on_new_slide=steps.on_new_slide if motion is None else motion.forget
+            ),
             Limits(frames, duration, max_age),
             control=control,
             health=monitor,
@@ -361,13 +355,7 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
 
 
 def _open_page(
-    listener: Listener,
-    about: About,
-    control: Control,
-    monitor: HealthMonitor,
-    start: StartRecord,
-    recording: JournalSink | None,
-    on_new_slide: Callable[[str], None],
+    listener: Listener, about: About, control: Control, monitor: HealthMonitor, start: StartRecord, recording: JournalSink | None
 ) -> Sink:
     from leukolite.edge.page import application  # Starlette and Uvicorn: only where they are wanted
     from leukolite.edge.server import PageServer
@@ -378,7 +366,7 @@ def _open_page(
             return Share(found.apparent, found.apparent_interval, f"as counted, not corrected: {found.note}")
         return Share(found.fraction, found.interval, "corrected for the model's errors")
 
-    live = Live(about, salt=None if recording is None else laboratory_salt(), on_new_slide=on_new_slide)
+    live = Live(about, salt=None if recording is None else laboratory_salt(), on_new_slide=control.begin_slide)
     app = application(
         live,
         control,

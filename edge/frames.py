@@ -45,15 +45,18 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that belongs in the record and is neither frame nor gap: a camera's locked exposure, a restart, a pause.
+    """Something that belongs in the record and is neither frame nor gap: a camera's locked exposure, a restart, a pause,
+    a new slide.
 
     Attributes:
         event: what a journal calls it.
+        slide: with 'new slide', its salted id.
     """
 
     source: str
     text: str
-    event: Literal["note", "paused", "unpaused"] = "note"
+    event: Literal["note", "paused", "unpaused", "new slide"] = "note"
+    slide: str | None = None
 
 
 Items = Generator[Frame | Gap | Note, None, None]

@@ -179,7 +179,7 @@ class Live:
                     self._lost = event.reason
                     self._tally.take(event)
                     self._tell(f"{event.source}: {event.reason}")
-                case Note():
+                case Note() if event.event != "new slide":  # told when it was begun
                     self._tell(f"{event.source}: {event.text}")
                 case Health():
                     self._tell(f"machine: {', '.join(event.conditions) or 'well again'}")

@@ -59,12 +59,14 @@ class Steps:
         locator: finds what is to be judged; by default the whole frame.
         sigmas: standard deviations of the noise added, grey levels; (0,) for the frames as they are.
         seed: of the noise.
+        on_new_slide: told before a new slide's first frame.
     """
 
     gate: Gate | None = None
     locator: Locator = whole_frame
     sigmas: Sequence[float] = (0.0,)
     seed: int = 0
+    on_new_slide: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ class _Loop:
 
     def handle(self, arrival: Arrival) -> None:
         if not isinstance(arrival.item, Frame):
+            if isinstance(arrival.item, Note) and arrival.item.event == "new slide":
+                self._steps.on_new_slide()
             self.tell(arrival.item)
             return
         try:

@@ -10,7 +10,6 @@ from leukolite.edge.frames import Gap, Note
 from leukolite.edge.health import Health
 from leukolite.edge.journal import GroupCommit, Journal, create_journal, resume_journal
 from leukolite.edge.records import (
-    EventName,
     EventRecord,
     FrameRecord,
     GapRecord,
@@ -90,13 +89,6 @@ class JournalSink:
             sha256 = pixels_sha256(event.frame.pixels)
             picture = self._keep(event) if self._keep_frames and event.excluded is None else None
         self._append(*records_of(event, self._labels, sha256=sha256, picture=picture))
-
-    def mark(self, event: EventName, detail: str = "", *, slide: str | None = None) -> None:
-        """Record what was done to the session from outside its loop: a new slide (its salted id), a note.
-
-        Where recording has stopped this is not recorded, and `take` is what ends the session: whoever marks is another thread.
-        """
-        self._journal.append(EventRecord(event=event, detail=printable(detail) if detail else "", slide=slide))
 
     def close(self) -> None:
         """The session's proper end."""
@@ -191,7 +183,8 @@ def records_of(
         case Gap():
             return (GapRecord(source=printable(event.source), index=event.index, reason=printable(event.reason)),)
         case Note():
-            return (EventRecord(event=event.event, detail=printable(f"{event.source}: {event.text}")),)
+            detail = "" if event.event == "new slide" else printable(f"{event.source}: {event.text}")
+            return (EventRecord(event=event.event, detail=detail, slide=event.slide),)
         case Health():
             return (_health_record(event),)
 

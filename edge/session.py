@@ -1,5 +1,6 @@
 """What the pipeline hands on: one immutable record a frame, to any number of sinks; and how another thread steers it."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -122,10 +123,11 @@ class Sink(Protocol):
 
 
 class Control:
-    """Pause, go on and stop, from any thread or signal handler (plain attributes: no lock that a handler could wait for)."""
+    """Pause, go on, change the slide and stop, from any thread or signal handler (no lock that a handler could wait for)."""
 
     def __init__(self) -> None:
         self._paused = False
+        self._slides: deque[str] = deque()
         self._stopped_by: str | None = None
 
     def pause(self) -> None:
@@ -133,6 +135,14 @@ class Control:
 
     def resume(self) -> None:
         self._paused = False
+
+    def begin_slide(self, slide: str) -> None:
+        """Another slide lies under the lens, by its salted id: frames captured before are not its."""
+        self._slides.append(slide)
+
+    def next_slide(self) -> str | None:
+        """A slide that was begun and not yet asked for; None without any."""
+        return self._slides.popleft() if self._slides else None
 
     def stop(self, by: str) -> None:
         """End the session after the frame in hand. `by` says who asked, as 'SIGTERM' or 'the user'; the first one counts."""

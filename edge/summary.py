@@ -19,16 +19,7 @@ import numpy as np
 from leukolite.edge.chain import Entry
 from leukolite.edge.prevalence import WANTED_WIDTH, Prevalence, prevalence
 from leukolite.edge.recording import records_of
-from leukolite.edge.records import (
-    EventName,
-    EventRecord,
-    FrameRecord,
-    GapRecord,
-    HealthRecord,
-    Record,
-    StartRecord,
-    VerdictRecord,
-)
+from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, HealthRecord, Record, StartRecord, VerdictRecord
 from leukolite.edge.session import Event, kind_of
 from leukolite.edge.session import FrameRecord as JudgedFrame
 from leukolite.edge.tally import Times
@@ -284,7 +275,7 @@ class SummaryCount:
 
 
 class SummarySink:
-    """Counts a running session. A `Sink`; `mark` and `summary` may be called from any thread."""
+    """Counts a running session. A `Sink`; `summary` may be called from any thread."""
 
     def __init__(self, start: StartRecord, *, wanted_width: float = WANTED_WIDTH) -> None:
         self._labels, self._lock = start.labels, threading.Lock()
@@ -305,18 +296,14 @@ class SummarySink:
         with self._lock:
             self._count.add(entry.record, entry.at)
 
-    def mark(self, event: EventName, detail: str = "", *, slide: str | None = None) -> None:
-        """Count what was done to the session, as `leukolite.edge.recording.JournalSink.mark` records it."""
-        with self._lock:
-            self._count.add(EventRecord(event=event, detail=detail, slide=slide), datetime.now(UTC))
-
     def summary(self) -> Summary:
         """All that was counted so far."""
         with self._lock:
             return self._count.summary()
 
     def close(self) -> None:
-        self.mark("end")
+        with self._lock:
+            self._count.add(EventRecord(event="end"), datetime.now(UTC))
 
 
 def summarise(folder: Path, entries: Iterable[Entry], *, wanted_width: float = WANTED_WIDTH) -> Summary:

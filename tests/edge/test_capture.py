@@ -186,3 +186,41 @@ def test_a_paused_camera_is_not_judged_and_the_first_frame_afterwards_is_new():
     assert [item.event for item in items[1:3]] == ["paused", "unpaused"]
     assert isinstance(items[3], Frame)
     assert items[3].index >= resumed_at > 500
+
+
+# another slide
+
+
+def test_a_frame_captured_before_the_slide_was_changed_is_not_the_new_slides():
+    control, ended = Control(), threading.Event()
+
+    def camera() -> Iterator[Item]:
+        for index in itertools.count():
+            if ended.is_set():
+                return
+            # a slow camera: the first frames that it gives after the change were captured before
+            yield a_frame(index, captured_at=time.perf_counter_ns() if index > 20 else 0)
+            time.sleep(0.001)
+
+    items: list[Frame | Gap | Note] = []
+    for arrival in arrivals(Listed(camera(), live=True), control, QUICK):
+        if arrival is not None:
+            items.append(arrival.item)
+        if len(items) == 1:
+            control.begin_slide("ab" * 8)
+        if len(items) > 2 and isinstance(items[-1], Frame):
+            break
+    ended.set()
+    notes = [k for k, item in enumerate(items) if isinstance(item, Note)]
+    assert [(items[k].event, items[k].slide) for k in notes] == [("new slide", "ab" * 8)]
+    after = [item for item in items[notes[0] :] if isinstance(item, Frame)]
+    assert after
+    assert min(frame.index for frame in after) > 20
+
+
+def test_each_slide_that_was_begun_is_noted_once_in_its_order():
+    control = Control()
+    for slide in ("aa" * 8, "bb" * 8):
+        control.begin_slide(slide)
+    items = [arrival.item for arrival in arrivals(Listed([a_frame(0), a_frame(1)]), control, QUICK) if arrival is not None]
+    assert [item.slide if isinstance(item, Note) else item.index for item in items] == ["aa" * 8, "bb" * 8, 0, 1]

@@ -113,6 +113,15 @@ def test_a_field_without_cells_is_excluded_as_empty():
     assert (session.tally.frames, session.tally.verdicts, session.tally.excluded) == (1, 0, {"empty field": 1})
 
 
+def test_a_new_slide_is_told_to_the_steps_and_the_sinks_before_its_first_frame():
+    told: list[str] = []
+    steps = Steps(gate=lambda pixels: told.append("frame"), on_new_slide=lambda: told.append("new slide"))
+    items = [a_frame(0), Note("cam", "new slide ab", "new slide", "ab" * 8), a_frame(1)]
+    _, sink = judge_all(items, steps=steps)
+    assert told == ["frame", "new slide", "frame"]
+    assert [getattr(event, "slide", None) for event in sink.events[:3]] == [None, "ab" * 8, None]
+
+
 # age
 
 

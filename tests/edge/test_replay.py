@@ -177,7 +177,7 @@ def test_gaps_notes_and_health_are_recorded(tmp_path, bundle, judge):
     settings = SourceSettings(camera="synthetic")
     sink = open_recording(tmp_path / "s", begin(bundle, settings), resume=False)
     sink.take(Health(temperature_c=85.0, throttle_mask=4))
-    sink.mark("new slide", slide="ab" * 8)
+    sink.take(Note("cam", "new slide abab", "new slide", "ab" * 8))
     run(Listed(events), judge, [sink], STEPS)
     kinds = [entry.record.kind for entry in read(tmp_path / "s")]
     assert kinds == ["start", "health", "event", "gap", "event", "frame", "verdict", "verdict", "event", "event"]

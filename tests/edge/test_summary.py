@@ -18,6 +18,7 @@ from journals import frame, left_out, start, verdict
 from leukolite.bundle import Bundle
 from leukolite.cli import main as leukolite
 from leukolite.edge.chain import GENESIS, Entry, read
+from leukolite.edge.frames import Note
 from leukolite.edge.health import Health
 from leukolite.edge.journal import create_journal
 from leukolite.edge.pipeline import Limits, Steps, run
@@ -308,7 +309,7 @@ def test_a_resumed_session_is_summed_up_with_what_it_held_before():
     sink = SummarySink(start())
     for seq, record in enumerate((start(), *cells(3, 2), EventRecord(event="end"), EventRecord(event="resumed"))):
         sink.take_entry(Entry(seq=seq, at=NOON, up_ms=0, prev=GENESIS, record=record, sha256=GENESIS))
-    sink.mark("new slide", slide="ff" * 8)
+    sink.take(Note("cam", "new slide", "new slide", "ff" * 8))
     assert [slide.counted["blast"] for slide in sink.summary().slides] == [3, 0]
     assert not sink.summary().ended
     sink.close()

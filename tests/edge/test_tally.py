@@ -95,7 +95,9 @@ def test_the_hottest_and_the_throttled_are_kept():
 
 def size(tally: Tally) -> int:
     counters = [tally.excluded, tally.labels_said, tally.latency, tally._confusion]
-    return sum(sys.getsizeof(counter) for counter in counters) + sum(sys.getsizeof(times._counts) for times in tally.latency.values())
+    return sum(sys.getsizeof(counter) for counter in counters) + sum(
+        sys.getsizeof(times._counts) for times in tally.latency.values()
+    )
 
 
 def test_a_tally_is_as_large_after_many_frames_as_after_some():
