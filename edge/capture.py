@@ -173,13 +173,12 @@ def _live(
                 yield Arrival(_pause_note(source, paused))
             arrival = capture.get(POLL_S)
             if arrival is not None:
-                if isinstance(arrival.item, Frame):
-                    last, failures, next_index = clock(), 0, arrival.item.index + 1
+                if isinstance(frame := arrival.item, Frame):
+                    last, failures, next_index = clock(), 0, frame.index + 1
                     patience_s = reopening.no_frame_s
                     if paused:
                         sleep(POLL_S)  # looked at, so that a lost camera is noticed, and not judged
-                        arrival = None
-                    elif began is not None and arrival.item.captured_at < began:
+                    if paused or (began is not None and frame.captured_at < began):
                         arrival = None
                 yield arrival
                 continue
