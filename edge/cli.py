@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +217,7 @@ def main(
         if camera_size is not None and camera is None:
             raise click.UsageError("--camera-size goes with --camera")
         asked = Settings(
-            *(bundle, camera, source, camera_size, noise, seed, runtime, threads, every_frame, ungated),
+            *(bundle, camera, camera_size, source, noise, seed, runtime, threads, every_frame, ungated),
             *(cells, cell_diameter, channel),
         )
     if allow_cpu and runtime != "edgetpu":
@@ -349,10 +349,7 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
         raise click.UsageError("--slide goes with --journal")
     if recorded is not None:
         context = click.get_current_context()
-        its_own = (
-            *("camera", "camera_size", "source", "noise", "seed", "runtime", "threads", "every_frame", "ungated"),
-            *("cells", "cell_diameter", "channel"),
-        )
+        its_own = [field.name for field in fields(Settings) if field.name != "bundle"]  # which may lie elsewhere by now
         given = [name for name in its_own if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:
             option = f"--{given[0].replace('_', '-')}"

@@ -26,7 +26,7 @@ SHOWN = 10  # differences on the terminal
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a session's verdicts, beside the bundle itself.
+    """What decides a session's verdicts, beside the bundle itself; each field is named like its option of `edge-run`.
 
     Attributes:
         camera, source: what is judged; one of them.
@@ -40,8 +40,8 @@ class Settings:
 
     bundle: Path
     camera: str | None
-    source: Path | None
     camera_size: tuple[int, int] | None
+    source: Path | None
     noise: tuple[float, ...]
     seed: int
     runtime: str
