@@ -12,7 +12,7 @@ from leukolite.edge.frames import Frame, Gap, Items
 from leukolite.edge.health import HealthMonitor, read_health
 from leukolite.edge.pipeline import Steps, run
 from leukolite.edge.quality import picture_gate
-from leukolite.edge.session import Event, FrameRecord, Gate
+from leukolite.edge.session import Event, FrameRecord, Gate, View
 from leukolite.edge.watchdog import Restarting, WatchedRuntime, open_watched_judge
 from leukolite.judge import Judge
 from leukolite.preprocess import to_input
@@ -110,7 +110,13 @@ class _Ends:
 def _time_runner(judge: Judge, gate: Gate | None, pictures: list[np.ndarray], frames: int) -> float:
     """Median time between one verdict and the next, milliseconds."""
     ends = _Ends()
-    run(_Memory(pictures, frames), judge, [ends], Steps(gate=gate), health=HealthMonitor(read_health, time.perf_counter_ns))
+    run(
+        _Memory(pictures, frames),
+        judge,
+        [ends],
+        Steps(lambda pixels: View(gate)),
+        health=HealthMonitor(read_health, time.perf_counter_ns),
+    )
     return float(np.median(np.diff(ends.times))) / 1e6
 
 

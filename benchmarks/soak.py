@@ -13,7 +13,7 @@ from leukolite.edge.health import Health, HealthMonitor, read_health
 from leukolite.edge.pipeline import Limits, Steps, run
 from leukolite.edge.quality import picture_gate
 from leukolite.edge.report import Console
-from leukolite.edge.session import Control, Event, FrameRecord
+from leukolite.edge.session import Control, Event, FrameRecord, View
 from leukolite.edge.sources import SyntheticCamera
 from leukolite.edge.tally import Times
 from leukolite.edge.watchdog import Restarting, open_watched_judge
@@ -137,7 +137,8 @@ def soak(
     windows = Windows(window_s, _resident_mb, time.perf_counter_ns)
     monitor = HealthMonitor(read, time.perf_counter_ns, period_s=1.0)
     lines = Console(_nowhere, _nowhere)  # what a person would be told is made, too
-    limits, steps = Limits(seconds=60 * minutes), Steps(gate=picture_gate(bundle.manifest, rendered=True))
+    view = View(picture_gate(bundle.manifest, rendered=True))
+    limits, steps = Limits(seconds=60 * minutes), Steps(lambda pixels: view)
     session = run(camera, judge, [windows, lines], steps, limits, control=control, health=monitor, restart=open_judge)
     if session.failure is not None:
         raise session.failure

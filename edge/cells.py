@@ -1,26 +1,32 @@
 """What a model is shown of a frame: the frame itself, or each white cell cut out of it as the model's training pictures were."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal
 
 import cv2
 import numpy as np
 
 from leukolite.bundle import CellPicture, Manifest
-from leukolite.edge.locate import WHITE_CELL, Cell, Channel, locate
-from leukolite.edge.session import Area, Gate, Locator, whole_frame
+from leukolite.edge.locate import WHITE_CELL, Cell, Channel, Located, locate
+from leukolite.edge.session import Area, Gate, Locator, whole_box, whole_frame
 from leukolite.errors import BundleError
 
 Cells = Literal["auto", "one", "many"]
 CELLS: tuple[Cells, ...] = ("auto", "one", "many")
 ONE_CELL_SIDE = 600  # pixels: pictures of one cell have 257 (ALL-IDB2) to 450 (C-NMC), a camera's field 640 and more
+LONGEST = 1.3  # longer over shorter side: ALL-IDB2's pictures have up to 1.2, but for one of 208; cameras 1.33 and more
+LEAST_SHARE = 0.2  # of the shorter side, a nucleus in a picture of one cell: 0.3 to 0.6 in ALL-IDB2, in fields 0.05 to 0.15
+MOST_OFF_CENTRE = 0.2  # of the shorter side, such a nucleus
+LEAST_RED_CELL = 20.0  # pixels; below it blasts begin to be called healthy, see docs/locating.md
+MOST_CELLS = 500  # a frame; more is no field of cells, or one seen from too far
+CONTRADICTION = 1.0, 3.0  # red cells: a given cell diameter beyond these is not this field's
 LARGEST = 4.5  # red cells: the longer side of a larger nucleus is touching cells that could not be parted, or a smear's artefact
 RIM = 0.03  # red cells: around a nucleus cut out on black, so that its thin cytoplasm is left
 SPECK = 0.1  # of the largest lobe's area
 
 CUT = "cut by the frame's edge"
 NO_RULER = "size unknown (too few red cells beside it to tell its scale by: give --cell-diameter)"
+_UNTOLD = "how its training pictures show a cell is not in its manifest: --cells one, or convert again with --cell-window"
 
 _BLACK = 8  # grey levels; lossy formats leave some
 
@@ -43,14 +49,30 @@ class CellLocator:
 
     def __call__(self, pixels: np.ndarray) -> tuple[Area, ...]:
         found = locate(pixels, channel=self._channel, red_cell=self._red_cell)
-        return tuple(self._area(pixels, cell, found.red_cell) for cell in found.cells)
+        if len(found.cells) > MOST_CELLS:
+            too_many = f"not a field of cells ({len(found.cells)} found, at most {MOST_CELLS})"
+            return (Area(whole_box(pixels), pixels, too_many),)
+        no_scale = self._no_scale(found)
+        return tuple(self._area(pixels, cell, found.red_cell, no_scale) for cell in found.cells)
 
-    def _area(self, pixels: np.ndarray, cell: Cell, red_cell: float | None) -> Area:
+    def _no_scale(self, found: Located) -> str | None:
+        """Why no cell of this field can be cut out to scale."""
+        if found.red_cell is None:
+            return NO_RULER
+        if found.red_cell < LEAST_RED_CELL:
+            return f"too small (red cells {found.red_cell:.0f} pixels wide, at least {LEAST_RED_CELL:.0f})"
+        if self._red_cell is not None and found.measured is not None:
+            least, most = (found.measured * bound for bound in CONTRADICTION)
+            if not least <= self._red_cell * WHITE_CELL <= most:
+                given = self._red_cell * WHITE_CELL
+                return f"--cell-diameter contradicts the field ({given:.0f} pixels, by its red cells {least:.0f} to {most:.0f})"
+        return None
+
+    def _area(self, pixels: np.ndarray, cell: Cell, red_cell: float | None, excluded: str | None) -> Area:
         x0, y0, x1, y1 = cell.box
-        if red_cell is None:
-            return Area(cell.box, pixels[y0:y1, x0:x1], NO_RULER)
+        if excluded is not None or red_cell is None:
+            return Area(cell.box, pixels[y0:y1, x0:x1], excluded)
         shown = cut_out(pixels, cell, self._picture, red_cell)
-        excluded = None
         if cell.is_cut:
             excluded = CUT
         elif (length := max(x1 - x0, y1 - y0) / red_cell) > LARGEST:
@@ -109,59 +131,64 @@ def is_whole_of(manifest: Manifest, *, cells: Cells, are_pictures: bool) -> IsWh
     """Which frames are judged whole: all for a model that judges fields; for one that judges cells, those that show one.
 
     Args:
-        cells: what a frame shows: 'one' cell, 'many', or 'auto': a camera's or video's frame many, a picture file of at most
-            `ONE_CELL_SIDE` pixels a side one - unless the training pictures are black around the cell and it is not.
+        cells: what a frame shows: 'one' cell, 'many', or 'auto': a camera's or video's frame many, a picture file one where
+            it looks like it, see `shows_one_cell`.
         are_pictures: the frames are picture files.
 
     Raises:
-        BundleError: frames show many cells, and the bundle does not say how its training pictures show one.
+        BundleError: frames show many cells, and the bundle does not say how its training pictures show one; or `cells` was
+            chosen for a model that judges fields.
     """
-    if manifest.unit == "field" or cells == "one":
+    if manifest.unit == "field":
+        if cells != "auto":
+            raise BundleError(f"{manifest.name} judges whole fields: --cells is for bundles that judge cells, leave it out")
+        return lambda pixels: True
+    if cells == "one":
         return lambda pixels: True
     if cells == "auto" and are_pictures:
         on_black = manifest.cell is not None and manifest.cell.background == "black"
         return lambda pixels: shows_one_cell(pixels, on_black=on_black)
     if manifest.cell is None:
-        raise BundleError(_without_picture(manifest.name))
+        raise BundleError(f"{manifest.name}: {_UNTOLD}")
     return lambda pixels: False
 
 
 def locator_of(
-    manifest: Manifest,
-    is_whole: IsWhole,
-    *,
-    channel: Channel = "a-b",
-    cell_diameter: float | None = None,
-    gate: Gate | None = None,
+    manifest: Manifest, *, channel: Channel = "a-b", cell_diameter: float | None = None, gate: Gate | None = None
 ) -> Locator:
-    """What is judged of a frame: all of it, or each of its cells.
+    """How the cells of a field are found and cut out.
 
     Args:
-        is_whole: from `is_whole_of`.
         gate: of cut-out cells.
     """
-    many: Locator = partial(_refused, name=manifest.name)
-    if manifest.cell is not None:
-        many = CellLocator(manifest.cell, channel=channel, cell_diameter=cell_diameter, gate=gate)
-    return lambda pixels: whole_frame(pixels) if is_whole(pixels) else many(pixels)
+    if manifest.cell is None:
+        return _refused
+    return CellLocator(manifest.cell, channel=channel, cell_diameter=cell_diameter, gate=gate)
 
 
-def _refused(pixels: np.ndarray, name: str) -> tuple[Area, ...]:
+def _refused(pixels: np.ndarray) -> tuple[Area, ...]:
     """A field before a model that judges cells and does not say how it is shown one."""
     (area,) = whole_frame(pixels)
-    return (Area(area.box, area.pixels, f"a whole field, not one cell ({_without_picture(name)})"),)
+    return (Area(area.box, area.pixels, f"a whole field, not one cell ({_UNTOLD})"),)
 
 
 def shows_one_cell(pixels: np.ndarray, *, on_black: bool) -> bool:
-    """Whether a picture file is one cell's, by its size and, where the training pictures have it so, its black surroundings."""
-    if max(pixels.shape[:2]) > ONE_CELL_SIDE:
+    """Whether a picture file is one cell's.
+
+    It is small and about square; where the training pictures are black around the cell it is, too; else the cell found
+    next to its centre is as large and as central as one that fills a picture: a field made small would otherwise be taken for
+    one cell, and get a verdict. Of ALL-IDB2's 208 pictures 8 are not known as one cell's.
+    """
+    height, width = pixels.shape[:2]
+    if max(height, width) > ONE_CELL_SIDE or max(height, width) > LONGEST * min(height, width):
         return False
-    edges = np.concatenate((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
-    return not on_black or float(np.median(edges)) <= _BLACK
-
-
-def _without_picture(name: str) -> str:
-    return (
-        f"{name} does not say how its training pictures show a cell, so cells of a field cannot be cut out like them:"
-        " convert its run again with --cell-window, or give frames of one cell and --cells one"
-    )
+    if on_black:
+        edges = np.concatenate((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
+        return float(np.median(edges)) <= _BLACK
+    boxes = [cell.box for cell in locate(pixels).cells]
+    off_centre = [float(np.hypot(x0 + x1 - width, y0 + y1 - height)) / 2 for x0, y0, x1, y1 in boxes]
+    if not boxes:
+        return True
+    x0, y0, x1, y1 = boxes[int(np.argmin(off_centre))]
+    shorter = min(height, width)
+    return max(x1 - x0, y1 - y0) >= LEAST_SHARE * shorter and min(off_centre) <= MOST_OFF_CENTRE * shorter

@@ -1,10 +1,7 @@
 """`edge-run`: a bundle, a camera or source, verdicts."""
 
 import math
-import sys
-import time
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,50 +9,19 @@ import click
 from click.core import ParameterSource
 
 from leukolite import __version__
-from leukolite.bundle import Bundle
-from leukolite.edge import report
 from leukolite.edge.cameras import Size, list_cameras
 from leukolite.edge.capture import Reopening
 from leukolite.edge.cells import CELLS, Cells
-from leukolite.edge.chain import Entry
-from leukolite.edge.frames import FrameSource
-from leukolite.edge.health import Health, HealthMonitor, read_health
-from leukolite.edge.listen import Address, AddressType, Listener, listening
-from leukolite.edge.live import About, Live, Share
+from leukolite.edge.listen import Address, AddressType, listening
 from leukolite.edge.locate import CHANNELS, Channel
-from leukolite.edge.motion import StageMotion
-from leukolite.edge.pipeline import Limits, run
-from leukolite.edge.prevalence import prevalence
-from leukolite.edge.quality import first_of
-from leukolite.edge.recorded import (
-    Progress,
-    Rest,
-    Settings,
-    first_record,
-    laboratory_salt,
-    open_frames,
-    repeat,
-    settings_of,
-    slide_of,
-    steps_of,
-)
-from leukolite.edge.recording import JournalSink, open_recording
-from leukolite.edge.records import StartRecord, start_record
-from leukolite.edge.service import notify
-from leukolite.edge.session import Control, Sink
-from leukolite.edge.shipped import find_bundle
-from leukolite.edge.signals import stopped_by_signals
-from leukolite.edge.sources import CAMERAS, SyntheticCamera, match_truths
-from leukolite.edge.summary import Summary, SummarySink
-from leukolite.edge.summary_page import write_summary
-from leukolite.edge.watchdog import Restarting, open_watched_judge
-from leukolite.errors import JournalError
-from leukolite.files import check_replaceable, nearest_parent, new_folder
-from leukolite.judge import Judge
+from leukolite.edge.pipeline import Limits
+from leukolite.edge.recorded import Settings, first_record, settings_of
+from leukolite.edge.sources import CAMERAS
+from leukolite.edge.station import REPORT, VERDICTS, Plan, repeat_session, run_session
+from leukolite.edge.watchdog import Restarting
+from leukolite.files import check_replaceable
 from leukolite.runtime import RUNTIMES
-from leukolite.terminal import RESEARCH_USE, SEED, Command, Sigmas, check_file_place, stdout, warn, write_json
-
-REPORT, VERDICTS = "report.json", "verdicts.csv"
+from leukolite.terminal import RESEARCH_USE, SEED, Command, Sigmas, check_file_place, warn
 
 
 class SizeType(click.ParamType):
@@ -207,20 +173,27 @@ def main(
     """
     recorded = _recorded(journal, resume, replay, slide=slide, keeps=keep_frames or keep_running)
     if recorded is not None:
-        asked = settings_of(first_record(recorded), bundle)
-        runtime = asked.runtime
+        settings = settings_of(first_record(recorded), bundle)
+    elif bundle is None:
+        raise click.UsageError("Missing option '--bundle'.")
     else:
-        if bundle is None:
-            raise click.UsageError("Missing option '--bundle'.")
-        if (camera is None) == (source is None):
-            raise click.UsageError("give either --camera NAME or --source PATH")
-        if camera_size is not None and camera is None:
-            raise click.UsageError("--camera-size goes with --camera")
-        asked = Settings(
-            *(bundle, camera, source, camera_size, noise, seed, runtime, threads, every_frame, ungated),
-            *(cells, cell_diameter, channel),
+        settings = Settings(
+            bundle=bundle,
+            camera=camera,
+            camera_size=camera_size,
+            source=source,
+            noise=noise,
+            seed=seed,
+            runtime=runtime,
+            threads=threads,
+            every_frame=every_frame,
+            ungated=ungated,
+            cells=cells,
+            cell_diameter=cell_diameter,
+            channel=channel,
         )
-    if allow_cpu and runtime != "edgetpu":
+        _check_what_is_judged(settings)
+    if allow_cpu and settings.runtime != "edgetpu":
         raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
     for name, seconds in (("--duration", duration), ("--max-age", max_age), ("--no-frame", no_frame), ("--no-answer", no_answer)):
         if seconds is not None and not math.isfinite(seconds):
@@ -229,107 +202,25 @@ def main(
     if out is not None:
         check_replaceable(out, REPORT)
     listener = None if serve is None else click.get_current_context().with_resource(listening(serve))
-    loaded = Bundle.load(find_bundle(asked.bundle))
-
-    def open_watched() -> Judge:
-        return open_watched_judge(loaded, runtime=runtime, threads=asked.threads, allow_cpu=allow_cpu, answer_s=no_answer)
-
-    judge = open_watched()
-    if judge.runtime.name != runtime:
-        warn(f"note: {judge.runtime.name} computes on the CPU, not {runtime}: the model was not compiled for it")
-    console = stdout()
-    if replay is not None:
-        found, lines = repeat(replay, asked, loaded, judge)
-        for line in lines:
-            console.print(line)
-        if not found.is_exact:
-            raise JournalError(f"{replay}: not every verdict was repeated; see above")
-        return
-    manifest = loaded.manifest
-    steps = steps_of(asked, loaded)
-    frame_source = open_frames(asked, loaded)
-    _note_on_truth(frame_source, manifest.labels)
-
-    kept = None if out is None and json_path is None else report.Keeper(manifest.labels)
-    sinks: list[Sink] = [report.Console(_say, warn, verdicts=not quiet)]
-    if kept is not None:
-        sinks.append(kept)
-    start = start_record(
-        loaded,
-        runtime=runtime,
-        threads=asked.threads,
-        sigmas=asked.noise,
-        source=asked.source_settings(),
-        settings=asked.as_text(),
-        slide=slide_of(slide),
+    plan = Plan(
+        settings=settings,
+        allow_cpu=allow_cpu,
+        limits=Limits(frames, duration, max_age),
+        reopening=Reopening(no_frame_s=no_frame),
+        restarting=Restarting(answer_s=no_answer),
+        recording=journal or resume,
+        resumes=resume is not None,
+        slide=slide,
+        keep_frames=keep_frames,
+        keep_running=keep_running,
+        quiet=quiet,
+        json_path=json_path,
+        out=out,
     )
-    summary = SummarySink(start)
-    recording: JournalSink | None = None
-    done = Progress()
-
-    def count_again(entry: Entry) -> None:
-        summary.take_entry(entry)
-        done.take(entry)
-
-    if (session_folder := journal or resume) is not None:
-        recording = open_recording(
-            session_folder,
-            start,
-            resume=resume is not None,
-            keep_frames=keep_frames,
-            keep_running=keep_running,
-            on_stop=warn,
-            on_entry=count_again,
-        )
-        sinks.append(recording)
-        if resume is not None and not frame_source.live:
-            frame_source = Rest(frame_source, done.next_index)
-    console.print(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}")
-    if not quiet:
-        console.print(report.VERDICT_HEADER)
-    sinks.append(summary)
-    motion = StageMotion() if frame_source.live and not asked.every_frame else None
-    written = session_folder or out or json_path
-    folder = None if written is None else nearest_parent(written)
-
-    def read() -> Health:
-        notify("WATCHDOG=1")  # from the loop itself: a loop that hangs is restarted by systemd
-        return read_health(folder=folder)
-
-    monitor = HealthMonitor(read, time.perf_counter_ns)
-    control = Control()
-    if listener is not None:
-        about = About.of(manifest, frame_source.name)
-        sinks.append(_open_page(listener, about, control, monitor, start, recording))
-        warn(f"live page: {listener.url}")
-    notify("READY=1")
-    with stopped_by_signals(control):
-        session = run(
-            frame_source,
-            judge,
-            sinks,
-            replace(
-                steps, gate=first_of(steps.gate, motion), on_new_slide=steps.on_new_slide if motion is None else motion.forget
-            ),
-            Limits(frames, duration, max_age),
-            control=control,
-            health=monitor,
-            reopening=Reopening(no_frame_s=no_frame),
-            restart=open_watched,
-            restarting=Restarting(answer_s=no_answer),
-        )
-    notify("STOPPING=1")
-    if session.tally.frames:
-        console.print(report.closing_tables(session))
-    if session.stopped_by is not None:
-        warn(f"stopped by {session.stopped_by}")
-    if recording is not None:
-        console.print(f"{session_folder}: {recording.outcome}")
-    if kept is not None:
-        content = report.session_json(session, kept, loaded, judge, asked.seed)
-        _write(content, report.session_csv(kept), summary.summary(), json_path, out)
-    if session.failure is not None:
-        raise session.failure
+    if replay is not None:
+        repeat_session(replay, plan)
+    else:
+        run_session(plan, listener)
 
 
 def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *, slide: str | None, keeps: bool) -> Path | None:
@@ -343,10 +234,7 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
         raise click.UsageError("--slide goes with --journal")
     if recorded is not None:
         context = click.get_current_context()
-        its_own = (
-            *("camera", "camera_size", "source", "noise", "seed", "runtime", "threads", "every_frame", "ungated"),
-            *("cells", "cell_diameter", "channel"),
-        )
+        its_own = [field.name for field in fields(Settings) if field.name != "bundle"]  # which may lie elsewhere by now
         given = [name for name in its_own if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:
             option = f"--{given[0].replace('_', '-')}"
@@ -354,57 +242,9 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
     return recorded
 
 
-def _open_page(
-    listener: Listener, about: About, control: Control, monitor: HealthMonitor, start: StartRecord, recording: JournalSink | None
-) -> Sink:
-    from leukolite.edge.page import application  # Starlette and Uvicorn: only where they are wanted
-    from leukolite.edge.server import PageServer
-
-    def estimate(called: int, n: int) -> Share:
-        found = prevalence(called, n, start.validation)
-        if found.fraction is None:
-            return Share(found.apparent, found.apparent_interval, f"as counted, not corrected: {found.note}")
-        return Share(found.fraction, found.interval, "corrected for the model's errors")
-
-    live = Live(about, salt=None if recording is None else laboratory_salt(), on_new_slide=control.begin_slide)
-    app = application(
-        live,
-        control,
-        lambda: monitor.latest,
-        lambda: None if recording is None else recording.state,
-        port=listener.port,
-        token=listener.token,
-        estimate=estimate,
-    )
-    return PageServer(live, app, listener.bound)
-
-
-def _write(content: dict[str, Any], verdicts: str, summary: Summary, json_path: Path | None, out: Path | None) -> None:
-    if out is not None:
-        with new_folder(out, replace_if_holds=REPORT) as staging:
-            write_json(staging / REPORT, content)
-            (staging / VERDICTS).write_text(verdicts, encoding="utf-8")
-            write_summary(staging, summary)
-    if json_path is not None:
-        write_json(json_path, content)
-
-
-def _say(line: str) -> None:
-    """A verdict's line, at once, so that a pipe shows it when it is said."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _note_on_truth(source: FrameSource, labels: Sequence[str]) -> None:
-    """Say why there will be no accuracy, or not of all frames."""
-    if isinstance(source, SyntheticCamera) and not source.truths:
-        warn(
-            f"note: this model judges {', '.join(labels)}, the synthetic camera shows blast or healthy cells:"
-            " its verdicts mean nothing here and no accuracy is given"
-        )
-    _, unknown = match_truths(source.truths, labels)
-    if unknown:
-        warn(
-            f"note: {source.name} has {', '.join(unknown)}, none of the model's labels ({', '.join(labels)}):"
-            " their frames count as of unknown truth"
-        )
+def _check_what_is_judged(settings: Settings) -> None:
+    """Raises: UsageError."""
+    if (settings.camera is None) == (settings.source is None):
+        raise click.UsageError("give either --camera NAME or --source PATH")
+    if settings.camera_size is not None and settings.camera is None:
+        raise click.UsageError("--camera-size goes with --camera")

@@ -57,11 +57,14 @@ class Located:
 
     Attributes:
         cells: from top to bottom.
-        red_cell: a red cell's diameter in pixels; None where too few are seen, and every size is a guess from the nuclei.
+        red_cell: a red cell's diameter in pixels, as given or measured; None where too few are seen, and every size is a
+            guess from the nuclei.
+        measured: the same as measured in the field, given or not.
     """
 
     cells: tuple[Cell, ...]
     red_cell: float | None
+    measured: float | None
 
 
 def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | None = None) -> Located:
@@ -75,20 +78,21 @@ def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | No
     for side in _SIDES:
         scale = min(1.0, side / max(pixels.shape[:2]))
         field, nuclei = _nuclei_at(pixels, scale, channel)
-        ruler = red_cell * scale if red_cell else red_cell_diameter(field, nuclei)
+        measured = red_cell_diameter(field, nuclei)
+        ruler = red_cell * scale if red_cell else measured
         if scale == 1 or (ruler is not None and ruler >= _FINE):
             break  # else these are small cells in a large picture, if any
+    if measured is not None:
+        measured /= scale
     if nuclei is None:
-        return Located((), red_cell)
-    known = ruler is not None
+        return Located((), red_cell or measured, measured)
     ruler = ruler or _ruler_of(nuclei)
     if ruler > _SPLIT_SIDE:
         size = _scaled(nuclei.shape, _SPLIT_SIDE / ruler)
         nuclei = (cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8) * 255
         ruler = _SPLIT_SIDE
     cells = tuple(_cell(mask, x, y, nuclei, pixels) for mask, x, y in _cells_of(nuclei, ruler))
-    measured = ruler * pixels.shape[1] / nuclei.shape[1] if known else None
-    return Located(cells, red_cell or measured)
+    return Located(cells, red_cell or measured, measured)
 
 
 def _nuclei_at(pixels: np.ndarray, scale: float, channel: Channel) -> tuple[np.ndarray, np.ndarray | None]:
@@ -131,7 +135,9 @@ def _ruler_of(nuclei: np.ndarray) -> float:
     """A red cell's diameter as guessed from the nuclei: the area-weighted median of the circles in them is some 1.4 red cells."""
     count, labels = cv2.connectedComponents(nuclei, connectivity=8)
     distance = cv2.distanceTransform(nuclei, cv2.DIST_L2, 5)
-    radii = np.sort([float(distance[labels == k].max()) for k in range(1, count)])
+    largest = np.zeros(count, distance.dtype)
+    np.maximum.at(largest, labels.ravel().astype(np.intp), distance.ravel())
+    radii = np.sort(largest[1:])
     covered = np.cumsum(radii**2)
     return max(float(2 * radii[np.searchsorted(covered, covered[-1] / 2)] / 1.4), 4.0) if len(radii) else 4.0
 
@@ -174,16 +180,21 @@ def _fill_holes(nuclei: np.ndarray, largest: float) -> None:
 
 
 def _seeds(distance: np.ndarray, ruler: float) -> list[tuple[int, int]]:
-    """x, y of one place in each nucleus that is a cell by itself: peaks of the distance transform with a neck between them."""
+    """x, y of one place in each nucleus that is a cell by itself: peaks of the distance transform with a neck between them.
+
+    Peaks of two pieces have a gap between them, which is a neck: only those of one piece are held against each other.
+    """
+    _, pieces = cv2.connectedComponents((distance > 0).astype(np.uint8), connectivity=8)
     side = max(3, round(0.3 * ruler) | 1)
     ridge = cv2.dilate(distance, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     ys, xs = np.nonzero((distance >= ridge) & (distance >= WHOLE / 2 * ruler))
-    seeds: list[tuple[int, int]] = []
+    seeds_of: dict[int, list[tuple[int, int]]] = {}
     for k in np.argsort(-distance[ys, xs], kind="stable"):
         x, y = int(xs[k]), int(ys[k])
+        seeds = seeds_of.setdefault(int(pieces[y, x]), [])
         if all(_is_apart(distance, (x, y), other, ruler) for other in seeds):
             seeds.append((x, y))
-    return seeds
+    return [seed for seeds in seeds_of.values() for seed in seeds]
 
 
 def _large_pieces(mask: np.ndarray, distance: np.ndarray, seeds: list[tuple[int, int]], least: float) -> list[tuple[int, int]]:

@@ -8,29 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
+import numpy as np
+
 from leukolite.edge.capture import Arrival, Reopening, arrivals
 from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Note
 from leukolite.edge.health import Health, HealthMonitor
-from leukolite.edge.session import (
-    AreaVerdict,
-    Control,
-    Event,
-    FrameRecord,
-    Gate,
-    Locator,
-    RuntimeUsed,
-    Sink,
-    whole_box,
-    whole_frame,
-)
+from leukolite.edge.session import EMPTY, AreaVerdict, Control, Event, FrameRecord, Gate, RuntimeUsed, Sink, View, whole_box
 from leukolite.edge.sources import match_truths
 from leukolite.edge.tally import Tally
 from leukolite.edge.watchdog import Restarting, RuntimeStuck
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
 from leukolite.judge import Judge
 from leukolite.noise import add_gaussian_noise, noise_rng
-
-EMPTY = "empty field: no white cell found"
 
 OpenJudge = Callable[[], Judge]  # proves the bundle anew
 
@@ -55,15 +44,15 @@ class Steps:
     """What is done to each frame before the judge sees it.
 
     Attributes:
-        gate: says why a frame must not be judged; None lets all pass.
-        locator: finds what is to be judged; by default the whole frame.
+        view_of: how a frame is looked at, decided on the frame as it came; by default whole and ungated.
+        motion: a gate that knows the frames before; asked of what the view's gate lets pass.
         sigmas: standard deviations of the noise added, grey levels; (0,) for the frames as they are.
         seed: of the noise.
         on_new_slide: told before a new slide's first frame.
     """
 
-    gate: Gate | None = None
-    locator: Locator = whole_frame
+    view_of: Callable[[np.ndarray], View] = lambda pixels: View()
+    motion: Gate | None = None
     sigmas: Sequence[float] = (0.0,)
     seed: int = 0
     on_new_slide: Callable[[], None] = lambda: None
@@ -198,9 +187,11 @@ class _Loop:
     def _record(self, frame: Frame, skipped: int) -> FrameRecord:
         steps, located_ns = self._steps, 0
         excluded = _too_old(frame, self._clock(), self._limits.age_ms)
-        if excluded is None and steps.gate is not None:
+        if excluded is None:
             started = self._clock()
-            excluded = steps.gate(frame.pixels)
+            view = steps.view_of(frame.pixels)
+            gates = (gate for gate in (view.gate, steps.motion) if gate is not None)
+            excluded = next((reason for gate in gates if (reason := gate(frame.pixels)) is not None), None)
             located_ns += self._clock() - started
         areas: list[AreaVerdict] = []
         for sigma in steps.sigmas if excluded is None else ():
@@ -208,7 +199,7 @@ class _Loop:
             if sigma:
                 pixels = add_gaussian_noise(pixels, sigma, noise_rng(steps.seed, frame.index, sigma))
             started = self._clock()
-            found = steps.locator(pixels)
+            found = view.locator(pixels)
             located_ns += self._clock() - started
             for area in found:
                 verdict = self._judge(area.pixels, capture_ms=frame.capture_ms) if area.excluded is None else None

@@ -66,14 +66,6 @@ def unlike_training(found: Look, usual: Appearance, unit: Unit) -> str | None:
     return None
 
 
-def first_of(*gates: Gate | None) -> Gate | None:
-    """One gate of several, asked in turn; the first reason counts."""
-    asked = [gate for gate in gates if gate is not None]
-    if not asked:
-        return None
-    return lambda pixels: next((reason for gate in asked if (reason := gate(pixels)) is not None), None)
-
-
 def _is_below(value: float, allowed: Range) -> bool:
     return allowed[0] is not None and value < allowed[0]
 

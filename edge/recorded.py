@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from leukolite.edge.pipeline import Steps
 from leukolite.edge.quality import nothing_to_see, picture_gate
 from leukolite.edge.records import FrameRecord, GapRecord, SourceSettings, StartRecord, load_salt, manifest_sha256, slide_id
 from leukolite.edge.replay import Replay, check_replayable, replay
+from leukolite.edge.session import View
 from leukolite.edge.sources import is_video, open_camera, open_source
 from leukolite.errors import JournalError, SourceError
 from leukolite.judge import Judge
@@ -26,7 +27,7 @@ SHOWN = 10  # differences on the terminal
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a session's verdicts, beside the bundle itself.
+    """What decides a session's verdicts, beside the bundle itself; each field is named like its option of `edge-run`.
 
     Attributes:
         camera, source: what is judged; one of them.
@@ -40,8 +41,8 @@ class Settings:
 
     bundle: Path
     camera: str | None
-    source: Path | None
     camera_size: tuple[int, int] | None
+    source: Path | None
     noise: tuple[float, ...]
     seed: int
     runtime: str
@@ -120,24 +121,21 @@ def open_frames(settings: Settings, bundle: Bundle) -> FrameSource:
 
 
 def steps_of(settings: Settings, bundle: Bundle) -> Steps:
-    """What is done to each frame before the judge sees it; the gate knows nothing of the frame before.
+    """What is done to each frame before the judge sees it.
 
     Raises:
         BundleError: frames show many cells, and the bundle does not say how its training pictures show one.
     """
     manifest = bundle.manifest
     # rendered as a model that judges cells wants them, unless fields are asked for
-    cells = "one" if settings.is_synthetic and settings.cells == "auto" else settings.cells
+    is_rendered_cell = settings.is_synthetic and settings.cells == "auto" and manifest.unit == "cell"
+    cells = "one" if is_rendered_cell else settings.cells
     are_pictures = settings.source is not None and not is_video(settings.source)
     is_whole = is_whole_of(manifest, cells=cells, are_pictures=are_pictures)
     gate = None if settings.ungated else picture_gate(manifest, rendered=settings.is_rendered(manifest))
-    locator = locator_of(manifest, is_whole, channel=settings.channel, cell_diameter=settings.cell_diameter, gate=gate)
-    return Steps(
-        gate=None if gate is None else lambda pixels: gate(pixels) if is_whole(pixels) else nothing_to_see(look(pixels)),
-        locator=locator,
-        sigmas=settings.noise,
-        seed=settings.seed,
-    )
+    locator = locator_of(manifest, channel=settings.channel, cell_diameter=settings.cell_diameter, gate=gate)
+    field = View(None if gate is None else lambda pixels: nothing_to_see(look(pixels)), locator)
+    return Steps(lambda pixels: View(gate) if is_whole(pixels) else field, sigmas=settings.noise, seed=settings.seed)
 
 
 Choice = TypeVar("Choice", bound=str)
@@ -208,7 +206,7 @@ def repeat(folder: Path, settings: Settings, bundle: Bundle, judge: Judge) -> tu
             folder,
             judge,
             lambda _: open_frames(settings, bundle),
-            replace(steps_of(settings, bundle), gate=None),  # what it excluded is not repeated
+            steps_of(settings, bundle),
             on_line=lambda length: bar.advance(task, length / 1e6),
         )
     lines = [f"{folder}: {found.frames} frames judged again, {found.verdicts} verdicts compared, {found.different} differ"]

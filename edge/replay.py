@@ -80,7 +80,7 @@ def replay(
     Args:
         judge: of the very bundle the session was recorded with, see `check_replayable`.
         open_source: opens the source of a session whose frames were not kept.
-        steps: the session's locator, noise and seed. Its gate should be none of those that know the frame before (stage motion).
+        steps: the session's view, noise and seed; without stage motion.
         tolerance: how far a probability may lie from the recorded one; 0 on the machine that recorded it.
         on_line: told each journal line's length in bytes, for a progress bar.
 

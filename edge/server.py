@@ -6,8 +6,14 @@ import threading
 import uvicorn
 from starlette.types import ASGIApp
 
-from leukolite.edge.live import Live
-from leukolite.edge.session import Event
+from leukolite.edge.health import HealthMonitor
+from leukolite.edge.listen import Listener
+from leukolite.edge.live import Estimate, Live, Share
+from leukolite.edge.page import application
+from leukolite.edge.prevalence import prevalence
+from leukolite.edge.recording import JournalSink
+from leukolite.edge.records import Validation
+from leukolite.edge.session import Control, Event
 
 MOST_CONNECTIONS = 64
 ENDS_WITHIN_S = 5.0
@@ -49,6 +55,42 @@ class PageServer:
         self._live.close()
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(ENDS_WITHIN_S)
+
+
+def serve_page(
+    live: Live,
+    listener: Listener,
+    control: Control,
+    monitor: HealthMonitor,
+    recording: JournalSink | None,
+    validation: Validation | None,
+) -> PageServer:
+    """Begin to show a session's page.
+
+    Args:
+        recording: the session's; None where it is not recorded.
+        validation: of the model, by which the blast fraction is corrected; None leaves it as counted.
+    """
+    app = application(
+        live,
+        control,
+        lambda: monitor.latest,
+        lambda: None if recording is None else recording.state,
+        port=listener.port,
+        token=listener.token,
+        estimate=_corrected_by(validation),
+    )
+    return PageServer(live, app, listener.bound)
+
+
+def _corrected_by(validation: Validation | None) -> Estimate:
+    def estimate(called: int, n: int) -> Share:
+        found = prevalence(called, n, validation)
+        if found.fraction is None:
+            return Share(found.apparent, found.apparent_interval, f"as counted, not corrected: {found.note}")
+        return Share(found.fraction, found.interval, "corrected for the model's errors")
+
+    return estimate
 
 
 class _Server(uvicorn.Server):

@@ -39,6 +39,8 @@ def kind_of(reason: str) -> str:
     return reason.partition(" (")[0].partition(": ")[0]
 
 
+EMPTY = "empty field: no white cell stands out"
+
 Locator = Callable[[np.ndarray], Sequence[Area]]  # uint8 RGB frame -> what is to be judged of it
 
 
@@ -50,6 +52,19 @@ def whole_box(pixels: np.ndarray) -> Box:
 def whole_frame(pixels: np.ndarray) -> Sequence[Area]:
     """The locator of models that judge a field, and of frames that show one cell."""
     return (Area(whole_box(pixels), pixels),)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a frame is looked at.
+
+    Attributes:
+        gate: says why the frame must not be judged; None lets it pass. It sees the frame before noise is added.
+        locator: finds what is to be judged.
+    """
+
+    gate: Gate | None = None
+    locator: Locator = whole_frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from leukolite.bundle import Bundle, CellPicture, Manifest
 from leukolite.edge.cells import CUT, NO_RULER, CellLocator, Cells, cut_out, is_whole_of, locator_of, shows_one_cell
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.locate import Cell, locate
-from leukolite.edge.session import Area
+from leukolite.edge.session import Area, whole_frame
 from leukolite.edge.shipped import find_bundle
 from leukolite.errors import BundleError
+from leukolite.images import read_rgb
 from leukolite.judge import open_judge
-from leukolite.synthetic import SyntheticField, render_field
+from leukolite.synthetic import LABELS, SyntheticField, render_cell, render_field
 
 KEPT, BLACK = CellPicture(window=3.0, background="kept"), CellPicture(window=3.0, background="black")
 
@@ -108,6 +109,31 @@ def test_what_is_larger_than_any_cell_is_excluded():
     assert (area.excluded or "").startswith("larger than a cell (6.")
 
 
+def test_cells_of_too_low_a_magnification_are_excluded(field):
+    small = cv2.resize(field.pixels, (320, 256), interpolation=cv2.INTER_AREA)  # red cells of 18 pixels
+    reasons = [area.excluded for area in CellLocator(KEPT)(small)]
+    assert len(reasons) >= 5
+    assert all((reason or "").startswith("too small (red cells 1") for reason in reasons)
+
+
+@pytest.mark.parametrize(("diameter", "contradicts"), [(35, True), (60, False), (90, False), (200, True)])
+def test_a_given_diameter_that_the_red_cells_contradict_excludes_the_cells(field, diameter, contradicts):
+    reasons = {area.excluded for area in CellLocator(KEPT, cell_diameter=diameter)(field.pixels)}
+    if contradicts:
+        assert all("contradicts the field" in (reason or "") for reason in reasons)
+    else:
+        assert reasons == {None}
+
+
+def test_a_picture_of_thousands_of_things_is_no_field_and_takes_no_minutes():
+    pixels = np.full((1944, 2592, 3), (230, 200, 205), np.uint8)
+    for y in range(20, 1944, 40):
+        for x in range(20, 2592, 40):
+            cv2.circle(pixels, (x, y), 12, (90, 30, 140), -1)
+    (area,) = CellLocator(KEPT)(pixels)
+    assert (area.excluded or "").startswith("not a field of cells (")
+
+
 def test_the_gate_is_asked_of_each_cut_out_cell(field):
     sides = []
 
@@ -125,17 +151,34 @@ def boxes(areas: Sequence[Area]) -> list[tuple[int, int, int, int]]:
 
 
 def located(manifest: Manifest, pixels: np.ndarray, *, are_pictures: bool, cells: Cells = "auto") -> list[Area]:
-    return list(locator_of(manifest, is_whole_of(manifest, cells=cells, are_pictures=are_pictures))(pixels))
+    is_whole = is_whole_of(manifest, cells=cells, are_pictures=are_pictures)
+    return list((whole_frame if is_whole(pixels) else locator_of(manifest))(pixels))
 
 
-def test_a_small_picture_file_is_one_cells_and_a_large_one_or_a_cameras_frame_is_a_field(demo, field):
-    small = np.ascontiguousarray(field.pixels[:500, :500])
-    whole = [(0, 0, 500, 500)]
-    assert boxes(located(demo, small, are_pictures=True)) == whole
-    assert boxes(located(demo, small, are_pictures=False)) != whole
+def test_a_small_picture_of_a_cell_is_judged_whole_and_a_field_or_a_cameras_frame_is_searched(demo, field):
+    cell = render_cell(np.random.default_rng(1), "blast", size=256)
+    assert boxes(located(demo, cell, are_pictures=True)) == [(0, 0, 256, 256)]
+    assert boxes(located(demo, cell, are_pictures=False)) != [(0, 0, 256, 256)]
+    assert boxes(located(demo, cell, are_pictures=True, cells="many")) != [(0, 0, 256, 256)]
     assert len(located(demo, field.pixels, are_pictures=True)) == len(field.cells)
-    assert boxes(located(demo, small, are_pictures=True, cells="many")) != whole
     assert len(located(demo, field.pixels, are_pictures=False, cells="one")) == 1
+
+
+@pytest.mark.parametrize("side", [300, 500])
+def test_a_field_made_small_is_not_taken_for_one_cell(field, side):
+    square = cv2.resize(field.pixels[:640, :640], (side, side), interpolation=cv2.INTER_AREA)
+    assert not shows_one_cell(square, on_black=False)
+    assert not shows_one_cell(np.ascontiguousarray(square[: side * 3 // 4]), on_black=False)
+
+
+def test_rendered_cells_are_known_as_pictures_of_one():
+    cells = [render_cell(np.random.default_rng(i), LABELS[i % 2], size=size) for i, size in enumerate([48, 96, 256, 450] * 10)]
+    assert [shows_one_cell(cell, on_black=False) for cell in cells] == [True] * len(cells)
+
+
+def test_allidb2s_pictures_are_known_as_pictures_of_one_cell(shared_data):
+    files = sorted((shared_data / "ALL_IDB2" / "img").glob("*.tif"))[::4]
+    assert sum(shows_one_cell(read_rgb(file), on_black=False) for file in files) >= 0.9 * len(files)
 
 
 def test_a_small_picture_is_no_cell_on_black_unless_it_is_black_around(field):
@@ -143,27 +186,29 @@ def test_a_small_picture_is_no_cell_on_black_unless_it_is_black_around(field):
     on_black[150:300, 150:300] = (90, 40, 140)
     assert shows_one_cell(on_black, on_black=True)
     assert not shows_one_cell(field.pixels[:450, :450], on_black=True)
-    assert shows_one_cell(field.pixels[:450, :450], on_black=False)
 
 
 def test_a_bundle_that_does_not_say_how_it_shows_a_cell_judges_pictures_of_one_and_refuses_fields(demo, field):
     silent = demo.model_copy(update={"cell": None})
     with pytest.raises(BundleError, match="--cell-window"):
         is_whole_of(silent, cells="auto", are_pictures=False)
-    assert [area.excluded for area in located(silent, field.pixels[:300, :300], are_pictures=True)] == [None]
+    cell = render_cell(np.random.default_rng(1), "blast", size=256)
+    assert [area.excluded for area in located(silent, cell, are_pictures=True)] == [None]
     (area,) = located(silent, field.pixels, are_pictures=True)
     assert (area.excluded or "").startswith("a whole field, not one cell")
 
 
 def test_a_field_model_judges_the_whole_frame(demo, field):
     whole = demo.model_copy(update={"unit": "field"})
-    assert boxes(located(whole, field.pixels, are_pictures=False, cells="many")) == [(0, 0, 800, 640)]
+    assert boxes(located(whole, field.pixels, are_pictures=False)) == [(0, 0, 800, 640)]
+    with pytest.raises(BundleError, match="judges whole fields"):
+        located(whole, field.pixels, are_pictures=False, cells="many")
 
 
 def test_located_cells_are_told_apart_as_well_as_pictures_of_one(demo):
     """What the model was trained on is what it is shown: the demonstration's cells, found in fields it never saw."""
     judge = open_judge(Bundle.load(find_bundle(Path("synthetic-cells"))))
-    find = locator_of(demo, is_whole_of(demo, cells="many", are_pictures=False))
+    find = locator_of(demo)
     right = judged = 0
     for seed in range(12):
         field = render_field(np.random.default_rng(seed), width=800, height=640)

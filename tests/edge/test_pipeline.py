@@ -11,7 +11,7 @@ from leukolite.edge.capture import Reopening
 from leukolite.edge.frames import Frame, Gap, Note
 from leukolite.edge.health import Health, HealthMonitor
 from leukolite.edge.pipeline import Limits, Session, Steps, run
-from leukolite.edge.session import Area, Control, Event
+from leukolite.edge.session import Area, Control, Event, View
 from leukolite.edge.watchdog import Restarting, WatchedRuntime
 from leukolite.errors import JournalError, RuntimeUnavailable, SourceError
 
@@ -82,7 +82,9 @@ def test_a_truth_is_matched_whatever_its_case_and_an_unknown_one_is_left_open():
 def test_a_frame_that_the_gate_refuses_gets_no_verdict_and_counts_by_its_reason():
     judge = colour_judge()
     reasons = iter(["blurred (focus 3)", None, "blurred (focus 4)"])
-    session, sink = judge_all([a_frame(i) for i in range(3)], steps=Steps(gate=lambda pixels: next(reasons)), judge=judge)
+    session, sink = judge_all(
+        [a_frame(i) for i in range(3)], steps=Steps(lambda pixels: View(lambda pixels: next(reasons))), judge=judge
+    )
     assert [(record.excluded, len(record.areas)) for record in sink.records] == [
         ("blurred (focus 3)", 0),
         (None, 1),
@@ -99,7 +101,7 @@ def test_each_area_that_the_locator_finds_is_judged_as_it_was_cut_out():
     def locate(pixels: np.ndarray) -> list[Area]:
         return [Area((0, 0, 4, 4), pixels[:4, :4]), Area((4, 4, 8, 8), blue), Area((1, 1, 2, 2), pixels, "debris")]
 
-    session, sink = judge_all([a_frame(0)], steps=Steps(locator=locate))
+    session, sink = judge_all([a_frame(0)], steps=Steps(lambda pixels: View(locator=locate)))
     areas = sink.records[0].areas
     assert [area.verdict and area.verdict.label for area in areas] == ["red", "blue", None]
     assert [area.box for area in areas] == [(0, 0, 4, 4), (4, 4, 8, 8), (1, 1, 2, 2)]
@@ -108,14 +110,14 @@ def test_each_area_that_the_locator_finds_is_judged_as_it_was_cut_out():
 
 
 def test_a_field_without_cells_is_excluded_as_empty():
-    session, sink = judge_all([a_frame(0)], steps=Steps(locator=lambda pixels: []))
-    assert (sink.records[0].areas, sink.records[0].excluded) == ((), "empty field: no white cell found")
+    session, sink = judge_all([a_frame(0)], steps=Steps(lambda pixels: View(locator=lambda pixels: [])))
+    assert (sink.records[0].areas, sink.records[0].excluded) == ((), "empty field: no white cell stands out")
     assert (session.tally.frames, session.tally.verdicts, session.tally.excluded) == (1, 0, {"empty field": 1})
 
 
 def test_a_new_slide_is_told_to_the_steps_and_the_sinks_before_its_first_frame():
     told: list[str] = []
-    steps = Steps(gate=lambda pixels: told.append("frame"), on_new_slide=lambda: told.append("new slide"))
+    steps = Steps(motion=lambda pixels: told.append("frame"), on_new_slide=lambda: told.append("new slide"))
     items = [a_frame(0), Note("cam", "new slide ab", "new slide", "ab" * 8), a_frame(1)]
     _, sink = judge_all(items, steps=steps)
     assert told == ["frame", "new slide", "frame"]

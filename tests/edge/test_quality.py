@@ -10,7 +10,7 @@ from PIL import Image
 
 from leukolite.bundle import Bundle, Manifest
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.quality import first_of, picture_gate
+from leukolite.edge.quality import picture_gate
 from leukolite.edge.records import manifest_sha256
 from leukolite.edge.session import kind_of
 from leukolite.edge.shipped import find_bundle, shipped_bundles
@@ -30,15 +30,6 @@ NOTHING = {0: "underexposed", 128: "empty field", 255: "overexposed"}  # grey le
 
 def manifest_of(name: str) -> Manifest:
     return Bundle.load(find_bundle(Path(name))).manifest
-
-
-def test_the_first_reason_counts_and_later_gates_are_not_asked():
-    asked = []
-    gate = first_of(None, lambda pixels: "blurred", lambda pixels: asked.append(pixels))
-    assert gate is not None
-    assert gate(np.zeros((2, 2, 3), np.uint8)) == "blurred"
-    assert asked == []
-    assert first_of(None, None) is None
 
 
 def test_good_cells_pass_the_gate_of_their_bundle():

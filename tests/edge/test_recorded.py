@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from leukolite.cli import main as leukolite
 from leukolite.edge.chain import read
 from leukolite.edge.cli import main as edge_run
+from leukolite.edge.recorded import Settings
 from leukolite.edge.records import EventRecord, FrameRecord, StartRecord
 from leukolite.synthetic import LABELS, render_cell
 
@@ -134,6 +136,34 @@ def test_a_killed_session_verifies_goes_on_and_is_repeated(call, tmp_path):
 )
 def test_options_that_contradict_each_other_are_a_wrong_call(refuses, options, says):
     assert says in refuses(edge_run, *options, code=2)
+
+
+GIVEN = {
+    "camera": ("synthetic",),
+    "camera_size": ("640x480",),
+    "source": ("slides",),
+    "noise": ("5",),
+    "seed": ("1",),
+    "runtime": ("litert",),
+    "threads": ("1",),
+    "every_frame": (),
+    "ungated": (),
+    "cells": ("auto",),
+    "cell_diameter": ("40",),
+    "channel": ("a-b",),
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings) if field.name != "bundle"])
+@pytest.mark.parametrize("goes_on", ["--resume", "--replay"])
+def test_no_setting_of_a_recorded_session_is_given_again_not_even_as_it_was(refuses, goes_on, name):
+    option = f"--{name.replace('_', '-')}"
+    line = refuses(edge_run, goes_on, "S", option, *GIVEN[name], code=2)
+    assert f"S says itself with which {option} it was recorded: leave it out" in line
+
+
+def test_every_setting_of_a_session_is_an_option_of_its_name():
+    assert {field.name for field in fields(Settings)} <= {option.name for option in edge_run.params}
 
 
 def test_another_bundle_neither_goes_on_nor_repeats(refuses, record, tiny_bundle):

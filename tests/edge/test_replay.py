@@ -154,7 +154,7 @@ def test_images_of_a_folder_are_repeated_by_their_index_and_told_when_gone(tmp_p
 
 
 def test_excluded_frames_have_nothing_to_repeat(tmp_path, bundle, judge):
-    steps = replace(STEPS, gate=lambda pixels: "blurred")
+    steps = replace(STEPS, motion=lambda pixels: "blurred")
     folder = recorded(tmp_path / "s", bundle, judge, steps=steps)
     found = replay(folder, judge, camera, STEPS)
     assert (found.frames, found.excluded, found.is_exact) == (0, 4, False)

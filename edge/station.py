@@ -1,0 +1,281 @@
+"""A session as `edge-run` holds it: judge, source, sinks, journal and live page put together, run, and its results written."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from leukolite.bundle import Bundle
+from leukolite.edge import report
+from leukolite.edge.capture import Reopening
+from leukolite.edge.chain import Entry
+from leukolite.edge.frames import FrameSource
+from leukolite.edge.health import Health, HealthMonitor, read_health
+from leukolite.edge.listen import Listener
+from leukolite.edge.live import About, Live
+from leukolite.edge.motion import StageMotion
+from leukolite.edge.pipeline import Limits, OpenJudge, Session, run
+from leukolite.edge.recorded import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
+from leukolite.edge.recording import JournalSink, open_recording
+from leukolite.edge.records import StartRecord, start_record
+from leukolite.edge.service import notify
+from leukolite.edge.session import Control, Sink
+from leukolite.edge.shipped import find_bundle
+from leukolite.edge.signals import stopped_by_signals
+from leukolite.edge.sources import SyntheticCamera, match_truths
+from leukolite.edge.summary import SummarySink
+from leukolite.edge.summary_page import write_summary
+from leukolite.edge.watchdog import Restarting, open_watched_judge
+from leukolite.errors import JournalError
+from leukolite.files import nearest_parent, new_folder
+from leukolite.judge import Judge
+from leukolite.terminal import RESEARCH_USE, stdout, warn, write_json
+
+REPORT, VERDICTS = "report.json", "verdicts.csv"  # in the folder of --out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What `edge-run` was asked for; no field has a default, so that no option is forgotten on the way.
+
+    Attributes:
+        settings: what decides the verdicts.
+        allow_cpu: let the CPU compute what the Edge TPU would not.
+        limits: when the session ends by itself, and which frames are too old.
+        reopening: of a camera that gives no frame; `restarting`: of a runtime that gives no answer.
+        recording: the session's folder, new or to go on with; None records nothing.
+        resumes: `recording` holds a session to go on with.
+        slide: name of the slide under the lens; the journal keeps a salted id of it.
+        keep_frames, keep_running: see `JournalSink`.
+        quiet: no line a verdict.
+        json_path, out: a file and a folder for the results; None writes none.
+    """
+
+    settings: Settings
+    allow_cpu: bool
+    limits: Limits
+    reopening: Reopening
+    restarting: Restarting
+    recording: Path | None
+    resumes: bool
+    slide: str | None
+    keep_frames: bool
+    keep_running: bool
+    quiet: bool
+    json_path: Path | None
+    out: Path | None
+
+
+def run_session(plan: Plan, listener: Listener | None) -> None:
+    """Judge what the camera or source shows until it ends, and write what was asked for.
+
+    Args:
+        listener: where the live page is served; None serves none.
+
+    Raises:
+        LeukoliteError: it could not begin, or it failed on the way; then what was seen until then is told and written first.
+    """
+    settings, bundle = plan.settings, Bundle.load(find_bundle(plan.settings.bundle))
+    open_judge = _judge_opener(plan, bundle)
+    judge = _open_first(open_judge, settings.runtime)
+    steps, source = steps_of(settings, bundle), open_frames(settings, bundle)
+    _note_on_truth(source, bundle.manifest.labels)
+    start = _start(plan, bundle)
+    sinks = _open_sinks(plan, start)
+    if plan.resumes and not source.live:
+        source = Rest(source, sinks.next_index)
+    _introduce(bundle, verdicts=not plan.quiet)
+    if source.live and not settings.every_frame:
+        motion = StageMotion()
+        steps = replace(steps, motion=motion, on_new_slide=motion.forget)
+    monitor, control = _health_monitor(plan), Control()
+    told = sinks.in_order()
+    if listener is not None:
+        told.append(_open_page(listener, About.of(bundle.manifest, source.name), start, sinks, control, monitor))
+        warn(f"live page: {listener.url}")
+    notify("READY=1")
+    with stopped_by_signals(control):
+        session = run(
+            source,
+            judge,
+            told,
+            steps,
+            plan.limits,
+            control=control,
+            health=monitor,
+            reopening=plan.reopening,
+            restart=open_judge,
+            restarting=plan.restarting,
+        )
+    notify("STOPPING=1")
+    _tell_end(plan, session, sinks.recording)
+    if sinks.kept is not None:
+        _write_results(plan, session, sinks.kept, sinks.summary, bundle, judge)
+    if session.failure is not None:
+        raise session.failure
+
+
+def repeat_session(folder: Path, plan: Plan) -> None:
+    """Judge a recorded session's frames again.
+
+    Raises:
+        LeukoliteError: it could not begin.
+        JournalError: not every verdict was repeated, or the journal does not verify.
+    """
+    bundle = Bundle.load(find_bundle(plan.settings.bundle))
+    judge = _open_first(_judge_opener(plan, bundle), plan.settings.runtime)
+    found, lines = repeat(folder, plan.settings, bundle, judge)
+    console = stdout()
+    for line in lines:
+        console.print(line)
+    if not found.is_exact:
+        raise JournalError(f"{folder}: not every verdict was repeated; see above")
+
+
+def _judge_opener(plan: Plan, bundle: Bundle) -> OpenJudge:
+    settings = plan.settings
+    return partial(
+        open_watched_judge,
+        bundle,
+        runtime=settings.runtime,
+        threads=settings.threads,
+        allow_cpu=plan.allow_cpu,
+        answer_s=plan.restarting.answer_s,
+    )
+
+
+def _open_first(open_judge: OpenJudge, runtime: str) -> Judge:
+    """The session's first judge; a note where another runtime than `runtime` computes."""
+    judge = open_judge()
+    if judge.runtime.name != runtime:
+        warn(f"note: {judge.runtime.name} computes on the CPU, not {runtime}: the model was not compiled for it")
+    return judge
+
+
+def _note_on_truth(source: FrameSource, labels: Sequence[str]) -> None:
+    """Say why there will be no accuracy, or not of all frames."""
+    if isinstance(source, SyntheticCamera) and not source.truths:
+        warn(
+            f"note: this model judges {', '.join(labels)}, the synthetic camera shows blast or healthy cells:"
+            " its verdicts mean nothing here and no accuracy is given"
+        )
+    _, unknown = match_truths(source.truths, labels)
+    if unknown:
+        warn(
+            f"note: {source.name} has {', '.join(unknown)}, none of the model's labels ({', '.join(labels)}):"
+            " their frames count as of unknown truth"
+        )
+
+
+def _start(plan: Plan, bundle: Bundle) -> StartRecord:
+    settings = plan.settings
+    return start_record(
+        bundle,
+        runtime=settings.runtime,
+        threads=settings.threads,
+        sigmas=settings.noise,
+        source=settings.source_settings(),
+        settings=settings.as_text(),
+        slide=slide_of(plan.slide),
+    )
+
+
+@dataclass(frozen=True)
+class _Sinks:
+    """Who is told what happens.
+
+    Attributes:
+        kept: what the result files need; None where none was asked for.
+        recording: the journal's; None where nothing is recorded.
+        next_index: of the source's first frame that a resumed session has not judged; 0 for a new one.
+    """
+
+    console: report.Console
+    kept: report.Keeper | None
+    recording: JournalSink | None
+    summary: SummarySink
+    next_index: int
+
+    def in_order(self) -> list[Sink]:
+        every: tuple[Sink | None, ...] = (self.console, self.kept, self.recording, self.summary)
+        return [sink for sink in every if sink is not None]
+
+
+def _open_sinks(plan: Plan, start: StartRecord) -> _Sinks:
+    """Begin the record too, or go on with it: the summary then counts what it holds already."""
+    kept = None if plan.out is None and plan.json_path is None else report.Keeper(start.labels)
+    summary, done = SummarySink(start), Progress()
+    recording = None
+
+    def count_again(entry: Entry) -> None:
+        summary.take_entry(entry)
+        done.take(entry)
+
+    if plan.recording is not None:
+        recording = open_recording(
+            plan.recording,
+            start,
+            resume=plan.resumes,
+            keep_frames=plan.keep_frames,
+            keep_running=plan.keep_running,
+            on_stop=warn,
+            on_entry=count_again,
+        )
+    return _Sinks(report.Console(_say, warn, verdicts=not plan.quiet), kept, recording, summary, done.next_index)
+
+
+def _introduce(bundle: Bundle, *, verdicts: bool) -> None:
+    console, manifest = stdout(), bundle.manifest
+    console.print(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}")
+    if verdicts:
+        console.print(report.VERDICT_HEADER)
+
+
+def _health_monitor(plan: Plan) -> HealthMonitor:
+    written = plan.recording or plan.out or plan.json_path
+    folder = None if written is None else nearest_parent(written)
+
+    def read() -> Health:
+        notify("WATCHDOG=1")  # from the loop itself: a loop that hangs is restarted by systemd
+        return read_health(folder=folder)
+
+    return HealthMonitor(read, time.perf_counter_ns)
+
+
+def _open_page(
+    listener: Listener, about: About, start: StartRecord, sinks: _Sinks, control: Control, monitor: HealthMonitor
+) -> Sink:
+    from leukolite.edge.server import serve_page  # Starlette and Uvicorn: only where they are wanted
+
+    salt = None if sinks.recording is None else laboratory_salt()
+    live = Live(about, salt=salt, on_new_slide=control.begin_slide)
+    return serve_page(live, listener, control, monitor, sinks.recording, start.validation)
+
+
+def _tell_end(plan: Plan, session: Session, recording: JournalSink | None) -> None:
+    console = stdout()
+    if session.tally.frames:
+        console.print(report.closing_tables(session))
+    if session.stopped_by is not None:
+        warn(f"stopped by {session.stopped_by}")
+    if recording is not None:
+        console.print(f"{plan.recording}: {recording.outcome}")
+
+
+def _write_results(plan: Plan, session: Session, kept: report.Keeper, summary: SummarySink, bundle: Bundle, judge: Judge) -> None:
+    content = report.session_json(session, kept, bundle, judge, plan.settings.seed)
+    if plan.out is not None:
+        with new_folder(plan.out, replace_if_holds=REPORT) as staging:
+            write_json(staging / REPORT, content)
+            (staging / VERDICTS).write_text(report.session_csv(kept), encoding="utf-8")
+            write_summary(staging, summary.summary())
+    if plan.json_path is not None:
+        write_json(plan.json_path, content)
+
+
+def _say(line: str) -> None:
+    """A verdict's line, at once, so that a pipe shows it when it is said."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
