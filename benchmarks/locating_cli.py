@@ -8,6 +8,7 @@ from leukolite.benchmarks.locating import Half, score
 from leukolite.edge.locate import CHANNELS, Channel
 from leukolite.terminal import (
     Command,
+    Finite,
     add_task,
     check_file_place,
     percent_with_interval,
@@ -24,7 +25,7 @@ HALVES: tuple[Half, ...] = ("even", "odd", "all")
 @click.argument("folders", metavar="FOLDER...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--half", type=click.Choice(HALVES), default="all", show_default=True, help="Every second field, by name.")
 @click.option("--channel", type=click.Choice(CHANNELS), default="a-b", show_default=True, help="As edge-run's.")
-@click.option("--cell-diameter", type=click.FloatRange(4, 4096), metavar="PX", help="As edge-run's.")
+@click.option("--cell-diameter", type=Finite(4, 4096), metavar="PX", help="As edge-run's.")
 @click.option("--white", default="WBC", show_default=True, help="What Pascal VOC annotations call a white cell.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every field's counts as JSON.")
 def locating(

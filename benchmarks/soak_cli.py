@@ -8,13 +8,13 @@ from leukolite.benchmarks.soak import MEMORY_GROWTH_GOAL_MB, Soak, soak
 from leukolite.edge.session import Control
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.signals import stopped_by_signals
-from leukolite.terminal import Command, add_task, check_file_place, progress_bar, results_table, stdout, warn, write_json
+from leukolite.terminal import Command, Finite, add_task, check_file_place, progress_bar, results_table, stdout, warn, write_json
 
 
 @click.command("soak", cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--minutes", type=click.FloatRange(0.05, 10_080), default=30.0, show_default=True)
-@click.option("--rate", type=click.FloatRange(1, 1000), default=60.0, show_default=True, help="Frames a second of the camera.")
+@click.option("--minutes", type=Finite(0.05, 10_080), default=30.0, show_default=True)
+@click.option("--rate", type=Finite(1, 1000), default=60.0, show_default=True, help="Frames a second of the camera.")
 @click.option("--windows", type=click.IntRange(2, 1000), default=30, show_default=True, help="Into how many the time is cut.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every window as JSON.")

@@ -13,6 +13,7 @@ from leukolite.terminal import (
     DEFAULT_SIGMAS,
     SEED,
     Command,
+    Finite,
     Sigmas,
     add_task,
     check_file_place,
@@ -53,14 +54,10 @@ class Variants(click.ParamType):
 @click.option("--data", type=click.Path(path_type=Path), help="Where the run's images are now.  [default: where they were]")
 @click.option("--calibration", type=click.IntRange(100, 500), default=200, show_default=True, help="Images for the ranges.")
 @click.option("--calibration-study", "study", is_flag=True, help="Write nothing; show what the number of images costs.")
-@click.option("--max-drop", type=click.FloatRange(0, 100), default=0.5, show_default=True, help="Points of accuracy to lose.")
-@click.option(
-    "--max-recall-drop", type=click.FloatRange(0, 100), default=0.5, show_default=True, help="Of any malignant class's recall."
-)
+@click.option("--max-drop", type=Finite(0, 100), default=0.5, show_default=True, help="Points of accuracy to lose.")
+@click.option("--max-recall-drop", type=Finite(0, 100), default=0.5, show_default=True, help="Of any malignant class's recall.")
 @click.option("--abstain", is_flag=True, help="Put the fitted abstain band in force.")
-@click.option(
-    "--abstain-error", type=click.FloatRange(0, 50), default=1.0, show_default=True, help="Percent wrong outside the band."
-)
+@click.option("--abstain-error", type=Finite(0, 50), default=1.0, show_default=True, help="Percent wrong outside the band.")
 @click.option("--qat-epochs", type=click.IntRange(1, 100), default=1, show_default=True, help="Of fine-tuning for int8-qat.")
 @click.option(
     "--prove-with", multiple=True, type=click.Path(path_type=Path), help="A Python with tflite-runtime to try; repeatable."
@@ -75,7 +72,7 @@ class Variants(click.ParamType):
 )
 @click.option(
     "--cell-window",
-    type=click.FloatRange(1, 20, min_open=True),
+    type=Finite(1, 20, min_open=True),
     metavar="RED_CELLS",
     help="Of models that judge a cell: the side of a training picture in diameters of a red cell.  [default: the layout's]",
 )

@@ -1,6 +1,5 @@
 """`edge-run`: a bundle, a camera or source, verdicts."""
 
-import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from leukolite.edge.station import REPORT, VERDICTS, Plan, repeat_session, run_s
 from leukolite.edge.watchdog import Restarting
 from leukolite.files import check_replaceable
 from leukolite.runtime import RUNTIMES
-from leukolite.terminal import RESEARCH_USE, SEED, Command, Sigmas, check_file_place, warn
+from leukolite.terminal import RESEARCH_USE, SEED, Command, Finite, Sigmas, check_file_place, warn
 
 
 class SizeType(click.ParamType):
@@ -61,19 +60,16 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option("--source", type=click.Path(path_type=Path), help="Folder of images, one image, or a video file.")
 @click.option("--noise", type=Sigmas(), default=(0.0,), help="Add Gaussian noise of these sigmas, grey levels.  [default: 0]")
 @click.option("--frames", type=click.IntRange(1), help="Stop after so many frames.")
-@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Stop after so long.")
+@click.option("--duration", type=Finite(0, min_open=True), metavar="SECONDS", help="Stop after so long.")
 @click.option(
-    "--max-age",
-    type=click.FloatRange(0, min_open=True),
-    metavar="MS",
-    help="Exclude frames older than this when their turn comes.",
+    "--max-age", type=Finite(0, min_open=True), metavar="MS", help="Exclude frames older than this when their turn comes."
 )
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads of the runtime.")
 @click.option("--runtime", type=click.Choice(list(RUNTIMES)), default="litert", show_default=True)
 @click.option("--allow-cpu", is_flag=True, help="With --runtime edgetpu: let the CPU compute what the Edge TPU would not.")
 @click.option(
     "--no-frame",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     metavar="SECONDS",
     default=Reopening().no_frame_s,
     show_default=True,
@@ -81,7 +77,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 )
 @click.option(
     "--no-answer",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     metavar="SECONDS",
     default=Restarting().answer_s,
     show_default=True,
@@ -98,7 +94,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 )
 @click.option(
     "--cell-diameter",
-    type=click.FloatRange(4, 4096),
+    type=Finite(4, 4096),
     metavar="PX",
     help="Of a typical white cell.  [default: measured in each field, by its red cells]",
 )
@@ -158,9 +154,9 @@ def main(
 ) -> None:
     """Judge what a camera, folder or video shows, and say how long it took.
 
-    Class folders right below --source count as the truth. For a bundle of unit 'cell', white cells are found in each frame
-    and judged one by one; a small picture file is taken for one cell's. Of a live camera the newest frame is judged. Ctrl-C
-    and SIGTERM end the session after the frame in hand; a second one ends it at once.
+    Class folders right below --source count as the truth of pictures that are judged whole. For a bundle of unit 'cell',
+    white cells are found in each frame and judged one by one; a small picture file is taken for one cell's. Of a live camera
+    the newest frame is judged. Ctrl-C and SIGTERM end the session after the frame in hand; a second one ends it at once.
 
     \b
     Example:
@@ -195,9 +191,6 @@ def main(
         _check_what_is_judged(settings)
     if allow_cpu and settings.runtime != "edgetpu":
         raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
-    for name, seconds in (("--duration", duration), ("--max-age", max_age), ("--no-frame", no_frame), ("--no-answer", no_answer)):
-        if seconds is not None and not math.isfinite(seconds):
-            raise click.BadParameter(f"expected a finite number, found {seconds}", param_hint=name)
     check_file_place(json_path)
     if out is not None:
         check_replaceable(out, REPORT)
@@ -248,3 +241,5 @@ def _check_what_is_judged(settings: Settings) -> None:
         raise click.UsageError("give either --camera NAME or --source PATH")
     if settings.camera_size is not None and settings.camera is None:
         raise click.UsageError("--camera-size goes with --camera")
+    if settings.cells == "one" and (settings.cell_diameter is not None or settings.channel != "a-b"):
+        raise click.UsageError("--cell-diameter and --channel are for finding cells: they do not go with --cells one")

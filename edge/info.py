@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from leukolite.bundle import Bundle, CellPicture, Manifest
+from leukolite.bundle import RANGES, Appearance, Bundle, CellPicture, Manifest
 from leukolite.edge.shipped import find_bundle
 from leukolite.terminal import RESEARCH_USE, Command, percent, percent_with_interval, stdout
 
@@ -51,6 +51,12 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
             "input",
             f"{spec.width}x{spec.height} {spec.channels}, {spec.crop} crop of {spec.crop_fraction:.0%}, resized by {spec.kernel}",
         ),
+        (
+            "gates",
+            "none: what its training pictures look like is not known"
+            if manifest.appearance is None
+            else _gates(manifest.appearance),
+        ),
         *([] if manifest.cell is None else [("cells", _cells(manifest.cell))]),
         ("tensors", f"in {tensors[0]}, out {tensors[1]}"),
         (
@@ -93,3 +99,15 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
 
 def _cells(picture: CellPicture) -> str:
     return f"cut out of a field {picture.window:g} red cells wide, background {picture.background}"
+
+
+def _gates(appearance: Appearance) -> str:
+    """The ranges outside which a picture gets no verdict."""
+    ranges = ((name, getattr(appearance, name)) for name in RANGES)
+    return ", ".join(f"{name.replace('_', ' ')} {_range(low, high)}" for name, (low, high) in ranges)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"at most {high:.4g}" if low is None else f"at least {low:.4g}"
+    return f"{low:.4g} to {high:.4g}"

@@ -14,7 +14,7 @@ from leukolite.edge.chain import Entry, OnLine, journal_files, read, verify
 from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, StartRecord, VerdictRecord
 from leukolite.errors import JournalError
 from leukolite.files import check_replaceable, new_file, new_folder
-from leukolite.terminal import RESEARCH_USE, Command, LazyGroup, add_task, check_file_place, progress_bar, stdout
+from leukolite.terminal import RESEARCH_USE, Command, Finite, LazyGroup, add_task, check_file_place, progress_bar, stdout
 
 EXPORT_SCHEMA = 1
 
@@ -90,7 +90,7 @@ def export_command(session: Path, csv_path: Path | None, json_path: Path | None)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for summary.html, summary.json, summary.csv.")
 @click.option(
     "--width",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Finite(0, 1, min_open=True),
     default=0.1,
     show_default=True,
     help="Cells are enough when the blast fraction's 95% interval is no wider.",

@@ -18,7 +18,7 @@ from leukolite.edge.records import FrameRecord, GapRecord, SourceSettings, Start
 from leukolite.edge.replay import Replay, check_replayable, replay
 from leukolite.edge.session import View
 from leukolite.edge.sources import is_video, open_camera, open_source
-from leukolite.errors import JournalError, SourceError
+from leukolite.errors import BundleError, JournalError, SourceError
 from leukolite.judge import Judge
 from leukolite.terminal import add_task, progress_bar
 
@@ -124,10 +124,13 @@ def steps_of(settings: Settings, bundle: Bundle) -> Steps:
     """What is done to each frame before the judge sees it.
 
     Raises:
-        BundleError: frames show many cells, and the bundle does not say how its training pictures show one.
+        BundleError: frames show many cells, and the bundle does not say how its training pictures show one; or it judges
+            fields, and cells are to be found.
     """
     manifest = bundle.manifest
     # rendered as a model that judges cells wants them, unless fields are asked for
+    if manifest.unit == "field" and (settings.cell_diameter is not None or settings.channel != "a-b"):
+        raise BundleError(f"{manifest.name} judges whole fields: --cell-diameter and --channel are for bundles that judge cells")
     is_rendered_cell = settings.is_synthetic and settings.cells == "auto" and manifest.unit == "cell"
     cells = "one" if is_rendered_cell else settings.cells
     are_pictures = settings.source is not None and not is_video(settings.source)

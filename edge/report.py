@@ -3,7 +3,7 @@
 import csv
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -14,7 +14,7 @@ from leukolite.bundle import Bundle
 from leukolite.edge.frames import Gap, Note
 from leukolite.edge.health import Health
 from leukolite.edge.pipeline import Session
-from leukolite.edge.session import AreaVerdict, Event, FrameRecord, RuntimeUsed
+from leukolite.edge.session import EMPTY, AreaVerdict, Event, FrameRecord, RuntimeUsed, whole_box
 from leukolite.evaluation import LATENCY_STAGES, Judged, latency_summary, metrics_by_sigma
 from leukolite.judge import Judge, Latency
 from leukolite.terminal import percent_with_interval, results_table
@@ -62,8 +62,8 @@ class Keeper:
         judged: every verdict.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self._labels = labels
+    def __init__(self, labels: Sequence[str], sigmas: Sequence[float] = (0.0,)) -> None:
+        self._labels, self._sigmas = labels, sigmas
         self.rows: list[dict[str, Any]] = []
         self.judged: list[Judged] = []
         self.gaps: list[Gap] = []
@@ -72,7 +72,7 @@ class Keeper:
     def take(self, event: Event) -> None:
         match event:
             case FrameRecord():
-                self.rows += frame_rows(event, self._labels)
+                self.rows += frame_rows(event, self._labels, self._sigmas)
                 self.judged += [
                     Judged(event.frame.source, event.frame.index, area.sigma, event.truth, area.verdict)
                     for area in event.areas
@@ -101,12 +101,13 @@ def frame_lines(record: FrameRecord) -> str:
     levels = _levels(record)
     first, *others = levels.values()
     lines = []
-    if len(first) > 1:
+    has_cells = len(first) > 1 or first[0].box != whole_box(record.frame.pixels)
+    if has_cells:
         left_out = sum(area.verdict is None for area in first)
-        lines.append(f"{head}{len(first)} cells{f', {left_out} excluded' if left_out else ''}")
+        lines.append(f"{head}{len(first)} cell{'s' if len(first) > 1 else ''}{f', {left_out} excluded' if left_out else ''}")
     for place, area in enumerate(first):
         where = f"{area.box[0]}, {area.box[1]}"
-        lines.append((f"{'':>5} {where:>{NAME_WIDTH}} " if len(first) > 1 else head) + _area_line(area))
+        lines.append((f"{'':>5} {where:>{NAME_WIDTH}} " if has_cells else head) + _area_line(area))
         if area.verdict is None:
             continue
         label, truth = area.verdict.label, record.frame.truth
@@ -139,7 +140,7 @@ def closing_tables(session: Session) -> Group:
         latency.add_column(heading, justify="left" if heading == "stage" else "right")
     rows = tally.latency_summary()
     if tally.age.n:
-        rows["age"] = tally.age.summary()
+        rows |= {"locate": tally.locate.summary(), "age": tally.age.summary()}
     for stage, values in rows.items():
         latency.add_row(stage, *(f"{values[name]:.2f}" for name in ("p50", "p90", "p99", "mean")))
     rates, lines = tally.rates(), Text("\n".join(_closing_lines(session)))
@@ -160,8 +161,14 @@ def closing_tables(session: Session) -> Group:
     return Group(latency, lines, accuracy)
 
 
-def session_json(session: Session, kept: Keeper, bundle: Bundle, judge: Judge, seed: int) -> dict[str, Any]:
-    """The session for machines; every latency is kept, in milliseconds."""
+def session_json(
+    session: Session, kept: Keeper, bundle: Bundle, judge: Judge, seed: int, settings: Mapping[str, str]
+) -> dict[str, Any]:
+    """The session for machines; every latency is kept, in milliseconds.
+
+    Args:
+        settings: every further one that decides verdicts and is not the default, as a journal has them.
+    """
     tally, runtime = session.tally, session.runtime
     verdicts = [item.verdict for item in kept.judged]
     results = [
@@ -179,6 +186,7 @@ def session_json(session: Session, kept: Keeper, bundle: Bundle, judge: Judge, s
         "runtime": _runtime(runtime) | {"restarts": session.restarts},
         "source": session.source,
         "seed": seed,
+        "settings": dict(settings),
         "n_frames": tally.frames,
         "n_verdicts": tally.verdicts,
         "n_skipped": tally.skipped,
@@ -199,8 +207,8 @@ def session_json(session: Session, kept: Keeper, bundle: Bundle, judge: Judge, s
     }
 
 
-def frame_rows(record: FrameRecord, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """A frame as the JSON has it, one row a noise level; of a frame that was refused, one.
+def frame_rows(record: FrameRecord, labels: Sequence[str], sigmas: Sequence[float]) -> list[dict[str, Any]]:
+    """A frame as the JSON has it, one row a noise level.
 
     `label` and `probability` are the frame's where one area was judged, as of whole fields; `cells` has every area.
     """
@@ -208,7 +216,6 @@ def frame_rows(record: FrameRecord, labels: Sequence[str]) -> list[dict[str, Any
         "source": record.frame.source,
         "index": record.frame.index,
         "truth": None if record.truth is None else labels[record.truth],
-        "excluded": record.excluded,
         "age_ms": round(record.age_ms, 4),
         "timed_by": record.frame.timed_by,
         "locate_ms": round(record.locate_ms, 4),
@@ -217,13 +224,15 @@ def frame_rows(record: FrameRecord, labels: Sequence[str]) -> list[dict[str, Any
         "throttled": record.health.throttled,
         "wall_time": round(record.wall_time, 6),
     }
-    rows = []
-    for sigma, areas in (_levels(record) or {0.0: []}).items():
+    rows, levels = [], _levels(record)
+    for sigma in sigmas:
+        areas = levels.get(sigma, [])
         only = areas[0].verdict if len(areas) == 1 else None
         rows.append(
             common
             | {
                 "sigma": sigma,
+                "excluded": record.excluded if areas or record.excluded else EMPTY,  # noise may hide what was found without
                 "label": None if only is None else only.label,
                 "probability": None if only is None else round(only.probability, 6),
                 "latency_ms": _latency(_together(record, areas)),

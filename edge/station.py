@@ -86,7 +86,7 @@ def run_session(plan: Plan, listener: Listener | None) -> None:
     sinks = _open_sinks(plan, start)
     if plan.resumes and not source.live:
         source = Rest(source, sinks.next_index)
-    _introduce(bundle, verdicts=not plan.quiet)
+    _introduce(bundle, plan)
     if source.live and not settings.every_frame:
         motion = StageMotion()
         steps = replace(steps, motion=motion, on_new_slide=motion.forget)
@@ -130,6 +130,8 @@ def repeat_session(folder: Path, plan: Plan) -> None:
     console = stdout()
     for line in lines:
         console.print(line)
+    if found.verdicts == 0 and found.different == 0:
+        raise JournalError(f"{folder}: no verdict was recorded, so there is nothing to repeat")
     if not found.is_exact:
         raise JournalError(f"{folder}: not every verdict was repeated; see above")
 
@@ -205,7 +207,7 @@ class _Sinks:
 
 def _open_sinks(plan: Plan, start: StartRecord) -> _Sinks:
     """Begin the record too, or go on with it: the summary then counts what it holds already."""
-    kept = None if plan.out is None and plan.json_path is None else report.Keeper(start.labels)
+    kept = None if plan.out is None and plan.json_path is None else report.Keeper(start.labels, plan.settings.noise)
     summary, done = SummarySink(start), Progress()
     recording = None
 
@@ -226,10 +228,14 @@ def _open_sinks(plan: Plan, start: StartRecord) -> _Sinks:
     return _Sinks(report.Console(_say, warn, verdicts=not plan.quiet), kept, recording, summary, done.next_index)
 
 
-def _introduce(bundle: Bundle, *, verdicts: bool) -> None:
+def _introduce(bundle: Bundle, plan: Plan) -> None:
     console, manifest = stdout(), bundle.manifest
     console.print(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}")
-    if verdicts:
+    if plan.settings.ungated:
+        console.print("Ungated: blurred, dark, empty and strangely stained pictures are judged.")
+    elif manifest.appearance is None:
+        console.print("Made before the quality gates: blur and strange stains go unnoticed.")
+    if not plan.quiet:
         console.print(report.VERDICT_HEADER)
 
 
@@ -265,7 +271,7 @@ def _tell_end(plan: Plan, session: Session, recording: JournalSink | None) -> No
 
 
 def _write_results(plan: Plan, session: Session, kept: report.Keeper, summary: SummarySink, bundle: Bundle, judge: Judge) -> None:
-    content = report.session_json(session, kept, bundle, judge, plan.settings.seed)
+    content = report.session_json(session, kept, bundle, judge, plan.settings.seed, plan.settings.as_text())
     if plan.out is not None:
         with new_folder(plan.out, replace_if_holds=REPORT) as staging:
             write_json(staging / REPORT, content)

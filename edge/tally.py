@@ -76,7 +76,8 @@ class Tally:
         gaps: frames that could not be had; `first_gap` is the first of them.
         skipped: frames of a live camera that a newer one overtook.
         throttled: frames judged while the machine was throttled.
-        latency: by stage, of every verdict; `age`: of every frame, from sensor to verdict.
+        latency: by stage, of every verdict.
+        locate: of every frame, quality gates and finding cells; `age`: from sensor to verdict.
     """
 
     def __init__(self, labels: Sequence[str], malignant: Sequence[str]) -> None:
@@ -86,7 +87,7 @@ class Tally:
         self.labels_said: Counter[str] = Counter()
         self.first_gap: Gap | None = None
         self.latency = {stage: Times() for stage in LATENCY_STAGES}
-        self.age = Times()
+        self.age, self.locate = Times(), Times()
         self.hottest_c: float | None = None
         self._confusion: dict[float, np.ndarray] = {}
 
@@ -128,6 +129,7 @@ class Tally:
             self.excluded[kind_of(record.excluded)] += 1
             return
         self.age.add(record.age_ms)
+        self.locate.add(record.locate_ms)
         for area in record.areas:
             if area.verdict is None:
                 self.excluded[kind_of(area.excluded or "")] += 1

@@ -3,6 +3,7 @@
 import errno
 import importlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -82,6 +83,16 @@ class LazyGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             raise _one_line(error) from error
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; nan, which lies within any, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"expected a finite number, found {found}", param, ctx)
+        return found
 
 
 class Sigmas(click.ParamType):

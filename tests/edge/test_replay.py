@@ -17,7 +17,7 @@ from leukolite.edge.pipeline import Limits, Session, Steps, run
 from leukolite.edge.recording import JournalSink, open_recording
 from leukolite.edge.records import EventRecord, GapRecord, SourceSettings, StartRecord, manifest_sha256, start_record
 from leukolite.edge.replay import Replay, check_replayable, replay
-from leukolite.edge.session import Area
+from leukolite.edge.session import Area, View
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.sources import SyntheticCamera, open_source
 from leukolite.errors import JournalError
@@ -101,10 +101,12 @@ def test_a_cameras_session_is_replayed_from_its_kept_frames(tmp_path, bundle, ju
 
 
 def test_cells_that_a_locator_found_are_repeated_too(tmp_path, bundle, judge):
-    steps = replace(STEPS, locator=two_cells, sigmas=(0.0,))
+    steps = replace(STEPS, view_of=lambda pixels: View(locator=two_cells), sigmas=(0.0,))
     folder = recorded(tmp_path / "s", bundle, judge, steps=steps)
     assert replay(folder, judge, camera, steps) == Replay(4, 12, 0, 0, (), 0.0)
-    other = replay(folder, judge, camera, replace(steps, locator=lambda pixels: two_cells(pixels)[1:]))
+    other = replay(
+        folder, judge, camera, replace(steps, view_of=lambda pixels: View(locator=lambda pixels: two_cells(pixels)[1:]))
+    )
     assert other.different == 4
     assert other.differences[0].what == "recorded with 3 verdicts, now 2"
 

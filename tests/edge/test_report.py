@@ -60,7 +60,12 @@ def record(
 
 
 def session(*events: object, stopped_by: str | None = None) -> tuple[Session, Keeper]:
-    tally, kept = Tally(LABELS, ("blast",)), Keeper(LABELS)
+    tally, kept = (
+        Tally(LABELS, ("blast",)),
+        Keeper(
+            LABELS, sorted({area.sigma for event in events if isinstance(event, FrameRecord) for area in event.areas} or {0.0})
+        ),
+    )
     for event in events:
         tally.take(event)
         kept.take(event)
@@ -74,7 +79,7 @@ def bundle() -> Bundle:
 
 def as_json(content: tuple[Session, Keeper], bundle: Bundle) -> dict:
     """Through text and back, with every number a number of JSON."""
-    return json.loads(json.dumps(session_json(*content, bundle, JUDGE, 0), allow_nan=False))
+    return json.loads(json.dumps(session_json(*content, bundle, JUDGE, 0, {}), allow_nan=False))
 
 
 def printed(content: Session) -> str:
