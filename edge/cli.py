@@ -22,6 +22,9 @@ from leukolite.files import check_replaceable
 from leukolite.runtime import RUNTIMES
 from leukolite.terminal import RESEARCH_USE, SEED, Command, Finite, Sigmas, check_file_place, warn
 
+# options that a replay has no use for
+_OF_A_RUN = ("frames", "duration", "max_age", "no_frame", "serve", "quiet", "json_path", "out")
+
 
 class SizeType(click.ParamType):
     """A picture size, as '1280x960'."""
@@ -225,8 +228,13 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
         raise click.UsageError("--keep-frames and --keep-running go with --journal or --resume")
     if journal is None and slide is not None:
         raise click.UsageError("--slide goes with --journal")
+    context = click.get_current_context()
+    if replay is not None:
+        useless = [name for name in _OF_A_RUN if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        if useless:
+            option = "--json" if useless[0] == "json_path" else f"--{useless[0].replace('_', '-')}"
+            raise click.UsageError(f"--replay compares verdicts and does nothing else: leave {option} out")
     if recorded is not None:
-        context = click.get_current_context()
         its_own = [field.name for field in fields(Settings) if field.name != "bundle"]  # which may lie elsewhere by now
         given = [name for name in its_own if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:

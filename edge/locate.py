@@ -12,7 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from leukolite.edge.ruler import red_cell_diameter
+from leukolite.edge.ruler import measure_red_cells
 from leukolite.edge.session import Box
 from leukolite.edge.three_means import three_means
 
@@ -78,12 +78,11 @@ def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | No
     for side in _SIDES:
         scale = min(1.0, side / max(pixels.shape[:2]))
         field, nuclei = _nuclei_at(pixels, scale, channel)
-        measured = red_cell_diameter(field, nuclei)
-        ruler = red_cell * scale if red_cell else measured
+        found = measure_red_cells(field, nuclei)
+        ruler = red_cell * scale if red_cell else None if found is None else found.diameter
         if scale == 1 or (ruler is not None and ruler >= _FINE):
             break  # else these are small cells in a large picture, if any
-    if measured is not None:
-        measured /= scale
+    measured = found.diameter / scale if found is not None and found.is_sure else None
     if nuclei is None:
         return Located((), red_cell or measured, measured)
     ruler = ruler or _ruler_of(nuclei)

@@ -4,6 +4,8 @@ Every smear has red cells, of 7.5 um give or take a tenth, whatever the magnific
 diameter is that of the circles that fit into what is neither background nor nucleus.
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -11,6 +13,7 @@ from leukolite.edge.three_means import three_means
 
 SIDE, SHRINK = 320, 2  # the field is shrunk to so many pixels of its longer side, but no more than to a half
 FEWEST = 4  # circles, from which a diameter is told
+ENOUGH = 6.0  # red cells, from which it is sure enough to cut cells out by; see docs/locating.md
 # the area-weighted quantile of the circles' diameters. Below the median: overlapping cells make circles larger than a cell,
 # gaps in a cell's pale centre smaller ones; see docs/locating.md
 QUANTILE = 0.45
@@ -20,7 +23,19 @@ _ROUND = 0.9  # of the convex hull's area
 _LEAST_RADIUS = 2.0  # pixels
 
 
-def red_cell_diameter(pixels: np.ndarray, nuclei: np.ndarray | None) -> float | None:
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """A red cell's diameter in pixels, and from how many red cells it was told (as many equal ones as would say as much)."""
+
+    diameter: float
+    red_cells: float
+
+    @property
+    def is_sure(self) -> bool:
+        return self.red_cells >= ENOUGH
+
+
+def measure_red_cells(pixels: np.ndarray, nuclei: np.ndarray | None) -> Ruler | None:
     """The typical diameter of this field's red cells.
 
     Args:
@@ -28,7 +43,7 @@ def red_cell_diameter(pixels: np.ndarray, nuclei: np.ndarray | None) -> float | 
         nuclei: uint8 mask of the white cells' nuclei, 0 or 255, shape (h, w); they are left out. None: there are none.
 
     Returns:
-        In pixels of `pixels`; None where too few red cells are seen.
+        In pixels of `pixels`; None where hardly a red cell is seen.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, max(SIDE, max(height, width) / SHRINK) / max(height, width))
@@ -49,7 +64,8 @@ def red_cell_diameter(pixels: np.ndarray, nuclei: np.ndarray | None) -> float | 
     if len(radii) < FEWEST:
         return None
     covered = np.cumsum(radii**2)
-    return float(2 * radii[np.searchsorted(covered, QUANTILE * covered[-1])] / scale)
+    diameter = float(2 * radii[np.searchsorted(covered, QUANTILE * covered[-1])] / scale)
+    return Ruler(diameter, float(covered[-1] ** 2 / (radii**4).sum()))
 
 
 def _without_pale_centres(cells: np.ndarray) -> np.ndarray:

@@ -290,3 +290,38 @@ def test_a_bundles_cells_are_shown_as_its_training_pictures_were(demo):
         shares += [(cell.box[2] - cell.box[0]) / (demo.cell.window * ruler) for cell in field.cells]
     trained = 0.475  # of the picture, on average
     assert np.mean(shares) == pytest.approx(trained, rel=0.1)
+
+
+def test_options_that_would_do_nothing_are_refused(refuses, tmp_path):
+    folder = saved(np.full((700, 700, 3), 200, np.uint8), tmp_path / "fields" / "one.png")
+    for options in (("--cells", "many"), ("--cell-diameter", 50), ("--channel", "a")):
+        assert "judges whole fields" in refuses(edge_run, "--bundle", "mobilenet_m-taleqani", "--source", folder, *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--cell-diameter", "nan"), "expected a finite number"),
+        (("--cell-diameter", "0"), "not in the range"),
+        (("--cells", "few"), "'few' is not one of"),
+        (("--cells", "one", "--cell-diameter", "50"), "do not go with --cells one"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_what_was_expected(call, tmp_path, options, said):
+    result = call(edge_run, "--bundle", "synthetic-cells", "--source", tmp_path, *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_the_json_says_by_which_settings_cells_were_found(call, field, tmp_path):
+    folder, out = saved(field.pixels, tmp_path / "fields" / "one.png"), tmp_path / "session.json"
+    options = ("--cell-diameter", 60, "--channel", "a", "--ungated", "--json", out)
+    assert call(edge_run, "--bundle", "synthetic-cells", "--source", folder, *options).exit_code == 0
+    assert json.loads(out.read_text())["settings"] == {"cell_diameter": "60.0", "channel": "a", "ungated": "yes"}
+
+
+def test_a_lone_cell_of_a_field_is_told_with_its_place(call, tmp_path):
+    field = render_field(np.random.default_rng(2), width=800, height=640, white_cells=1)
+    folder = saved(field.pixels, tmp_path / "fields" / "one.png")
+    result = call(edge_run, "--bundle", "synthetic-cells", "--source", folder)
+    assert "1 cell\n" in result.stdout

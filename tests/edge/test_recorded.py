@@ -129,6 +129,8 @@ def test_a_killed_session_verifies_goes_on_and_is_repeated(call, tmp_path):
         (("--resume", "S", "--camera", "synthetic"), "says itself with which --camera"),
         (("--replay", "S", "--noise", "5"), "says itself with which --noise"),
         (("--resume", "S", "--replay", "S"), "give one of them"),
+        (("--replay", "S", "--json", "x.json"), "does nothing else: leave --json out"),
+        (("--replay", "S", "--max-age", "5"), "does nothing else: leave --max-age out"),
         (("--bundle", "synthetic-cells", "--camera", "synthetic", "--keep-frames"), "go with --journal"),
         (("--bundle", "synthetic-cells", "--camera", "synthetic", "--slide", "A"), "--slide goes with --journal"),
         (("--camera", "synthetic"), "Missing option '--bundle'"),

@@ -223,6 +223,15 @@ def test_an_excluded_frame_stays_in_json_without_a_verdict(bundle):
     assert (content["n_frames"], content["n_verdicts"], content["excluded"]) == (2, 1, {"too old": 1})
 
 
+def test_a_cell_that_noise_hides_is_an_empty_field_at_that_level():
+    kept = Keeper(LABELS, (0.0, 20.0))
+    kept.take(record(said("blast", box=(1, 2, 5, 6))))
+    assert [(row["sigma"], row["excluded"], len(row["cells"])) for row in kept.rows] == [
+        (0.0, None, 1),
+        (20.0, "empty field: no white cell stands out", 0),
+    ]
+
+
 def test_json_names_gaps_notes_and_counts(bundle):
     events = (record(said("blast")), Gap(1, "b.png", "empty"), Note("cam", "locked"), Health(throttle_mask=2))
     content = as_json(session(*events), bundle)
