@@ -111,12 +111,10 @@ def golden_agrees(results: Sequence[Mapping[str, Any]]) -> bool:
 
 def sources_of(unit: str, folder: Path) -> dict[str, tuple[str, ...]]:
     """What edge-run judges with a bundle of this unit; ungated, as rendered pictures have none of the bundles' stains."""
-    found = {
-        "own frames": ("--camera", "synthetic"),
-        "same pixels": ("--source", str(folder / unit), "--cells", "one", "--ungated"),
-    }
+    found = {"own frames": ("--camera", "synthetic"), "same pixels": ("--source", str(folder / unit), "--ungated")}
     if unit == "cell":
-        found["cells of the same fields"] = ("--source", str(folder / "field"), "--cells", "many", "--ungated")
+        found["same pixels"] += ("--cells", "one")
+        found["cells of the same fields"] = ("--source", str(folder / "field"), "--ungated", "--cells", "many")
     return found
 
 
