@@ -14,6 +14,7 @@ from leukolite.errors import BundleError
 Cells = Literal["auto", "one", "many"]
 CELLS: tuple[Cells, ...] = ("auto", "one", "many")
 ONE_CELL_SIDE = 600  # pixels: pictures of one cell have 257 (ALL-IDB2) to 450 (C-NMC), a camera's field 640 and more
+SMALLEST_FIELD = 160  # pixels: eight red cells of the least size that can be cut out
 LONGEST = 1.3  # longer over shorter side: ALL-IDB2's pictures have up to 1.2, but for one of 208; cameras 1.33 and more
 LEAST_SHARE = 0.2  # of the shorter side, a nucleus in a picture of one cell: 0.3 to 0.6 in ALL-IDB2, in fields 0.05 to 0.15
 MOST_OFF_CENTRE = 0.2  # of the shorter side, such a nucleus
@@ -185,6 +186,8 @@ def shows_one_cell(pixels: np.ndarray, *, on_black: bool) -> bool:
     if on_black:
         edges = np.concatenate((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
         return float(np.median(edges)) <= _BLACK
+    if max(height, width) < SMALLEST_FIELD:
+        return True
     boxes = [cell.box for cell in locate(pixels).cells]
     off_centre = [float(np.hypot(x0 + x1 - width, y0 + y1 - height)) / 2 for x0, y0, x1, y1 in boxes]
     if not boxes:

@@ -176,6 +176,11 @@ def test_rendered_cells_are_known_as_pictures_of_one():
     assert [shows_one_cell(cell, on_black=False) for cell in cells] == [True] * len(cells)
 
 
+def test_a_picture_too_small_to_be_a_field_is_one_cells_whatever_it_shows():
+    rng = np.random.default_rng(0)
+    assert all(shows_one_cell(rng.integers(0, 256, (side, side, 3), np.uint8), on_black=False) for side in range(8, 160, 8))
+
+
 def test_allidb2s_pictures_are_known_as_pictures_of_one_cell(shared_data):
     files = sorted((shared_data / "ALL_IDB2" / "img").glob("*.tif"))[::4]
     assert sum(shows_one_cell(read_rgb(file), on_black=False) for file in files) >= 0.9 * len(files)
