@@ -163,15 +163,15 @@ def _live(
     began: int | None = None  # the slide, where it was changed: frames captured before are the last one's
     try:
         while True:
-            for note in _new_slides(source, control):
-                capture.drop_frame()
-                began = clock()
-                yield note
             if control.paused != paused:
                 paused = not paused
                 capture.drop_frame()
                 yield Arrival(_pause_note(source, paused))
             arrival = capture.get(POLL_S)
+            for note in _new_slides(source, control):  # after the wait: a frame that came since is not the new slide's either
+                capture.drop_frame()
+                began = clock()
+                yield note
             if arrival is not None:
                 if isinstance(frame := arrival.item, Frame):
                     last, failures, next_index = clock(), 0, frame.index + 1

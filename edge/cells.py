@@ -14,7 +14,10 @@ from leukolite.errors import BundleError
 Cells = Literal["auto", "one", "many"]
 CELLS: tuple[Cells, ...] = ("auto", "one", "many")
 ONE_CELL_SIDE = 600  # pixels: pictures of one cell have 257 (ALL-IDB2) to 450 (C-NMC), a camera's field 640 and more
-SMALLEST_FIELD = 160  # pixels: eight red cells of the least size that can be cut out
+SMALLEST_FIELD = 64  # pixels: three red cells of the least size that can be cut out
+PURPLE_CENTRE = (
+    15.0  # levels of a* minus b* above the picture's rim: 17 and more in ALL-IDB2's pictures whose nucleus is not found
+)
 LONGEST = 1.3  # longer over shorter side: ALL-IDB2's pictures have up to 1.2, but for one of 208; cameras 1.33 and more
 LEAST_SHARE = 0.2  # of the shorter side, a nucleus in a picture of one cell: 0.3 to 0.6 in ALL-IDB2, in fields 0.05 to 0.15
 MOST_OFF_CENTRE = 0.2  # of the shorter side, such a nucleus
@@ -50,6 +53,8 @@ class CellLocator:
 
     def __call__(self, pixels: np.ndarray) -> tuple[Area, ...]:
         found = locate(pixels, channel=self._channel, red_cell=self._red_cell)
+        if not found.cells and (contradiction := self._contradiction(found)):
+            return (Area(whole_box(pixels), pixels, contradiction),)
         if len(found.cells) > MOST_CELLS:
             too_many = f"not a field of cells ({len(found.cells)} found, at most {MOST_CELLS})"
             return (Area(whole_box(pixels), pixels, too_many),)
@@ -62,12 +67,16 @@ class CellLocator:
             return NO_RULER
         if found.red_cell < LEAST_RED_CELL:
             return f"too small (red cells {found.red_cell:.0f} pixels wide, at least {LEAST_RED_CELL:.0f})"
-        if self._red_cell is not None and found.measured is not None:
-            least, most = (found.measured * bound for bound in CONTRADICTION)
-            if not least <= self._red_cell * WHITE_CELL <= most:
-                given = self._red_cell * WHITE_CELL
-                return f"--cell-diameter contradicts the field ({given:.0f} pixels, by its red cells {least:.0f} to {most:.0f})"
-        return None
+        return self._contradiction(found)
+
+    def _contradiction(self, found: Located) -> str | None:
+        """Why the given diameter cannot be this field's."""
+        if self._red_cell is None or found.measured is None:
+            return None
+        given, (least, most) = self._red_cell * WHITE_CELL, (found.measured * bound for bound in CONTRADICTION)
+        if least <= given <= most:
+            return None
+        return f"--cell-diameter contradicts the field ({given:.0f} pixels, by its red cells {least:.0f} to {most:.0f})"
 
     def _area(self, pixels: np.ndarray, cell: Cell, red_cell: float | None, excluded: str | None) -> Area:
         x0, y0, x1, y1 = cell.box
@@ -178,7 +187,7 @@ def shows_one_cell(pixels: np.ndarray, *, on_black: bool) -> bool:
 
     It is small and about square; where the training pictures are black around the cell it is, too; else the cell found
     next to its centre is as large and as central as one that fills a picture: a field made small would otherwise be taken for
-    one cell, and get a verdict. Of ALL-IDB2's 208 pictures 8 are not known as one cell's.
+    one cell, and get a verdict. Of ALL-IDB2's 208 pictures 9 are not known as one cell's.
     """
     height, width = pixels.shape[:2]
     if max(height, width) > ONE_CELL_SIDE or max(height, width) > LONGEST * min(height, width):
@@ -191,7 +200,17 @@ def shows_one_cell(pixels: np.ndarray, *, on_black: bool) -> bool:
     boxes = [cell.box for cell in locate(pixels).cells]
     off_centre = [float(np.hypot(x0 + x1 - width, y0 + y1 - height)) / 2 for x0, y0, x1, y1 in boxes]
     if not boxes:
-        return True
+        return _purple_centre(pixels) >= PURPLE_CENTRE
     x0, y0, x1, y1 = boxes[int(np.argmin(off_centre))]
     shorter = min(height, width)
     return max(x1 - x0, y1 - y0) >= LEAST_SHARE * shorter and min(off_centre) <= MOST_OFF_CENTRE * shorter
+
+
+def _purple_centre(pixels: np.ndarray) -> float:
+    """How much more purple a picture's middle is than its rim, in levels of a* minus b*."""
+    small = cv2.resize(pixels, (96, 96), interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.int16)
+    axis = lab[:, :, 1] - lab[:, :, 2]
+    is_rim = np.ones(axis.shape, bool)
+    is_rim[24:72, 24:72] = False
+    return float(axis[34:62, 34:62].mean() - np.median(axis[is_rim]))

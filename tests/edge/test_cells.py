@@ -176,9 +176,19 @@ def test_rendered_cells_are_known_as_pictures_of_one():
     assert [shows_one_cell(cell, on_black=False) for cell in cells] == [True] * len(cells)
 
 
-def test_a_picture_too_small_to_be_a_field_is_one_cells_whatever_it_shows():
-    rng = np.random.default_rng(0)
-    assert all(shows_one_cell(rng.integers(0, 256, (side, side, 3), np.uint8), on_black=False) for side in range(8, 160, 8))
+@pytest.mark.parametrize("side", [96, 159])
+def test_a_thumbnail_of_a_field_is_not_taken_for_one_cell(field, side):
+    assert not shows_one_cell(cv2.resize(field.pixels[:640, :640], (side, side), interpolation=cv2.INTER_AREA), on_black=False)
+
+
+def test_a_part_of_a_field_without_a_white_cell_is_not_taken_for_one():
+    empty = render_field(np.random.default_rng(1), width=800, height=640, white_cells=0).pixels
+    assert not shows_one_cell(np.ascontiguousarray(empty[:400, :400]), on_black=False)
+
+
+def test_a_diameter_that_sieves_every_cell_out_is_told_as_what_it_is(field):
+    (area,) = CellLocator(KEPT, cell_diameter=4096.0)(field.pixels)
+    assert "contradicts the field" in (area.excluded or "")
 
 
 def test_allidb2s_pictures_are_known_as_pictures_of_one_cell(shared_data):
