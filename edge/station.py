@@ -1,6 +1,7 @@
 """A session as `edge-run` holds it: judge, source, sinks, journal and live page put together, run, and its results written."""
 
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -230,7 +231,7 @@ def _open_sinks(plan: Plan, start: StartRecord) -> _Sinks:
 
 def _introduce(bundle: Bundle, plan: Plan) -> None:
     console, manifest = stdout(), bundle.manifest
-    console.print(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}")
+    console.print(textwrap.fill(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}", 80))
     if plan.settings.ungated:
         console.print("Ungated: blurred, dark, empty and strangely stained pictures are judged.")
     elif manifest.appearance is None:
