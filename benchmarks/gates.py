@@ -6,7 +6,6 @@ DATA holds the data sets in their native layouts, CELLS is what `leukolite synth
 tables of docs/quality-gates.md. Faults are made on the picture as the network gets it, from good pictures of the unseen ones.
 """
 
-import re
 import sys
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 
 from leukolite.appearance import look
+from leukolite.benchmarks.locating import read_marks
 from leukolite.benchmarks.shipped import shipped
 from leukolite.bundle import Bundle
 from leukolite.edge.quality import nothing_to_see, unlike_training
@@ -106,25 +106,14 @@ def captures(bundle: Bundle, data: Path, cells: Path) -> list[np.ndarray]:
     return [read_rgb(sample.path) for sample in open_dataset(folder).samples if sample.sha256[:12] not in seen]
 
 
-def bccd_boxes(data: Path, names: str) -> list[tuple[np.ndarray, list[tuple[int, ...]]]]:
-    """BCCD's frames with the boxes (x0, y0, x1, y1) of some of its things, as 'WBC' or 'WBC|Platelets'."""
-    pattern = rf"<name>(?:{names})</name>.*?" + r"\s*".join(rf"<{key}>(\d+)</{key}>" for key in ("xmin", "ymin", "xmax", "ymax"))
-    found = []
-    for file in sorted((data / "BCCD" / "Annotations").glob("*.xml")):
-        picture = data / "BCCD" / "JPEGImages" / f"{file.stem}.jpg"
-        if picture.is_file():
-            boxes = [tuple(map(int, box)) for box in re.findall(pattern, file.read_text(encoding="utf-8"), re.DOTALL)]
-            found.append((read_rgb(picture), boxes))
-    return found
-
-
 def background(data: Path, side: int = 224) -> list[np.ndarray]:
     """One window a frame of BCCD that touches no white cell and no platelet, where there is one."""
     rng, found = np.random.default_rng(0), []
-    for frame, boxes in bccd_boxes(data, "WBC|Platelets"):
+    for field in read_marks(data / "BCCD", ("WBC", "Platelets"))[1]:
+        frame = read_rgb(field.file)
         for _ in range(60):
             x, y = int(rng.integers(0, frame.shape[1] - side)), int(rng.integers(0, frame.shape[0] - side))
-            if all(x1 < x or x0 > x + side or y1 < y or y0 > y + side for x0, y0, x1, y1 in boxes):
+            if all(x1 < x or x0 > x + side or y1 < y or y0 > y + side for x0, y0, x1, y1 in field.boxes):
                 found.append(frame[y : y + side, x : x + side])
                 break
     return found
@@ -133,8 +122,9 @@ def background(data: Path, side: int = 224) -> list[np.ndarray]:
 def white_cells(data: Path) -> list[np.ndarray]:
     """BCCD's white cells, each in a square half as wide again as its box."""
     found = []
-    for frame, boxes in bccd_boxes(data, "WBC"):
-        for x0, y0, x1, y1 in boxes:
+    for field in read_marks(data / "BCCD")[1]:
+        frame = read_rgb(field.file)
+        for x0, y0, x1, y1 in field.boxes:
             half = round(0.75 * max(x1 - x0, y1 - y0))
             x, y = (x0 + x1) // 2, (y0 + y1) // 2
             found.append(frame[max(y - half, 0) : y + half, max(x - half, 0) : x + half])
@@ -144,10 +134,9 @@ def white_cells(data: Path) -> list[np.ndarray]:
 def blasts(data: Path, half: int = 128) -> list[np.ndarray]:
     """ALL-IDB1's blasts in squares as ALL-IDB2's cells were cropped, those that lie inside."""
     found = []
-    for file in sorted((data / "ALL_IDB1" / "xyc").glob("*.xyc")):
-        picture = data / "ALL_IDB1" / "im" / f"{file.stem}.jpg"
-        frame = read_rgb(picture)
-        for x, y in (map(int, line.split()) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()):
+    for field in read_marks(data / "ALL_IDB1")[1]:
+        frame = read_rgb(field.file)
+        for x, y in ((round(x), round(y)) for x, y in field.centroids):
             square = frame[max(y - half, 0) : y + half + 1, max(x - half, 0) : x + half + 1]
             if square.shape[:2] == (2 * half + 1, 2 * half + 1):
                 found.append(square)

@@ -6,7 +6,7 @@ the marked centroid in the found box (ALL-IDB1); one to one, as many pairs as ca
 
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -132,7 +132,7 @@ def score(
     Raises:
         DatasetError: neither layout is there, or an annotation cannot be read.
     """
-    layout, fields = read_marks(root, white)
+    layout, fields = read_marks(root, (white,))
     chosen = {"even": fields[::2], "odd": fields[1::2], "all": fields}[half]
     on_start(len(chosen))
     threads = cv2.getNumThreads()
@@ -147,11 +147,18 @@ def score(
     return Score(layout, half, channel, tuple(scores), all(field.marks_all for field in chosen))
 
 
-def read_marks(root: Path, white: str = "WBC") -> tuple[str, list[MarkedField]]:
-    """The marked fields below a folder, in the order of their names, and the layout's name. Raises: DatasetError."""
+def read_marks(root: Path, names: Collection[str] = ("WBC",)) -> tuple[str, list[MarkedField]]:
+    """The marked fields below a folder, in the order of their names, and the layout's name.
+
+    Args:
+        names: which of a Pascal VOC annotation's objects count.
+
+    Raises:
+        DatasetError: neither layout is there, or an annotation cannot be read.
+    """
     if (root / "JPEGImages").is_dir() and (root / "Annotations").is_dir():
         files = _images(root / "JPEGImages")
-        return "pascal-voc", [_voc(file, root / "Annotations" / f"{file.stem}.xml", white) for file in files]
+        return "pascal-voc", [_voc(file, root / "Annotations" / f"{file.stem}.xml", names) for file in files]
     if (root / "im").is_dir() and (root / "xyc").is_dir():
         return "all-idb1", [_xyc(file, root / "xyc" / f"{file.stem}.xyc") for file in _images(root / "im")]
     raise DatasetError(
@@ -195,13 +202,13 @@ def _images(folder: Path) -> list[Path]:
     return found
 
 
-def _voc(image: Path, annotation: Path, white: str) -> MarkedField:
+def _voc(image: Path, annotation: Path, names: Collection[str]) -> MarkedField:
     try:
         objects = ElementTree.parse(annotation).findall("object")
         boxes = [
             tuple(round(float(one.findtext(f"bndbox/{edge}") or "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
             for one in objects
-            if one.findtext("name") == white
+            if one.findtext("name") in names
         ]
     except (OSError, ElementTree.ParseError, ValueError) as error:
         raise DatasetError(f"{annotation}: cannot be read as Pascal VOC ({error}); every image needs its annotation") from error

@@ -7,21 +7,18 @@ model. Manifest and card are written anew; model, labels and golden outputs stay
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from leukolite.appearance import LEAST_SAMPLE, look, sampled, usual
+from leukolite.appearance import LEAST_SAMPLE, appearance_of
 from leukolite.bundle import Appearance, Bundle, Manifest, write_bundle
 from leukolite.convert.card import model_card
 from leukolite.errors import DatasetError, LeukoliteError
-from leukolite.images import read_rgb
-from leukolite.preprocess import crop_and_resize
 from leukolite.train.datasets import open_dataset
 
 SEED = 0  # of the choice, where there are more than are looked at
 
 
-def appearance_of(manifest: Manifest, data: Path, on_image: Callable[[], None] = lambda: None) -> Appearance:
+def seen_appearance(manifest: Manifest, data: Path) -> Appearance:
     """The ranges of the pictures that a model was trained with.
 
     Raises:
@@ -30,11 +27,7 @@ def appearance_of(manifest: Manifest, data: Path, on_image: Callable[[], None] =
     """
     seen = set() if manifest.training is None else set(manifest.training.seen)
     files = [sample.path for sample in open_dataset(data).samples if sample.sha256[:12] in seen]
-    looks = []
-    for i in sampled(len(files), SEED):
-        looks.append(look(crop_and_resize(read_rgb(files[i]), manifest.input)))
-        on_image()
-    found = usual(looks)
+    found = appearance_of(files, manifest.input, SEED)
     if found is None:
         raise DatasetError(
             f"{data}: holds {len(files)} of the pictures that {manifest.name} was trained with, {LEAST_SAMPLE} are needed"
@@ -49,7 +42,7 @@ def add_appearance(path: Path, data: Path) -> Appearance:
         LeukoliteError: `path` is no bundle's folder, cannot be written, or `data` is not what it was trained with.
     """
     bundle = Bundle.load(path)
-    appearance = appearance_of(bundle.manifest, data)
+    appearance = seen_appearance(bundle.manifest, data)
     manifest = bundle.manifest.model_copy(update={"appearance": appearance})
     write_bundle(path, manifest, bundle.model, bundle.golden, model_card(manifest, len(bundle.model)), bundle.compiled)
     return appearance

@@ -1,18 +1,7 @@
 """The model card of a bundle, made from its manifest alone, so that the two cannot disagree."""
 
-from leukolite.bundle import (
-    RANGES,
-    Appearance,
-    CellPicture,
-    CompiledModel,
-    Fitted,
-    Gate,
-    Manifest,
-    NoiseMetrics,
-    Range,
-    RuntimeProof,
-    Training,
-)
+from leukolite.appearance import describe
+from leukolite.bundle import Appearance, CellPicture, CompiledModel, Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof, Training
 from leukolite.convert.variants import VARIANTS
 from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval
 from leukolite.train.recipes import FOREIGN
@@ -186,19 +175,11 @@ def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
 
 
 def _appearance(usual: Appearance) -> list[str]:
-    ranges = ", ".join(f"{name.replace('_', ' ')} {_range(getattr(usual, name))}" for name in RANGES)
     return [
         f"Pictures that lie beyond {usual.images} training pictures (their percentiles {usual.percentiles[0]:g} and"
         f" {usual.percentiles[1]:g}, widened; `docs/quality-gates.md`):",
-        f"{ranges}.",
+        f"{describe(usual, '.2f')}.",
     ]
-
-
-def _range(allowed: Range) -> str:
-    low, high = allowed
-    if low is None or high is None:
-        return f"at most {high:.2f}" if low is None else f"at least {low:.2f}"
-    return f"{low:.2f} to {high:.2f}"
 
 
 def _proof(one: RuntimeProof) -> str:

@@ -4,13 +4,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukolite.appearance import look, sampled, usual
+from leukolite.appearance import appearance_of
 from leukolite.bundle import Appearance, Calibration, CellPicture, FineTuning, Gate
 from leukolite.convert.child import Progress
 from leukolite.convert.gate import GATE_SIGMAS, gate_level
@@ -105,13 +105,8 @@ class Trained:
     @cached_property
     def appearance(self) -> Appearance | None:
         """What pictures of the training part look like; None where they are too few to tell."""
-        files = located(self.root, self.split["train"], self.run)
-        chosen = sampled(len(files), self.settings.seed)
-        looks = []
-        for i in chosen:
-            looks.append(look(crop_and_resize(read_rgb(files[i][0]), self.run.input)))
-            self.progress("appearance", len(looks), len(chosen))
-        return usual(looks)
+        files = [file for file, _ in located(self.root, self.split["train"], self.run)]
+        return appearance_of(files, self.run.input, self.settings.seed, partial(self.progress, "appearance"))
 
     @cached_property
     def floats(self) -> np.ndarray:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from leukolite.bundle import CellPicture, Manifest
-from leukolite.edge.locate import WHITE_CELL, Cell, Channel, Located, locate
+from leukolite.edge.locate import WHITE_CELL, Cell, Channel, Located, colour_axis, locate
 from leukolite.edge.session import Area, Gate, Locator, whole_box, whole_frame
 from leukolite.errors import BundleError
 
@@ -15,9 +15,7 @@ Cells = Literal["auto", "one", "many"]
 CELLS: tuple[Cells, ...] = ("auto", "one", "many")
 ONE_CELL_SIDE = 600  # pixels: pictures of one cell have 257 (ALL-IDB2) to 450 (C-NMC), a camera's field 640 and more
 SMALLEST_FIELD = 64  # pixels: three red cells of the least size that can be cut out
-PURPLE_CENTRE = (
-    15.0  # levels of a* minus b* above the picture's rim: 17 and more in ALL-IDB2's pictures whose nucleus is not found
-)
+PURPLE_CENTRE = 15.0  # levels of a* minus b* above the rim: 17 and more in ALL-IDB2's pictures whose nucleus is not found
 LONGEST = 1.3  # longer over shorter side: ALL-IDB2's pictures have up to 1.2, but for one of 208; cameras 1.33 and more
 LEAST_SHARE = 0.2  # of the shorter side, a nucleus in a picture of one cell: 0.3 to 0.6 in ALL-IDB2, in fields 0.05 to 0.15
 MOST_OFF_CENTRE = 0.2  # of the shorter side, such a nucleus
@@ -79,17 +77,22 @@ class CellLocator:
         return f"--cell-diameter contradicts the field ({given:.0f} pixels, by its red cells {least:.0f} to {most:.0f})"
 
     def _area(self, pixels: np.ndarray, cell: Cell, red_cell: float | None, excluded: str | None) -> Area:
-        x0, y0, x1, y1 = cell.box
+        if excluded is None and red_cell is not None:
+            excluded = self._not_one_cell(cell, red_cell)
         if excluded is not None or red_cell is None:
+            x0, y0, x1, y1 = cell.box
             return Area(cell.box, pixels[y0:y1, x0:x1], excluded)
         shown = cut_out(pixels, cell, self._picture, red_cell)
+        return Area(cell.box, shown, None if self._gate is None else self._gate(shown))
+
+    def _not_one_cell(self, cell: Cell, red_cell: float) -> str | None:
+        """Why what was found is not one whole cell."""
+        x0, y0, x1, y1 = cell.box
         if cell.is_cut:
-            excluded = CUT
-        elif (length := max(x1 - x0, y1 - y0) / red_cell) > LARGEST:
-            excluded = f"larger than a cell ({length:.1f} red cells long, at most {LARGEST:g})"
-        elif self._gate is not None:
-            excluded = self._gate(shown)
-        return Area(cell.box, shown, excluded)
+            return CUT
+        if (length := max(x1 - x0, y1 - y0) / red_cell) > LARGEST:
+            return f"larger than a cell ({length:.1f} red cells long, at most {LARGEST:g})"
+        return None
 
 
 def cut_out(pixels: np.ndarray, cell: Cell, picture: CellPicture, red_cell: float) -> np.ndarray:
@@ -209,8 +212,7 @@ def shows_one_cell(pixels: np.ndarray, *, on_black: bool) -> bool:
 def _purple_centre(pixels: np.ndarray) -> float:
     """How much more purple a picture's middle is than its rim, in levels of a* minus b*."""
     small = cv2.resize(pixels, (96, 96), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.int16)
-    axis = lab[:, :, 1] - lab[:, :, 2]
+    axis = colour_axis(small, "a-b")
     is_rim = np.ones(axis.shape, bool)
     is_rim[24:72, 24:72] = False
     return float(axis[34:62, 34:62].mean() - np.median(axis[is_rim]))

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from leukolite.bundle import RANGES, Appearance, Bundle, CellPicture, Manifest
+from leukolite.appearance import describe
+from leukolite.bundle import Bundle, CellPicture, Manifest
 from leukolite.edge.shipped import find_bundle
 from leukolite.terminal import RESEARCH_USE, Command, percent, percent_with_interval, stdout
 
@@ -55,7 +56,7 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
             "gates",
             "none: what its training pictures look like is not known"
             if manifest.appearance is None
-            else _gates(manifest.appearance),
+            else describe(manifest.appearance, ".4g"),
         ),
         *([] if manifest.cell is None else [("cells", _cells(manifest.cell))]),
         ("tensors", f"in {tensors[0]}, out {tensors[1]}"),
@@ -99,15 +100,3 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
 
 def _cells(picture: CellPicture) -> str:
     return f"cut out of a field {picture.window:g} red cells wide, background {picture.background}"
-
-
-def _gates(appearance: Appearance) -> str:
-    """The ranges outside which a picture gets no verdict."""
-    ranges = ((name, getattr(appearance, name)) for name in RANGES)
-    return ", ".join(f"{name.replace('_', ' ')} {_range(low, high)}" for name, (low, high) in ranges)
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return f"at most {high:.4g}" if low is None else f"at least {low:.4g}"
-    return f"{low:.4g} to {high:.4g}"

@@ -12,7 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from leukolite.edge.ruler import measure_red_cells
+from leukolite.edge.ruler import fill_holes, measure_red_cells
 from leukolite.edge.session import Box
 from leukolite.edge.three_means import three_means
 
@@ -94,14 +94,18 @@ def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | No
     return Located(cells, red_cell or measured, measured)
 
 
+def colour_axis(pixels: np.ndarray, channel: Channel) -> np.ndarray:
+    """How purple each pixel is: int16, shape (h, w), of uint8 RGB."""
+    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
+    return cv2.subtract(lab[:, :, 1], lab[:, :, 2], dtype=cv2.CV_16S) if channel == "a-b" else lab[:, :, 1].astype(np.int16)
+
+
 def _nuclei_at(pixels: np.ndarray, scale: float, channel: Channel) -> tuple[np.ndarray, np.ndarray | None]:
     """The shrunk field, and the mask of its nuclei (0 or 255); None where nothing stands out as nuclei do."""
     field = pixels
     if scale < 1:
         field = cv2.resize(pixels, _scaled(pixels.shape, scale), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(field, cv2.COLOR_RGB2LAB)
-    axis = cv2.subtract(lab[:, :, 1], lab[:, :, 2], dtype=cv2.CV_16S) if channel == "a-b" else lab[:, :, 1].astype(np.int16)
-    axis = cv2.GaussianBlur(axis, (0, 0), 1.0)
+    axis = cv2.GaussianBlur(colour_axis(field, channel), (0, 0), 1.0)
     least, most = int(axis.min()), int(axis.max())
     if most - least < CONTRAST[channel]:
         return field, None
@@ -144,7 +148,7 @@ def _ruler_of(nuclei: np.ndarray) -> float:
 def _cells_of(nuclei: np.ndarray, ruler: float) -> list[tuple[np.ndarray, int, int]]:
     """Masks of single cells (bool, cropped) with the left and top of each, from a mask of all nuclei."""
     red_area = np.pi / 4 * ruler**2
-    _fill_holes(nuclei, _HOLE * red_area)
+    fill_holes(nuclei, lambda hole: cv2.contourArea(hole) < _HOLE * red_area)
     # beyond the picture's edge a nucleus goes on: a copied border keeps its distances
     padded = cv2.copyMakeBorder(nuclei, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
@@ -169,13 +173,6 @@ def _cells_of(nuclei: np.ndarray, ruler: float) -> list[tuple[np.ndarray, int, i
             tight = part[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             found.append((tight, left + int(columns[0]), top + int(rows[0])))
     return sorted(found, key=lambda one: (one[2], one[1]))
-
-
-def _fill_holes(nuclei: np.ndarray, largest: float) -> None:
-    outlines, tree = cv2.findContours(nuclei, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    for outline, (_, _, _, parent) in zip(outlines, tree[0] if len(outlines) else (), strict=True):
-        if parent >= 0 and cv2.contourArea(outline) < largest:
-            cv2.drawContours(nuclei, [outline], -1, 255, -1)
 
 
 def _seeds(distance: np.ndarray, ruler: float) -> list[tuple[int, int]]:

@@ -136,9 +136,12 @@ def steps_of(settings: Settings, bundle: Bundle) -> Steps:
     are_pictures = settings.source is not None and not is_video(settings.source)
     is_whole = is_whole_of(manifest, cells=cells, are_pictures=are_pictures)
     gate = None if settings.ungated else picture_gate(manifest, rendered=settings.is_rendered(manifest))
+    whole = View(gate)
+    if manifest.unit == "field" or cells == "one":  # a locator that nothing asks takes a tenth of a second to make
+        return Steps(lambda pixels: whole, sigmas=settings.noise, seed=settings.seed)
     locator = locator_of(manifest, channel=settings.channel, cell_diameter=settings.cell_diameter, gate=gate)
     field = View(None if gate is None else lambda pixels: nothing_to_see(look(pixels)), locator)
-    return Steps(lambda pixels: View(gate) if is_whole(pixels) else field, sigmas=settings.noise, seed=settings.seed)
+    return Steps(lambda pixels: whole if is_whole(pixels) else field, sigmas=settings.noise, seed=settings.seed)
 
 
 Choice = TypeVar("Choice", bound=str)

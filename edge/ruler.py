@@ -4,7 +4,9 @@ Every smear has red cells, of 7.5 um give or take a tenth, whatever the magnific
 diameter is that of the circles that fit into what is neither background nor nucleus.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -53,7 +55,8 @@ def measure_red_cells(pixels: np.ndarray, nuclei: np.ndarray | None) -> Ruler | 
     clusters = three_means(np.bincount(green.ravel(), minlength=256))
     if clusters is None:
         return None
-    cells = _without_pale_centres((green <= clusters.high).astype(np.uint8) * 255)
+    cells = (green <= clusters.high).astype(np.uint8) * 255
+    fill_holes(cells, partial(_is_pale_centre, largest=_LARGEST_HOLE * cells.size))
     if nuclei is not None:
         white = cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA)
         cells[cv2.dilate(white, np.ones((5, 5), np.uint8)) > 0] = 0
@@ -68,14 +71,15 @@ def measure_red_cells(pixels: np.ndarray, nuclei: np.ndarray | None) -> Ruler | 
     return Ruler(diameter, float(covered[-1] ** 2 / (radii**4).sum()))
 
 
-def _without_pale_centres(cells: np.ndarray) -> np.ndarray:
-    """Fill the holes that are round or specks; in place."""
-    outlines, tree = cv2.findContours(cells, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+def fill_holes(mask: np.ndarray, is_filled: Callable[[np.ndarray], bool]) -> None:
+    """Fill those holes of a uint8 mask (0 or 255) that `is_filled` says of their outlines; in place."""
+    outlines, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     for outline, (_, _, _, parent) in zip(outlines, tree[0] if len(outlines) else (), strict=True):
-        if parent < 0:
-            continue
-        area = cv2.contourArea(outline)
-        is_round = area < _LARGEST_HOLE * cells.size and area > _ROUND * cv2.contourArea(cv2.convexHull(outline))
-        if is_round or area < 30:
-            cv2.drawContours(cells, [outline], -1, 255, -1)
-    return cells
+        if parent >= 0 and is_filled(outline):
+            cv2.drawContours(mask, [outline], -1, 255, -1)
+
+
+def _is_pale_centre(hole: np.ndarray, largest: float) -> bool:
+    """Whether a hole in the red cells is round, or a speck; larger round ones are background."""
+    area = cv2.contourArea(hole)
+    return area < 30 or (area < largest and area > _ROUND * cv2.contourArea(cv2.convexHull(hole)))

@@ -13,13 +13,16 @@ picture loses little when blurred again); Pertuz et al. 2013, Analysis of focus 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from leukolite.bundle import Appearance, Range
+from leukolite.bundle import RANGES, Appearance, Range
+from leukolite.images import read_rgb
+from leukolite.preprocess import InputSpec, crop_and_resize
 
 HALF_SIDE, SMALL_SIDE = 112, 28  # pixels: focus is measured on the first, light and colour on the second
 LIT_LEVEL = 16  # grey levels; noise of sigma 20 on black, clipped and shrunk, is about 8
@@ -129,6 +132,37 @@ def usual(looks: Sequence[Look]) -> Appearance | None:
         red_over_blue=_range(*red),
         focus=_range(lowest.focus, None),
     )
+
+
+def appearance_of(
+    files: Sequence[Path], spec: InputSpec, seed: int, on_look: Callable[[int, int], None] = lambda done, total: None
+) -> Appearance | None:
+    """What training pictures allow others, from at most `SAMPLE` of their files; None where they are too few to tell.
+
+    Args:
+        seed: of the choice, where there are more than are looked at.
+        on_look: told how many of how many were looked at.
+
+    Raises:
+        ImageError: one cannot be read.
+    """
+    chosen = sampled(len(files), seed)
+    looks = []
+    for i in chosen:
+        looks.append(look(crop_and_resize(read_rgb(files[i]), spec)))
+        on_look(len(looks), len(chosen))
+    return usual(looks)
+
+
+def describe(appearance: Appearance, form: str) -> str:
+    """The ranges for people, their bounds in a number format such as '.2f'."""
+    texts = []
+    for name in RANGES:
+        low, high = getattr(appearance, name)
+        text = f"{low:{form}} to {high:{form}}" if low is not None and high is not None else ""
+        text = text or (f"at most {high:{form}}" if low is None else f"at least {low:{form}}")
+        texts.append(f"{name.replace('_', ' ')} {text}")
+    return ", ".join(texts)
 
 
 def _range(low: float | None, high: float | None) -> Range:
