@@ -11,13 +11,13 @@ from leukolite import __version__
 from leukolite.edge.cameras import Size, list_cameras
 from leukolite.edge.capture import Reopening
 from leukolite.edge.cells import CELLS, Cells
+from leukolite.edge.host.watchdog import Restarting
 from leukolite.edge.listen import Address, AddressType, listening
 from leukolite.edge.locate import CHANNELS, Channel
 from leukolite.edge.pipeline import Limits
 from leukolite.edge.recorded import Settings, first_record, settings_of
 from leukolite.edge.sources import CAMERAS
 from leukolite.edge.station import REPORT, VERDICTS, Plan, repeat_session, run_session
-from leukolite.edge.watchdog import Restarting
 from leukolite.files import check_replaceable
 from leukolite.runtime import RUNTIMES
 from leukolite.terminal import RESEARCH_USE, SEED, Command, Finite, Sigmas, check_file_place, warn

@@ -26,7 +26,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leukolite.edge.frames import Clock
-from leukolite.edge.health import Health
+from leukolite.edge.host.health import Health
 from leukolite.edge.live import Estimate, Live, LiveState, RecordingState, as_counted, view
 from leukolite.edge.session import Control
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from leukolite.edge.capture import Arrival, Reopening, arrivals
 from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Note
-from leukolite.edge.health import Health, HealthMonitor
+from leukolite.edge.host.health import Health, HealthMonitor
+from leukolite.edge.host.watchdog import Restarting, RuntimeStuck
 from leukolite.edge.session import EMPTY, AreaVerdict, Control, Event, FrameRecord, Gate, RuntimeUsed, Sink, View, whole_box
 from leukolite.edge.sources import match_truths
 from leukolite.edge.tally import Tally
-from leukolite.edge.watchdog import Restarting, RuntimeStuck
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
 from leukolite.judge import Judge
 from leukolite.noise import add_gaussian_noise, noise_rng

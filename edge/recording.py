@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leukolite.edge.chain import Entry, read
 from leukolite.edge.frames import Gap, Note
-from leukolite.edge.health import Health
+from leukolite.edge.host.health import Health
 from leukolite.edge.journal import GroupCommit, Journal, create_journal, resume_journal
 from leukolite.edge.records import (
     EventRecord,

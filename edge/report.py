@@ -12,7 +12,7 @@ from rich.text import Text
 
 from leukolite.bundle import Bundle
 from leukolite.edge.frames import Gap, Note
-from leukolite.edge.health import Health
+from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Session
 from leukolite.edge.session import EMPTY, AreaVerdict, Event, FrameRecord, RuntimeUsed, whole_box
 from leukolite.evaluation import LATENCY_STAGES, Judged, latency_summary, metrics_by_sigma

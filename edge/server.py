@@ -6,7 +6,7 @@ import threading
 import uvicorn
 from starlette.types import ASGIApp
 
-from leukolite.edge.health import HealthMonitor
+from leukolite.edge.host.health import HealthMonitor
 from leukolite.edge.listen import Listener
 from leukolite.edge.live import Estimate, Live, Share
 from leukolite.edge.page import application

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from leukolite.edge.frames import Frame, Gap, Note
-from leukolite.edge.health import Health
+from leukolite.edge.host.health import Health
 from leukolite.judge import Verdict
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in the frame's pixels, x1 and y1 exclusive

@@ -13,7 +13,10 @@ from leukolite.edge import report
 from leukolite.edge.capture import Reopening
 from leukolite.edge.chain import Entry
 from leukolite.edge.frames import FrameSource
-from leukolite.edge.health import Health, HealthMonitor, read_health
+from leukolite.edge.host.health import Health, HealthMonitor, read_health
+from leukolite.edge.host.signals import stopped_by_signals
+from leukolite.edge.host.systemd import notify
+from leukolite.edge.host.watchdog import Restarting, open_watched_judge
 from leukolite.edge.listen import Listener
 from leukolite.edge.live import About, Live
 from leukolite.edge.motion import StageMotion
@@ -21,14 +24,11 @@ from leukolite.edge.pipeline import Limits, OpenJudge, Session, run
 from leukolite.edge.recorded import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
 from leukolite.edge.recording import JournalSink, open_recording
 from leukolite.edge.records import StartRecord, start_record
-from leukolite.edge.service import notify
 from leukolite.edge.session import Control, Sink
 from leukolite.edge.shipped import find_bundle
-from leukolite.edge.signals import stopped_by_signals
 from leukolite.edge.sources import SyntheticCamera, match_truths
 from leukolite.edge.summary import SummarySink
 from leukolite.edge.summary_page import write_summary
-from leukolite.edge.watchdog import Restarting, open_watched_judge
 from leukolite.errors import JournalError
 from leukolite.files import nearest_parent, new_folder
 from leukolite.judge import Judge

@@ -12,7 +12,7 @@ from PIL import Image
 from leukolite.bundle import Bundle
 from leukolite.edge.chain import read, read_frames, verify
 from leukolite.edge.frames import Frame, FrameSource, Gap, Note
-from leukolite.edge.health import Health
+from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Limits, Session, Steps, run
 from leukolite.edge.recording import JournalSink, open_recording
 from leukolite.edge.records import EventRecord, GapRecord, SourceSettings, StartRecord, manifest_sha256, start_record

@@ -10,7 +10,7 @@ from rich.console import Console as RichConsole
 
 from leukolite.bundle import Bundle, TensorFormat
 from leukolite.edge.frames import Frame, Gap, Note
-from leukolite.edge.health import Health
+from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Session
 from leukolite.edge.report import VERDICT_HEADER, Console, Keeper, closing_tables, frame_lines, session_csv, session_json
 from leukolite.edge.session import AreaVerdict, FrameRecord, RuntimeUsed

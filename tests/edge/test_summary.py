@@ -19,7 +19,7 @@ from leukolite.bundle import Bundle
 from leukolite.cli import main as leukolite
 from leukolite.edge.chain import GENESIS, Entry, read
 from leukolite.edge.frames import Note
-from leukolite.edge.health import Health
+from leukolite.edge.host.health import Health
 from leukolite.edge.journal import create_journal
 from leukolite.edge.pipeline import Limits, Steps, run
 from leukolite.edge.prevalence import Prevalence, lang_reiczigel_interval, prevalence

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leukolite.edge.frames import Gap, Note
-from leukolite.edge.health import Health
+from leukolite.edge.host.health import Health
 from leukolite.edge.session import AreaVerdict, FrameRecord, RuntimeUsed
 from leukolite.edge.tally import Tally, Times
 from leukolite.evaluation import Judged, metrics_by_sigma

@@ -9,7 +9,7 @@ import numpy as np
 
 from leukolite.bundle import TensorFormat
 from leukolite.edge.frames import Frame, Gap, Items, Note
-from leukolite.edge.health import Health
+from leukolite.edge.host.health import Health
 from leukolite.edge.session import Event, FrameRecord
 from leukolite.judge import Judge
 from leukolite.preprocess import InputSpec

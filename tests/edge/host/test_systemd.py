@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.service import notify
+from leukolite.edge.host.systemd import notify
 from leukolite.edge.shipped import shipped_bundles
 
 

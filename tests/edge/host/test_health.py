@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from leukolite.edge.health import Health, HealthMonitor, read_health
+from leukolite.edge.host.health import Health, HealthMonitor, read_health
 
 SECOND = 1_000_000_000
 

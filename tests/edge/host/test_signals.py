@@ -3,8 +3,8 @@ import signal
 
 import pytest
 
+from leukolite.edge.host.signals import stopped_by_signals
 from leukolite.edge.session import Control
-from leukolite.edge.signals import stopped_by_signals
 
 
 @pytest.mark.parametrize(("number", "by"), [(signal.SIGINT, "the user"), (signal.SIGTERM, "SIGTERM")])

@@ -8,8 +8,8 @@ import pytest
 from fakes import Colour
 
 from leukolite.bundle import Bundle
+from leukolite.edge.host.watchdog import RuntimeStuck, WatchedRuntime, open_watched_judge
 from leukolite.edge.shipped import find_bundle
-from leukolite.edge.watchdog import RuntimeStuck, WatchedRuntime, open_watched_judge
 from leukolite.runtime import TfliteRuntime
 
 RED = np.full((1, 8, 8, 3), (200, 0, 0), np.uint8)
