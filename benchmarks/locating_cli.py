@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from leukolite.benchmarks.locating import Half, score
-from leukolite.edge.locate import CHANNELS, Channel
+from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.terminal import (
     Command,
     Finite,

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from leukolite.appearance import look
 from leukolite.bundle import Bundle, Manifest
-from leukolite.edge.cells import CELLS, Cells, is_whole_of, locator_of
 from leukolite.edge.chain import Entry, journal_files, read
+from leukolite.edge.field.crop import CELLS, Cells, is_whole_of, locator_of
+from leukolite.edge.field.locate import CHANNELS, Channel
+from leukolite.edge.field.quality import nothing_to_see, picture_gate
 from leukolite.edge.frames import FrameSource, Items, Note
-from leukolite.edge.locate import CHANNELS, Channel
 from leukolite.edge.pipeline import Steps
-from leukolite.edge.quality import nothing_to_see, picture_gate
 from leukolite.edge.records import FrameRecord, GapRecord, SourceSettings, StartRecord, load_salt, manifest_sha256, slide_id
 from leukolite.edge.replay import Replay, check_replayable, replay
 from leukolite.edge.session import View
@@ -34,7 +34,7 @@ class Settings:
         camera_size: width and height that the camera is asked for, pixels; None: its own.
         every_frame: judge a field again although the stage has not moved.
         ungated: judge also what the quality gates would exclude.
-        cells: what a frame shows to a model that judges cells, see `leukolite.edge.cells.locator_of`.
+        cells: what a frame shows to a model that judges cells, see `leukolite.edge.field.crop.locator_of`.
         cell_diameter: of a typical white cell, pixels; None measures each field.
         channel: the colour axis on which cells are looked for.
     """

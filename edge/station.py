@@ -12,6 +12,7 @@ from leukolite.bundle import Bundle
 from leukolite.edge import report
 from leukolite.edge.capture import Reopening
 from leukolite.edge.chain import Entry
+from leukolite.edge.field.motion import StageMotion
 from leukolite.edge.frames import FrameSource
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.signals import stopped_by_signals
@@ -19,7 +20,6 @@ from leukolite.edge.host.systemd import notify
 from leukolite.edge.host.watchdog import Restarting, open_watched_judge
 from leukolite.edge.listen import Listener
 from leukolite.edge.live import About, Live
-from leukolite.edge.motion import StageMotion
 from leukolite.edge.pipeline import Limits, OpenJudge, Session, run
 from leukolite.edge.recorded import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
 from leukolite.edge.recording import JournalSink, open_recording

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from leukolite.benchmarks.locating import MarkedField, pairs, score
-from leukolite.edge.locate import locate
+from leukolite.edge.field.locate import locate
 from leukolite.synthetic import MEAN_WHITE_CELL_UM, RED_CELL_UM, SyntheticField, render_field
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from leukolite.edge.motion import LEAST_SHIFT, LIKENESS, NOT_MOVED, StageMotion, detail, likeness
+from leukolite.edge.field.motion import LEAST_SHIFT, LIKENESS, NOT_MOVED, StageMotion, detail, likeness
 from leukolite.images import read_rgb
 from leukolite.metrics import wilson_interval
 from leukolite.synthetic import render_field

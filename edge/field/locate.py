@@ -3,7 +3,7 @@
 After Farag et al. 2025 (IAENG Engineering Letters): k-means with K = 3 on a colour axis of LAB, threshold, morphology, connected
 components; touching cells are split at the necks of the distance transform. Two things differ by default, both measured in
 docs/locating.md: the axis is a* minus b* (purple against pink; a* alone can be asked for), and every size is told in red cells
-of the same field (`leukolite.edge.ruler`), so that nothing depends on the magnification.
+of the same field (`leukolite.edge.field.red_cells`), so that nothing depends on the magnification.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from leukolite.edge.ruler import fill_holes, measure_red_cells
+from leukolite.edge.field.red_cells import fill_holes, measure_red_cells
+from leukolite.edge.field.three_means import three_means
 from leukolite.edge.session import Box
-from leukolite.edge.three_means import three_means
 
 Channel = Literal["a-b", "a"]
 CHANNELS: tuple[Channel, ...] = ("a-b", "a")

@@ -11,7 +11,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from leukolite.edge.three_means import three_means
+from leukolite.edge.field.three_means import three_means
 
 SIDE, SHRINK = 320, 2  # the field is shrunk to so many pixels of its longer side, but no more than to a half
 FEWEST = 4  # circles, from which a diameter is told

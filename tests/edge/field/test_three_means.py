@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukolite.edge.three_means import three_means
+from leukolite.edge.field.three_means import three_means
 
 
 def spread(levels: list[int], cuts: tuple[int, int]) -> float:
