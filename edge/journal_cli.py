@@ -10,8 +10,8 @@ from typing import Any, TextIO
 
 import click
 
-from leukolite.edge.chain import Entry, OnLine, journal_files, read, verify
-from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, StartRecord, VerdictRecord
+from leukolite.edge.journal.format import Entry, OnLine, journal_files, read, verify
+from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, StartRecord, VerdictRecord
 from leukolite.errors import JournalError
 from leukolite.files import check_replaceable, new_file, new_folder
 from leukolite.terminal import RESEARCH_USE, Command, Finite, LazyGroup, add_task, check_file_place, progress_bar, stdout

@@ -18,7 +18,7 @@ import numpy as np
 from leukolite.bundle import Manifest, Unit
 from leukolite.edge.frames import Clock, Gap, Note
 from leukolite.edge.host.health import Health
-from leukolite.edge.records import SALT_BYTES, slide_id
+from leukolite.edge.journal.records import SALT_BYTES, slide_id
 from leukolite.edge.session import AreaVerdict, Control, Event, FrameRecord
 from leukolite.edge.tally import Tally
 from leukolite.metrics import Interval, wilson_interval

@@ -10,7 +10,7 @@ doi 10.1016/j.prevetmed.2013.09.015 (the interval: equations 6, 7, 16, 17, the v
 import math
 from dataclasses import dataclass
 
-from leukolite.edge.records import Validation
+from leukolite.edge.journal.records import Validation
 from leukolite.metrics import Interval, wilson_interval
 
 WANTED_WIDTH = 0.1  # five points either way

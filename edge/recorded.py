@@ -8,14 +8,22 @@ from typing import TypeVar
 
 from leukolite.appearance import look
 from leukolite.bundle import Bundle, Manifest
-from leukolite.edge.chain import Entry, journal_files, read
 from leukolite.edge.field.crop import CELLS, Cells, is_whole_of, locator_of
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.quality import nothing_to_see, picture_gate
 from leukolite.edge.frames import FrameSource, Items, Note
+from leukolite.edge.journal.format import Entry, journal_files, read
+from leukolite.edge.journal.records import (
+    FrameRecord,
+    GapRecord,
+    SourceSettings,
+    StartRecord,
+    load_salt,
+    manifest_sha256,
+    slide_id,
+)
+from leukolite.edge.journal.replay import Replay, check_replayable, replay
 from leukolite.edge.pipeline import Steps
-from leukolite.edge.records import FrameRecord, GapRecord, SourceSettings, StartRecord, load_salt, manifest_sha256, slide_id
-from leukolite.edge.replay import Replay, check_replayable, replay
 from leukolite.edge.session import View
 from leukolite.edge.sources import is_video, open_camera, open_source
 from leukolite.errors import BundleError, JournalError, SourceError

@@ -7,12 +7,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from leukolite.edge.host.health import HealthMonitor
+from leukolite.edge.journal.records import Validation
+from leukolite.edge.journal.sink import JournalSink
 from leukolite.edge.listen import Listener
 from leukolite.edge.live import Estimate, Live, Share
 from leukolite.edge.page import application
 from leukolite.edge.prevalence import prevalence
-from leukolite.edge.recording import JournalSink
-from leukolite.edge.records import Validation
 from leukolite.edge.session import Control, Event
 
 MOST_CONNECTIONS = 64

@@ -11,19 +11,19 @@ from pathlib import Path
 from leukolite.bundle import Bundle
 from leukolite.edge import report
 from leukolite.edge.capture import Reopening
-from leukolite.edge.chain import Entry
 from leukolite.edge.field.motion import StageMotion
 from leukolite.edge.frames import FrameSource
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.signals import stopped_by_signals
 from leukolite.edge.host.systemd import notify
 from leukolite.edge.host.watchdog import Restarting, open_watched_judge
+from leukolite.edge.journal.format import Entry
+from leukolite.edge.journal.records import StartRecord, start_record
+from leukolite.edge.journal.sink import JournalSink, open_recording
 from leukolite.edge.listen import Listener
 from leukolite.edge.live import About, Live
 from leukolite.edge.pipeline import Limits, OpenJudge, Session, run
 from leukolite.edge.recorded import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
-from leukolite.edge.recording import JournalSink, open_recording
-from leukolite.edge.records import StartRecord, start_record
 from leukolite.edge.session import Control, Sink
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.sources import SyntheticCamera, match_truths

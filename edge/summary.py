@@ -16,10 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from leukolite.edge.chain import Entry
+from leukolite.edge.journal.format import Entry
+from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, HealthRecord, Record, StartRecord, VerdictRecord
+from leukolite.edge.journal.sink import records_of
 from leukolite.edge.prevalence import WANTED_WIDTH, Prevalence, prevalence
-from leukolite.edge.recording import records_of
-from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, HealthRecord, Record, StartRecord, VerdictRecord
 from leukolite.edge.session import Event, kind_of
 from leukolite.edge.session import FrameRecord as JudgedFrame
 from leukolite.edge.tally import Times
@@ -311,7 +311,7 @@ def summarise(folder: Path, entries: Iterable[Entry], *, wanted_width: float = W
 
     Args:
         folder: the session's.
-        entries: its journal's, as `leukolite.edge.chain.read` gives them.
+        entries: its journal's, as `leukolite.edge.journal.writer.format.read` gives them.
 
     Raises:
         JournalError: the journal is empty.

@@ -25,8 +25,8 @@ import pytest
 from PIL import Image
 
 from leukolite.cli import main as leukolite
-from leukolite.edge.chain import file_name, journal_files, read, read_frames, verify
-from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, Record, VerdictRecord
+from leukolite.edge.journal.format import file_name, journal_files, read, read_frames, verify
+from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, Record, VerdictRecord
 from leukolite.errors import JournalError
 from leukolite.synthetic import LABELS, render_cell
 

@@ -27,9 +27,9 @@ from chromium import EXECUTABLE, Chromium
 from PIL import Image
 
 from leukolite.edge import page
-from leukolite.edge.chain import read, verify
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.host.health import Health
+from leukolite.edge.journal.format import read, verify
 from leukolite.edge.listen import Address, AddressType, listening
 from leukolite.edge.live import About, Live
 from leukolite.edge.page import application, picture_jpeg

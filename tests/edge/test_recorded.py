@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from leukolite.cli import main as leukolite
-from leukolite.edge.chain import read
 from leukolite.edge.cli import main as edge_run
+from leukolite.edge.journal.format import read
+from leukolite.edge.journal.records import EventRecord, FrameRecord, StartRecord
 from leukolite.edge.recorded import Settings
-from leukolite.edge.records import EventRecord, FrameRecord, StartRecord
 from leukolite.synthetic import LABELS, render_cell
 
 

@@ -17,14 +17,10 @@ from journals import frame, left_out, start, verdict
 
 from leukolite.bundle import Bundle
 from leukolite.cli import main as leukolite
-from leukolite.edge.chain import GENESIS, Entry, read
 from leukolite.edge.frames import Note
 from leukolite.edge.host.health import Health
-from leukolite.edge.journal import create_journal
-from leukolite.edge.pipeline import Limits, Steps, run
-from leukolite.edge.prevalence import Prevalence, lang_reiczigel_interval, prevalence
-from leukolite.edge.recording import open_recording
-from leukolite.edge.records import (
+from leukolite.edge.journal.format import GENESIS, Entry, read
+from leukolite.edge.journal.records import (
     EventRecord,
     GapRecord,
     HealthRecord,
@@ -35,6 +31,10 @@ from leukolite.edge.records import (
     start_record,
     validation_of,
 )
+from leukolite.edge.journal.sink import open_recording
+from leukolite.edge.journal.writer import create_journal
+from leukolite.edge.pipeline import Limits, Steps, run
+from leukolite.edge.prevalence import Prevalence, lang_reiczigel_interval, prevalence
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.sources import SyntheticCamera
 from leukolite.edge.summary import (

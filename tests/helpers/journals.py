@@ -1,6 +1,6 @@
 """What the tests of journals, replays and summaries share: records made on the spot."""
 
-from leukolite.edge.records import (
+from leukolite.edge.journal.records import (
     FrameRecord,
     LatencyRecord,
     RuntimeRecord,

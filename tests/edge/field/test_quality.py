@@ -11,7 +11,7 @@ from PIL import Image
 from leukolite.bundle import Bundle, Manifest
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.field.quality import picture_gate
-from leukolite.edge.records import manifest_sha256
+from leukolite.edge.journal.records import manifest_sha256
 from leukolite.edge.session import kind_of
 from leukolite.edge.shipped import find_bundle, shipped_bundles
 from leukolite.images import read_rgb

@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leukolite.bundle import Sha256
-from leukolite.edge.records import EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
+from leukolite.edge.journal.records import EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
 from leukolite.errors import JournalError
 
 GENESIS = "0" * 64  # what the first record names as the hash before it

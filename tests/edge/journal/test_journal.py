@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from journals import frame, left_out, start, verdict
 
 from leukolite.cli import main as leukolite
-from leukolite.edge.chain import GENESIS, GROUP_RECORDS, Entry, file_name, journal_files, read, read_frames, seal, verify
-from leukolite.edge.journal import GROUP_SECONDS, GroupCommit, create_journal, resume_journal
-from leukolite.edge.recording import check_resumable
-from leukolite.edge.records import EventRecord, Record, load_salt, printable, slide_id
+from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Entry, file_name, journal_files, read, read_frames, seal, verify
+from leukolite.edge.journal.records import EventRecord, Record, load_salt, printable, slide_id
+from leukolite.edge.journal.sink import check_resumable
+from leukolite.edge.journal.writer import GROUP_SECONDS, GroupCommit, create_journal, resume_journal
 from leukolite.errors import JournalError
 
 SECOND = 1_000_000_000

@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.edge.chain import Entry, read
 from leukolite.edge.frames import Gap, Note
 from leukolite.edge.host.health import Health
-from leukolite.edge.journal import GroupCommit, Journal, create_journal, resume_journal
-from leukolite.edge.records import (
+from leukolite.edge.journal.format import Entry, read
+from leukolite.edge.journal.records import (
     EventRecord,
     FrameRecord,
     GapRecord,
@@ -22,6 +21,7 @@ from leukolite.edge.records import (
     pixels_sha256,
     printable,
 )
+from leukolite.edge.journal.writer import GroupCommit, Journal, create_journal, resume_journal
 from leukolite.edge.session import AreaVerdict, Event
 from leukolite.edge.session import FrameRecord as JudgedFrame
 from leukolite.errors import JournalError, LeukoliteError

@@ -10,13 +10,13 @@ from fakes import Listed
 from PIL import Image
 
 from leukolite.bundle import Bundle
-from leukolite.edge.chain import read, read_frames, verify
 from leukolite.edge.frames import Frame, FrameSource, Gap, Note
 from leukolite.edge.host.health import Health
+from leukolite.edge.journal.format import read, read_frames, verify
+from leukolite.edge.journal.records import EventRecord, GapRecord, SourceSettings, StartRecord, manifest_sha256, start_record
+from leukolite.edge.journal.replay import Replay, check_replayable, replay
+from leukolite.edge.journal.sink import JournalSink, open_recording
 from leukolite.edge.pipeline import Limits, Session, Steps, run
-from leukolite.edge.recording import JournalSink, open_recording
-from leukolite.edge.records import EventRecord, GapRecord, SourceSettings, StartRecord, manifest_sha256, start_record
-from leukolite.edge.replay import Replay, check_replayable, replay
 from leukolite.edge.session import Area, View
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.sources import SyntheticCamera, open_source

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.edge.chain import OnLine, read, read_frames
 from leukolite.edge.frames import Frame, FrameSource, Gap, Items, Note
+from leukolite.edge.journal.format import OnLine, read, read_frames
+from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
 from leukolite.edge.pipeline import Steps, run
-from leukolite.edge.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
 from leukolite.edge.session import AreaVerdict, Event
 from leukolite.edge.session import FrameRecord as JudgedFrame
 from leukolite.errors import ImageError, JournalError, SourceError

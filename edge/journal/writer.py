@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from leukolite.edge.chain import GENESIS, GROUP_RECORDS, Verified, file_name, seal, verify
-from leukolite.edge.records import EventRecord, Record, StartRecord
+from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Verified, file_name, seal, verify
+from leukolite.edge.journal.records import EventRecord, Record, StartRecord
 from leukolite.errors import JournalError
 
 GROUP_SECONDS = 1.0

@@ -1,7 +1,7 @@
 """What a journal records: frames, their verdicts, gaps, health, and what was done to the session.
 
-Plain data that says nothing of how it is kept: `leukolite.edge.chain` seals it into lines, `leukolite.edge.journal` puts
-them on disk, `leukolite.edge.recording` makes it of what the pipeline hands to its sinks.
+Plain data that says nothing of how it is kept: `leukolite.edge.journal.writer.format` seals it into lines, `leukolite.edge.journal.writer` puts
+them on disk, `leukolite.edge.journal.sink` makes it of what the pipeline hands to its sinks.
 """
 
 import hashlib
