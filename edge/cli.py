@@ -13,7 +13,7 @@ from leukolite.edge.capture import Reopening
 from leukolite.edge.field.crop import CELLS, Cells
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.host.watchdog import Restarting
-from leukolite.edge.listen import Address, AddressType, listening
+from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
 from leukolite.edge.recorded import Settings, first_record, settings_of
 from leukolite.edge.sources import CAMERAS

@@ -20,8 +20,8 @@ from leukolite.edge.host.watchdog import Restarting, open_watched_judge
 from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import StartRecord, start_record
 from leukolite.edge.journal.sink import JournalSink, open_recording
-from leukolite.edge.listen import Listener
-from leukolite.edge.live import About, Live
+from leukolite.edge.page.listen import Listener
+from leukolite.edge.page.state import About, Live
 from leukolite.edge.pipeline import Limits, OpenJudge, Session, run
 from leukolite.edge.recorded import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
 from leukolite.edge.session import Control, Sink
@@ -254,7 +254,7 @@ def _health_monitor(plan: Plan) -> HealthMonitor:
 def _open_page(
     listener: Listener, about: About, start: StartRecord, sinks: _Sinks, control: Control, monitor: HealthMonitor
 ) -> Sink:
-    from leukolite.edge.server import serve_page  # Starlette and Uvicorn: only where they are wanted
+    from leukolite.edge.page.server import serve_page  # Starlette and Uvicorn: only where they are wanted
 
     salt = None if sinks.recording is None else laboratory_salt()
     live = Live(about, salt=salt, on_new_slide=control.begin_slide)

@@ -9,9 +9,9 @@ from starlette.types import ASGIApp
 from leukolite.edge.host.health import HealthMonitor
 from leukolite.edge.journal.records import Validation
 from leukolite.edge.journal.sink import JournalSink
-from leukolite.edge.listen import Listener
-from leukolite.edge.live import Estimate, Live, Share
-from leukolite.edge.page import application
+from leukolite.edge.page.app import application
+from leukolite.edge.page.listen import Listener
+from leukolite.edge.page.state import Estimate, Live, Share
 from leukolite.edge.prevalence import prevalence
 from leukolite.edge.session import Control, Event
 

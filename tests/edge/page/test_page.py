@@ -26,14 +26,14 @@ pytest.importorskip("uvicorn")
 from chromium import EXECUTABLE, Chromium
 from PIL import Image
 
-from leukolite.edge import page
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import read, verify
-from leukolite.edge.listen import Address, AddressType, listening
-from leukolite.edge.live import About, Live
-from leukolite.edge.page import application, picture_jpeg
-from leukolite.edge.server import PageServer
+from leukolite.edge.page import app as page
+from leukolite.edge.page.app import application, picture_jpeg
+from leukolite.edge.page.listen import Address, AddressType, listening
+from leukolite.edge.page.server import PageServer
+from leukolite.edge.page.state import About, Live
 from leukolite.edge.session import AreaVerdict, Control, FrameRecord, RuntimeUsed
 from leukolite.edge.summary import summarise
 from leukolite.errors import LeukoliteError

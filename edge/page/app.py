@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leukolite.edge.frames import Clock
 from leukolite.edge.host.health import Health
-from leukolite.edge.live import Estimate, Live, LiveState, RecordingState, as_counted, view
+from leukolite.edge.page.state import Estimate, Live, LiveState, RecordingState, as_counted, view
 from leukolite.edge.session import Control
 
 LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent

@@ -7,7 +7,7 @@ from fakes import a_frame
 
 from leukolite.edge.frames import Gap, Note
 from leukolite.edge.host.health import Health
-from leukolite.edge.live import About, Live, Share, view
+from leukolite.edge.page.state import About, Live, Share, view
 from leukolite.edge.session import AreaVerdict, Control, FrameRecord, RuntimeUsed
 from leukolite.judge import Latency, Verdict
 
