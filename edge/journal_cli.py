@@ -102,8 +102,8 @@ def summary_command(session: Path, out: Path, width: float) -> None:
     Example:
       leukolite journal summary sessions/monday --out monday
     """
-    from leukolite.edge.summary import summarise
-    from leukolite.edge.summary_page import SUMMARY_JSON, write_summary
+    from leukolite.edge.report.summary import summarise
+    from leukolite.edge.report.summary_page import SUMMARY_JSON, write_summary
 
     check_replaceable(out, SUMMARY_JSON)
     with _lines_progress(session, "summing up") as on_line:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from leukolite.bundle import Bundle
-from leukolite.edge import report
 from leukolite.edge.capture import Reopening
 from leukolite.edge.field.motion import StageMotion
 from leukolite.edge.frames import FrameSource
@@ -24,11 +23,12 @@ from leukolite.edge.page.listen import Listener
 from leukolite.edge.page.state import About, Live
 from leukolite.edge.pipeline import Limits, OpenJudge, Session, run
 from leukolite.edge.recorded import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
+from leukolite.edge.report import session as report
+from leukolite.edge.report.summary import SummarySink
+from leukolite.edge.report.summary_page import write_summary
 from leukolite.edge.session import Control, Sink
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.sources import SyntheticCamera, match_truths
-from leukolite.edge.summary import SummarySink
-from leukolite.edge.summary_page import write_summary
 from leukolite.errors import JournalError
 from leukolite.files import nearest_parent, new_folder
 from leukolite.judge import Judge

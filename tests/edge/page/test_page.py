@@ -34,8 +34,8 @@ from leukolite.edge.page.app import application, picture_jpeg
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.page.server import PageServer
 from leukolite.edge.page.state import About, Live
+from leukolite.edge.report.summary import summarise
 from leukolite.edge.session import AreaVerdict, Control, FrameRecord, RuntimeUsed
-from leukolite.edge.summary import summarise
 from leukolite.errors import LeukoliteError
 from leukolite.judge import Latency, Verdict
 

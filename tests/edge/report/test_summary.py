@@ -35,9 +35,7 @@ from leukolite.edge.journal.sink import open_recording
 from leukolite.edge.journal.writer import create_journal
 from leukolite.edge.pipeline import Limits, Steps, run
 from leukolite.edge.prevalence import Prevalence, lang_reiczigel_interval, prevalence
-from leukolite.edge.shipped import find_bundle
-from leukolite.edge.sources import SyntheticCamera
-from leukolite.edge.summary import (
+from leukolite.edge.report.summary import (
     MOST_REASONS,
     OTHER_REASONS,
     SLIDES_WITH_THUMBNAILS,
@@ -47,7 +45,9 @@ from leukolite.edge.summary import (
     SummarySink,
     summarise,
 )
-from leukolite.edge.summary_page import enough_sentence, summary_csv, summary_json, summary_page
+from leukolite.edge.report.summary_page import enough_sentence, summary_csv, summary_json, summary_page
+from leukolite.edge.shipped import find_bundle
+from leukolite.edge.sources import SyntheticCamera
 from leukolite.judge import open_judge
 from leukolite.metrics import wilson_interval
 

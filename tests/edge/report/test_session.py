@@ -12,7 +12,7 @@ from leukolite.bundle import Bundle, TensorFormat
 from leukolite.edge.frames import Frame, Gap, Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Session
-from leukolite.edge.report import VERDICT_HEADER, Console, Keeper, closing_tables, frame_lines, session_csv, session_json
+from leukolite.edge.report.session import VERDICT_HEADER, Console, Keeper, closing_tables, frame_lines, session_csv, session_json
 from leukolite.edge.session import AreaVerdict, FrameRecord, RuntimeUsed
 from leukolite.edge.shipped import find_bundle
 from leukolite.edge.tally import Tally
