@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from leukolite.bundle import Bundle
+from leukolite.edge.camera.source import Frame, Gap, Items
 from leukolite.edge.field.quality import picture_gate
-from leukolite.edge.frames import Frame, Gap, Items
 from leukolite.edge.host.health import HealthMonitor, read_health
 from leukolite.edge.host.watchdog import Restarting, WatchedRuntime, open_watched_judge
 from leukolite.edge.pipeline import Steps, run

@@ -8,15 +8,15 @@ import click
 from click.core import ParameterSource
 
 from leukolite import __version__
-from leukolite.edge.cameras import Size, list_cameras
-from leukolite.edge.capture import Reopening
+from leukolite.edge.camera.capture import Reopening
+from leukolite.edge.camera.open import CAMERAS
+from leukolite.edge.camera.picamera import Size, list_cameras
 from leukolite.edge.field.crop import CELLS, Cells
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.host.watchdog import Restarting
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
 from leukolite.edge.recorded import Settings, first_record, settings_of
-from leukolite.edge.sources import CAMERAS
 from leukolite.edge.station import REPORT, VERDICTS, Plan, repeat_session, run_session
 from leukolite.files import check_replaceable
 from leukolite.runtime import RUNTIMES

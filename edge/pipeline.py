@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leukolite.edge.capture import Arrival, Reopening, arrivals
-from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Note
+from leukolite.edge.camera.capture import Arrival, Reopening, arrivals
+from leukolite.edge.camera.open import match_truths
+from leukolite.edge.camera.source import Clock, Frame, FrameSource, Gap, Note
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import Restarting, RuntimeStuck
 from leukolite.edge.session import EMPTY, AreaVerdict, Control, Event, FrameRecord, Gate, RuntimeUsed, Sink, View, whole_box
-from leukolite.edge.sources import match_truths
 from leukolite.edge.tally import Tally
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
 from leukolite.judge import Judge

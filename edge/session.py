@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from leukolite.edge.frames import Frame, Gap, Note
+from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.host.health import Health
 from leukolite.judge import Verdict
 

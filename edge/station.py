@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from leukolite.bundle import Bundle
-from leukolite.edge.capture import Reopening
+from leukolite.edge.camera.capture import Reopening
+from leukolite.edge.camera.open import SyntheticCamera, match_truths
+from leukolite.edge.camera.source import FrameSource
 from leukolite.edge.field.motion import StageMotion
-from leukolite.edge.frames import FrameSource
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.signals import stopped_by_signals
 from leukolite.edge.host.systemd import notify
@@ -28,7 +29,6 @@ from leukolite.edge.report.summary import SummarySink
 from leukolite.edge.report.summary_page import write_summary
 from leukolite.edge.session import Control, Sink
 from leukolite.edge.shipped import find_bundle
-from leukolite.edge.sources import SyntheticCamera, match_truths
 from leukolite.errors import JournalError
 from leukolite.files import nearest_parent, new_folder
 from leukolite.judge import Judge

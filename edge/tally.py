@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leukolite.edge.frames import Gap, Note
+from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.session import Event, FrameRecord, kind_of
 from leukolite.evaluation import LATENCY_STAGES

@@ -122,7 +122,7 @@ class FrameRecord(_Part):
         source: file or camera.
         index: the frame's number in its source, from 0.
         captured_ns: the capturing clock's nanoseconds (monotonic; means nothing beyond the process).
-        timed_by: 'sensor' or 'arrival', see `leukolite.edge.frames.Frame`.
+        timed_by: 'sensor' or 'arrival', see `leukolite.edge.camera.source.Frame`.
         age_ms: from `captured_ns` to the last verdict.
         locate_ms: quality gate and locator.
         skipped: frames of a live camera passed over for this one.

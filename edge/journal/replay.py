@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.edge.frames import Frame, FrameSource, Gap, Items, Note
+from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
 from leukolite.edge.journal.format import OnLine, read, read_frames
 from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
 from leukolite.edge.pipeline import Steps, run

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.edge.frames import Gap, Note
+from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import Entry, read
 from leukolite.edge.journal.records import (

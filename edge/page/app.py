@@ -25,7 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from leukolite.edge.frames import Clock
+from leukolite.edge.camera.source import Clock
 from leukolite.edge.host.health import Health
 from leukolite.edge.page.state import Estimate, Live, LiveState, RecordingState, as_counted, view
 from leukolite.edge.session import Control

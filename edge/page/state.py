@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from leukolite.bundle import Manifest, Unit
-from leukolite.edge.frames import Clock, Gap, Note
+from leukolite.edge.camera.source import Clock, Gap, Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.records import SALT_BYTES, slide_id
 from leukolite.edge.session import AreaVerdict, Control, Event, FrameRecord

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.text import Text
 
 from leukolite.bundle import Bundle
-from leukolite.edge.frames import Gap, Note
+from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Session
 from leukolite.edge.session import EMPTY, AreaVerdict, Event, FrameRecord, RuntimeUsed, whole_box

@@ -13,9 +13,9 @@ import numpy as np
 
 import leukolite
 from leukolite.bundle import Bundle, Unit
-from leukolite.edge.frames import Frame
+from leukolite.edge.camera.open import SyntheticCamera
+from leukolite.edge.camera.source import Frame
 from leukolite.edge.shipped import find_bundle, shipped_bundles
-from leukolite.edge.sources import SyntheticCamera
 from leukolite.judge import open_judge
 from leukolite.preprocess import to_input
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from leukolite.bundle import Manifest
 from leukolite.edge import cli
-from leukolite.edge.capture import Reopening
+from leukolite.edge.camera.capture import Reopening
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.shipped import shipped_bundles
 

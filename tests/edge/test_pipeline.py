@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from fakes import Colour, Item, Listed, Remembers, a_frame, colour_judge
 
-from leukolite.edge.capture import Reopening
-from leukolite.edge.frames import Frame, Gap, Note
+from leukolite.edge.camera.capture import Reopening
+from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import Restarting, WatchedRuntime
 from leukolite.edge.pipeline import Limits, Session, Steps, run

@@ -6,7 +6,7 @@ from fakes import a_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukolite.edge.frames import Gap, Note
+from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.session import AreaVerdict, FrameRecord, RuntimeUsed
 from leukolite.edge.tally import Tally, Times

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 
 from leukolite.bundle import TensorFormat
-from leukolite.edge.frames import Frame, Gap, Items, Note
+from leukolite.edge.camera.source import Frame, Gap, Items, Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.session import Event, FrameRecord
 from leukolite.judge import Judge

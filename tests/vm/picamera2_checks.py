@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from leukolite.edge import cameras
-from leukolite.edge.cameras import Found, PiCamera, list_cameras
-from leukolite.edge.frames import Frame, Note
+from leukolite.edge.camera import picamera as cameras
+from leukolite.edge.camera.picamera import Found, PiCamera, list_cameras
+from leukolite.edge.camera.source import Frame, Note
 from leukolite.errors import SourceError
 
 library = cameras._import_picamera2()

@@ -13,8 +13,8 @@ from typing import Any
 import click
 import numpy as np
 
-from leukolite.edge.cameras import V4l2Camera, list_cameras
-from leukolite.edge.frames import Frame
+from leukolite.edge.camera.picamera import V4l2Camera, list_cameras
+from leukolite.edge.camera.source import Frame
 from leukolite.errors import SourceError
 
 DEVICE = "/dev/video0"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from fakes import a_frame
 
-from leukolite.edge.frames import Gap, Note
+from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.page.state import About, Live, Share, view
 from leukolite.edge.session import AreaVerdict, Control, FrameRecord, RuntimeUsed

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console as RichConsole
 
 from leukolite.bundle import Bundle, TensorFormat
-from leukolite.edge.frames import Frame, Gap, Note
+from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Session
 from leukolite.edge.report.session import VERDICT_HEADER, Console, Keeper, closing_tables, frame_lines, session_csv, session_json

@@ -17,7 +17,8 @@ from journals import frame, left_out, start, verdict
 
 from leukolite.bundle import Bundle
 from leukolite.cli import main as leukolite
-from leukolite.edge.frames import Note
+from leukolite.edge.camera.open import SyntheticCamera
+from leukolite.edge.camera.source import Note
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import GENESIS, Entry, read
 from leukolite.edge.journal.records import (
@@ -47,7 +48,6 @@ from leukolite.edge.report.summary import (
 )
 from leukolite.edge.report.summary_page import enough_sentence, summary_csv, summary_json, summary_page
 from leukolite.edge.shipped import find_bundle
-from leukolite.edge.sources import SyntheticCamera
 from leukolite.judge import open_judge
 from leukolite.metrics import wilson_interval
 

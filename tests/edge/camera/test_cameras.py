@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from fake_picamera2 import MS, RED, FakePicamera2
 
-from leukolite.edge import cameras
-from leukolite.edge.cameras import (
+from leukolite.edge.camera import picamera as cameras
+from leukolite.edge.camera.picamera import (
     PREVIEW_SIZE,
     Found,
     PiCamera,
@@ -24,7 +24,7 @@ from leukolite.edge.cameras import (
     parse_capabilities,
     without_password,
 )
-from leukolite.edge.frames import Frame, FrameSource, Gap, Note
+from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
 from leukolite.errors import SourceError
 
 WIDTH, HEIGHT = 66, 50  # 66 * 3 bytes are no multiple of the 64 that libcamera pads rows to

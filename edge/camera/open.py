@@ -13,8 +13,8 @@ import numpy as np
 
 from leukolite import synthetic
 from leukolite.bundle import Unit
-from leukolite.edge.cameras import PiCamera, Size, StreamCamera, V4l2Camera, silence_opencv
-from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Items
+from leukolite.edge.camera.picamera import PiCamera, Size, StreamCamera, V4l2Camera, silence_opencv
+from leukolite.edge.camera.source import Clock, Frame, FrameSource, Gap, Items
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import is_image_name, read_rgb
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from fakes import Item, Listed, a_frame
 
-from leukolite.edge.capture import Capture, Reopening, arrivals
-from leukolite.edge.frames import Frame, Gap, Note
+from leukolite.edge.camera.capture import Capture, Reopening, arrivals
+from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.session import Control
 from leukolite.errors import SourceError
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 
-from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Note
+from leukolite.edge.camera.source import Clock, Frame, FrameSource, Gap, Note
 from leukolite.edge.session import Control
 from leukolite.errors import SourceError
 

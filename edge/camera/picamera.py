@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from leukolite.edge.frames import Clock, Frame, Gap, Items, Note
+from leukolite.edge.camera.source import Clock, Frame, Gap, Items, Note
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import decode_rgb
 

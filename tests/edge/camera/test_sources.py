@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolite.edge.cameras import PiCamera, StreamCamera, V4l2Camera
-from leukolite.edge.frames import Frame, Gap
-from leukolite.edge.sources import ImageFolder, SyntheticCamera, VideoFile, match_truths, open_camera, open_source
+from leukolite.edge.camera.open import ImageFolder, SyntheticCamera, VideoFile, match_truths, open_camera, open_source
+from leukolite.edge.camera.picamera import PiCamera, StreamCamera, V4l2Camera
+from leukolite.edge.camera.source import Frame, Gap
 from leukolite.errors import SourceError
 from leukolite.synthetic import LABELS
 
