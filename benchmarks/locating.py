@@ -14,8 +14,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from leukolite.edge.events import Box
 from leukolite.edge.field.locate import WHITE_CELL, Channel, locate
-from leukolite.edge.session import Box
 from leukolite.errors import DatasetError
 from leukolite.images import is_image_name, read_rgb
 from leukolite.metrics import wilson_interval

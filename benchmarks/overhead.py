@@ -9,11 +9,11 @@ import numpy as np
 
 from leukolite.bundle import Bundle
 from leukolite.edge.camera.source import Frame, Gap, Items
+from leukolite.edge.events import Event, FrameRecord, Gate, View
 from leukolite.edge.field.quality import picture_gate
 from leukolite.edge.host.health import HealthMonitor, read_health
 from leukolite.edge.host.watchdog import Restarting, WatchedRuntime, open_watched_judge
 from leukolite.edge.pipeline import Steps, run
-from leukolite.edge.session import Event, FrameRecord, Gate, View
 from leukolite.judge import Judge
 from leukolite.preprocess import to_input
 from leukolite.runtime import Runtime

@@ -10,13 +10,13 @@ import numpy as np
 
 from leukolite.bundle import Bundle
 from leukolite.edge.camera.open import SyntheticCamera
+from leukolite.edge.counts import Times
+from leukolite.edge.events import Control, Event, FrameRecord, View
 from leukolite.edge.field.quality import picture_gate
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.watchdog import Restarting, open_watched_judge
 from leukolite.edge.pipeline import Limits, Steps, run
 from leukolite.edge.report.session import Console
-from leukolite.edge.session import Control, Event, FrameRecord, View
-from leukolite.edge.tally import Times
 from leukolite.errors import LeukoliteError
 from leukolite.judge import Judge
 

@@ -16,8 +16,8 @@ from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.host.watchdog import Restarting
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
-from leukolite.edge.recorded import Settings, first_record, settings_of
-from leukolite.edge.station import REPORT, VERDICTS, Plan, repeat_session, run_session
+from leukolite.edge.run import REPORT, VERDICTS, Plan, repeat_session, run_session
+from leukolite.edge.settings import Settings, first_record, settings_of
 from leukolite.files import check_replaceable
 from leukolite.runtime import RUNTIMES
 from leukolite.terminal import RESEARCH_USE, SEED, Command, Finite, Sigmas, check_file_place, warn

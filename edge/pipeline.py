@@ -13,10 +13,10 @@ import numpy as np
 from leukolite.edge.camera.capture import Arrival, Reopening, arrivals
 from leukolite.edge.camera.open import match_truths
 from leukolite.edge.camera.source import Clock, Frame, FrameSource, Gap, Note
+from leukolite.edge.counts import Tally
+from leukolite.edge.events import EMPTY, AreaVerdict, Control, Event, FrameRecord, Gate, RuntimeUsed, Sink, View, whole_box
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import Restarting, RuntimeStuck
-from leukolite.edge.session import EMPTY, AreaVerdict, Control, Event, FrameRecord, Gate, RuntimeUsed, Sink, View, whole_box
-from leukolite.edge.tally import Tally
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
 from leukolite.judge import Judge
 from leukolite.noise import add_gaussian_noise, noise_rng

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from leukolite.edge.camera.source import Clock, Frame, FrameSource, Gap, Note
-from leukolite.edge.session import Control
+from leukolite.edge.events import Control
 from leukolite.errors import SourceError
 
 POLL_S = 0.1  # how late a stop, a pause or the end of a limit may be noticed

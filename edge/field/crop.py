@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from leukolite.bundle import CellPicture, Manifest
+from leukolite.edge.events import Area, Gate, Locator, whole_box, whole_frame
 from leukolite.edge.field.locate import WHITE_CELL, Cell, Channel, Located, colour_axis, locate
-from leukolite.edge.session import Area, Gate, Locator, whole_box, whole_frame
 from leukolite.errors import BundleError
 
 Cells = Literal["auto", "one", "many"]

@@ -12,9 +12,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from leukolite.edge.events import Box
 from leukolite.edge.field.red_cells import fill_holes, measure_red_cells
 from leukolite.edge.field.three_means import three_means
-from leukolite.edge.session import Box
 
 Channel = Literal["a-b", "a"]
 CHANNELS: tuple[Channel, ...] = ("a-b", "a")

@@ -8,7 +8,7 @@ import numpy as np
 
 from leukolite.appearance import Look, look
 from leukolite.bundle import Appearance, Manifest, Range, Unit
-from leukolite.edge.session import Gate
+from leukolite.edge.events import Gate
 from leukolite.preprocess import crop_and_resize
 
 LEAST_LIT = 0.01  # share of the picture; the smallest cell of C-NMC, cut out on black, takes 0.06

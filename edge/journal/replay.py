@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
+from leukolite.edge.events import AreaVerdict, Event
+from leukolite.edge.events import FrameRecord as JudgedFrame
 from leukolite.edge.journal.format import OnLine, read, read_frames
 from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
 from leukolite.edge.pipeline import Steps, run
-from leukolite.edge.session import AreaVerdict, Event
-from leukolite.edge.session import FrameRecord as JudgedFrame
 from leukolite.errors import ImageError, JournalError, SourceError
 from leukolite.images import read_rgb
 from leukolite.judge import Judge

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.events import AreaVerdict, Event
+from leukolite.edge.events import FrameRecord as JudgedFrame
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import Entry, read
 from leukolite.edge.journal.records import (
@@ -22,8 +24,6 @@ from leukolite.edge.journal.records import (
     printable,
 )
 from leukolite.edge.journal.writer import GroupCommit, Journal, create_journal, resume_journal
-from leukolite.edge.session import AreaVerdict, Event
-from leukolite.edge.session import FrameRecord as JudgedFrame
 from leukolite.errors import JournalError, LeukoliteError
 from leukolite.files import write_file
 from leukolite.sheets import encode_png

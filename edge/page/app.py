@@ -26,9 +26,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leukolite.edge.camera.source import Clock
+from leukolite.edge.events import Control
 from leukolite.edge.host.health import Health
 from leukolite.edge.page.state import Estimate, Live, LiveState, RecordingState, as_counted, view
-from leukolite.edge.session import Control
 
 LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent
 PERIOD_S = 0.2  # a state is made at most so often, however many look

@@ -6,6 +6,7 @@ import threading
 import uvicorn
 from starlette.types import ASGIApp
 
+from leukolite.edge.events import Control, Event
 from leukolite.edge.host.health import HealthMonitor
 from leukolite.edge.journal.records import Validation
 from leukolite.edge.journal.sink import JournalSink
@@ -13,7 +14,6 @@ from leukolite.edge.page.app import application
 from leukolite.edge.page.listen import Listener
 from leukolite.edge.page.state import Estimate, Live, Share
 from leukolite.edge.prevalence import prevalence
-from leukolite.edge.session import Control, Event
 
 MOST_CONNECTIONS = 64
 ENDS_WITHIN_S = 5.0

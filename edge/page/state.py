@@ -17,10 +17,10 @@ import numpy as np
 
 from leukolite.bundle import Manifest, Unit
 from leukolite.edge.camera.source import Clock, Gap, Note
+from leukolite.edge.counts import Tally
+from leukolite.edge.events import AreaVerdict, Control, Event, FrameRecord
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.records import SALT_BYTES, slide_id
-from leukolite.edge.session import AreaVerdict, Control, Event, FrameRecord
-from leukolite.edge.tally import Tally
 from leukolite.metrics import Interval, wilson_interval
 
 RECENT_FRAMES = 100  # that the latency and the rate shown are of

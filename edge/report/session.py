@@ -12,9 +12,9 @@ from rich.text import Text
 
 from leukolite.bundle import Bundle
 from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.events import EMPTY, AreaVerdict, Event, FrameRecord, RuntimeUsed, whole_box
 from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Session
-from leukolite.edge.session import EMPTY, AreaVerdict, Event, FrameRecord, RuntimeUsed, whole_box
 from leukolite.evaluation import LATENCY_STAGES, Judged, latency_summary, metrics_by_sigma
 from leukolite.judge import Judge, Latency
 from leukolite.terminal import percent_with_interval, results_table

@@ -16,13 +16,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from leukolite.edge.counts import Times
+from leukolite.edge.events import Event, kind_of
+from leukolite.edge.events import FrameRecord as JudgedFrame
 from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, HealthRecord, Record, StartRecord, VerdictRecord
 from leukolite.edge.journal.sink import records_of
 from leukolite.edge.prevalence import WANTED_WIDTH, Prevalence, prevalence
-from leukolite.edge.session import Event, kind_of
-from leukolite.edge.session import FrameRecord as JudgedFrame
-from leukolite.edge.tally import Times
 from leukolite.errors import ImageError, JournalError
 from leukolite.evaluation import LATENCY_STAGES
 from leukolite.images import read_rgb

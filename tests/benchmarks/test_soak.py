@@ -5,8 +5,8 @@ from fakes import a_frame
 
 from leukolite.benchmarks.soak import Soak, Window, Windows
 from leukolite.cli import main as leukolite
+from leukolite.edge.events import FrameRecord, RuntimeUsed
 from leukolite.edge.host.health import Health
-from leukolite.edge.session import FrameRecord, RuntimeUsed
 
 SECOND = 1_000_000_000
 

@@ -9,10 +9,10 @@ from fakes import Colour, Item, Listed, Remembers, a_frame, colour_judge
 
 from leukolite.edge.camera.capture import Reopening
 from leukolite.edge.camera.source import Frame, Gap, Note
+from leukolite.edge.events import Area, Control, Event, View
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import Restarting, WatchedRuntime
 from leukolite.edge.pipeline import Limits, Session, Steps, run
-from leukolite.edge.session import Area, Control, Event, View
 from leukolite.errors import JournalError, RuntimeUnavailable, SourceError
 
 SECOND = 1_000_000_000

@@ -9,8 +9,8 @@ import numpy as np
 
 from leukolite.bundle import TensorFormat
 from leukolite.edge.camera.source import Frame, Gap, Items, Note
+from leukolite.edge.events import Event, FrameRecord
 from leukolite.edge.host.health import Health
-from leukolite.edge.session import Event, FrameRecord
 from leukolite.judge import Judge
 from leukolite.preprocess import InputSpec
 from leukolite.runtime import Tensor

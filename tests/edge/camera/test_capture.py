@@ -10,7 +10,7 @@ from fakes import Item, Listed, a_frame
 
 from leukolite.edge.camera.capture import Capture, Reopening, arrivals
 from leukolite.edge.camera.source import Frame, Gap, Note
-from leukolite.edge.session import Control
+from leukolite.edge.events import Control
 from leukolite.errors import SourceError
 
 QUICK = Reopening(first_s=0.0, longest_s=0.0, times=3)

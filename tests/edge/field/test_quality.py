@@ -10,9 +10,9 @@ from PIL import Image
 
 from leukolite.bundle import Bundle, Manifest
 from leukolite.edge.cli import main as edge_run
+from leukolite.edge.events import kind_of
 from leukolite.edge.field.quality import picture_gate
 from leukolite.edge.journal.records import manifest_sha256
-from leukolite.edge.session import kind_of
 from leukolite.edge.shipped import find_bundle, shipped_bundles
 from leukolite.images import read_rgb
 from leukolite.synthetic import LABELS, render_cell, render_field

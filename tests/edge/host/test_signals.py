@@ -3,8 +3,8 @@ import signal
 
 import pytest
 
+from leukolite.edge.events import Control
 from leukolite.edge.host.signals import stopped_by_signals
-from leukolite.edge.session import Control
 
 
 @pytest.mark.parametrize(("number", "by"), [(signal.SIGINT, "the user"), (signal.SIGTERM, "SIGTERM")])

@@ -12,13 +12,13 @@ from PIL import Image
 from leukolite.bundle import Bundle
 from leukolite.edge.camera.open import SyntheticCamera, open_source
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
+from leukolite.edge.events import Area, View
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import read, read_frames, verify
 from leukolite.edge.journal.records import EventRecord, GapRecord, SourceSettings, StartRecord, manifest_sha256, start_record
 from leukolite.edge.journal.replay import Replay, check_replayable, replay
 from leukolite.edge.journal.sink import JournalSink, open_recording
 from leukolite.edge.pipeline import Limits, Session, Steps, run
-from leukolite.edge.session import Area, View
 from leukolite.edge.shipped import find_bundle
 from leukolite.errors import JournalError
 from leukolite.judge import Judge, open_judge

@@ -27,6 +27,7 @@ from chromium import EXECUTABLE, Chromium
 from PIL import Image
 
 from leukolite.edge.cli import main as edge_run
+from leukolite.edge.events import AreaVerdict, Control, FrameRecord, RuntimeUsed
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import read, verify
 from leukolite.edge.page import app as page
@@ -35,7 +36,6 @@ from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.page.server import PageServer
 from leukolite.edge.page.state import About, Live
 from leukolite.edge.report.summary import summarise
-from leukolite.edge.session import AreaVerdict, Control, FrameRecord, RuntimeUsed
 from leukolite.errors import LeukoliteError
 from leukolite.judge import Latency, Verdict
 

@@ -6,9 +6,9 @@ import pytest
 from fakes import a_frame
 
 from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.events import AreaVerdict, Control, FrameRecord, RuntimeUsed
 from leukolite.edge.host.health import Health
 from leukolite.edge.page.state import About, Live, Share, view
-from leukolite.edge.session import AreaVerdict, Control, FrameRecord, RuntimeUsed
 from leukolite.judge import Latency, Verdict
 
 ABOUT = About("tiny", "cell", ("blast", "healthy"), ("blast",), "synthetic")

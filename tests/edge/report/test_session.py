@@ -10,12 +10,12 @@ from rich.console import Console as RichConsole
 
 from leukolite.bundle import Bundle, TensorFormat
 from leukolite.edge.camera.source import Frame, Gap, Note
+from leukolite.edge.counts import Tally
+from leukolite.edge.events import AreaVerdict, FrameRecord, RuntimeUsed
 from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Session
 from leukolite.edge.report.session import VERDICT_HEADER, Console, Keeper, closing_tables, frame_lines, session_csv, session_json
-from leukolite.edge.session import AreaVerdict, FrameRecord, RuntimeUsed
 from leukolite.edge.shipped import find_bundle
-from leukolite.edge.tally import Tally
 from leukolite.errors import SourceError
 from leukolite.judge import Judge, Latency, Verdict
 from leukolite.preprocess import InputSpec

@@ -10,6 +10,7 @@ from leukolite.appearance import look
 from leukolite.bundle import Bundle, Manifest
 from leukolite.edge.camera.open import is_video, open_camera, open_source
 from leukolite.edge.camera.source import FrameSource, Items, Note
+from leukolite.edge.events import View
 from leukolite.edge.field.crop import CELLS, Cells, is_whole_of, locator_of
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.quality import nothing_to_see, picture_gate
@@ -25,7 +26,6 @@ from leukolite.edge.journal.records import (
 )
 from leukolite.edge.journal.replay import Replay, check_replayable, replay
 from leukolite.edge.pipeline import Steps
-from leukolite.edge.session import View
 from leukolite.errors import BundleError, JournalError, SourceError
 from leukolite.judge import Judge
 from leukolite.terminal import add_task, progress_bar

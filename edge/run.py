@@ -12,6 +12,7 @@ from leukolite.bundle import Bundle
 from leukolite.edge.camera.capture import Reopening
 from leukolite.edge.camera.open import SyntheticCamera, match_truths
 from leukolite.edge.camera.source import FrameSource
+from leukolite.edge.events import Control, Sink
 from leukolite.edge.field.motion import StageMotion
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.signals import stopped_by_signals
@@ -23,11 +24,10 @@ from leukolite.edge.journal.sink import JournalSink, open_recording
 from leukolite.edge.page.listen import Listener
 from leukolite.edge.page.state import About, Live
 from leukolite.edge.pipeline import Limits, OpenJudge, Session, run
-from leukolite.edge.recorded import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
 from leukolite.edge.report import session as report
 from leukolite.edge.report.summary import SummarySink
 from leukolite.edge.report.summary_page import write_summary
-from leukolite.edge.session import Control, Sink
+from leukolite.edge.settings import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
 from leukolite.edge.shipped import find_bundle
 from leukolite.errors import JournalError
 from leukolite.files import nearest_parent, new_folder

@@ -17,7 +17,7 @@ from leukolite.cli import main as leukolite
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import EventRecord, FrameRecord, StartRecord
-from leukolite.edge.recorded import Settings
+from leukolite.edge.settings import Settings
 from leukolite.synthetic import LABELS, render_cell
 
 
@@ -82,7 +82,7 @@ def test_kept_frames_repeat_a_camera_that_is_gone(call, tmp_path, monkeypatch):
     command = ("--bundle", "synthetic-cells", "--camera", "synthetic", "--frames", 4, "--journal", session, "--keep-frames")
     assert call(edge_run, *command, "--quiet").exit_code == 0
     assert len(list((session / "frames").glob("*.png"))) == 4
-    monkeypatch.setattr("leukolite.edge.recorded.open_camera", None)
+    monkeypatch.setattr("leukolite.edge.settings.open_camera", None)
     assert "4 verdicts compared, 0 differ" in call(edge_run, "--replay", session).stdout
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.events import Event, FrameRecord, kind_of
 from leukolite.edge.host.health import Health
-from leukolite.edge.session import Event, FrameRecord, kind_of
 from leukolite.evaluation import LATENCY_STAGES
 from leukolite.judge import Latency
 from leukolite.metrics import ClassMetrics, class_metrics, positive_label, wilson_interval

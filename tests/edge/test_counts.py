@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.counts import Tally, Times
+from leukolite.edge.events import AreaVerdict, FrameRecord, RuntimeUsed
 from leukolite.edge.host.health import Health
-from leukolite.edge.session import AreaVerdict, FrameRecord, RuntimeUsed
-from leukolite.edge.tally import Tally, Times
 from leukolite.evaluation import Judged, metrics_by_sigma
 from leukolite.judge import Latency, Verdict
 
