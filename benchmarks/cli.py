@@ -10,9 +10,9 @@ from leukolite.benchmarks import stress
 from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
 from leukolite.benchmarks.pictures import write_pictures
-from leukolite.edge.shipped import find_bundle
 from leukolite.files import check_replaceable, write_file
 from leukolite.runtime import RUNTIMES
+from leukolite.shipped import find_bundle
 from leukolite.terminal import (
     SEED,
     Command,

@@ -19,10 +19,10 @@ from leukolite.appearance import look
 from leukolite.benchmarks.locating import read_marks
 from leukolite.benchmarks.shipped import shipped
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_judge
 from leukolite.edge.events import kind_of
 from leukolite.edge.field.quality import nothing_to_see, unlike_training
 from leukolite.images import read_rgb
-from leukolite.judge import open_judge
 from leukolite.metrics import wilson_interval
 from leukolite.noise import add_gaussian_noise, noise_rng
 from leukolite.preprocess import crop_and_resize

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from leukolite.classifier import Judge
 from leukolite.errors import ImageError
 from leukolite.images import read_rgb
-from leukolite.judge import Judge
 from leukolite.preprocess import crop_and_resize
 from leukolite.train.survey import CORNERS, corners
 

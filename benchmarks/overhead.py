@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import Judge
 from leukolite.edge.camera.source import Frame, Gap, Items
 from leukolite.edge.events import Event, FrameRecord, Gate, View
 from leukolite.edge.field.quality import picture_gate
 from leukolite.edge.host.health import HealthMonitor, read_health
 from leukolite.edge.host.watchdog import Restarting, WatchedRuntime, open_watched_judge
 from leukolite.edge.pipeline import Steps, run
-from leukolite.judge import Judge
 from leukolite.preprocess import to_input
 from leukolite.runtime import Runtime
 from leukolite.synthetic import LABELS, render_cell

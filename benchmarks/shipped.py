@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from leukolite.bundle import Bundle, Measured
-from leukolite.edge.shipped import find_bundle, shipped_bundles
+from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.terminal import percent, percent_with_interval
 
 SIGMAS = (0.0, 5.0, 10.0, 20.0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import Judge
 from leukolite.edge.camera.open import SyntheticCamera
 from leukolite.edge.counts import Times
 from leukolite.edge.events import Control, Event, FrameRecord, View
@@ -18,7 +19,6 @@ from leukolite.edge.host.watchdog import Restarting, open_watched_judge
 from leukolite.edge.pipeline import Limits, Steps, run
 from leukolite.edge.report.session import Console
 from leukolite.errors import LeukoliteError
-from leukolite.judge import Judge
 
 MEMORY_GROWTH_GOAL_MB = 5.0
 

@@ -7,7 +7,7 @@ import click
 from leukolite.benchmarks.soak import MEMORY_GROWTH_GOAL_MB, Soak, soak
 from leukolite.edge.events import Control
 from leukolite.edge.host.signals import stopped_by_signals
-from leukolite.edge.shipped import find_bundle
+from leukolite.shipped import find_bundle
 from leukolite.terminal import Command, Finite, add_task, check_file_place, progress_bar, results_table, stdout, warn, write_json
 
 

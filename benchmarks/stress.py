@@ -10,10 +10,10 @@ import numpy as np
 
 from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
 from leukolite.bundle import MANIFEST, Bundle, NoiseMetrics
+from leukolite.classifier import Judge, open_judge
 from leukolite.errors import DatasetError, ImageError, LeukoliteError
 from leukolite.evaluation import Judged, evaluate_files, latency_summary, metrics_by_sigma
 from leukolite.images import read_rgb
-from leukolite.judge import Judge, open_judge
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.sheets import encode_png, sheet
 from leukolite.terminal import import_keras

@@ -13,12 +13,12 @@ import numpy as np
 
 from leukolite import __version__
 from leukolite.bundle import GOLDEN, LABELS, MANIFEST, MODEL, Bundle, Golden, Manifest
+from leukolite.classifier import open_judge
 from leukolite.convert.archive import archive_of
 from leukolite.convert.metadata import with_metadata
 from leukolite.decision import calibrate, decide
 from leukolite.errors import ConversionError, LeukoliteError
 from leukolite.files import check_replaceable, new_folder, write_file
-from leukolite.judge import open_judge
 from leukolite.runtime import TfliteRuntime
 from leukolite.terminal import RESEARCH_USE
 

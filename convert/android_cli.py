@@ -26,7 +26,7 @@ def export_android(bundle: Path, out: Path, zip_path: Path | None) -> None:
     check_file_place(zip_path)
     from leukolite.bundle import Bundle
     from leukolite.convert.android import export_android as export
-    from leukolite.edge.shipped import find_bundle
+    from leukolite.shipped import find_bundle
 
     result = export(Bundle.load(find_bundle(bundle)), out, zip_path)
     console = stdout()

@@ -22,6 +22,7 @@ from leukolite.bundle import (
     Training,
     write_bundle,
 )
+from leukolite.classifier import Judge
 from leukolite.convert.card import model_card
 from leukolite.convert.fitting import ece, fit_decision
 from leukolite.convert.gate import Flip, failures, find_flips
@@ -33,7 +34,6 @@ from leukolite.decision import Decision
 from leukolite.errors import BundleError, ConversionError, ImageError
 from leukolite.evaluation import evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
-from leukolite.judge import Judge
 from leukolite.preprocess import to_input
 from leukolite.runtime import Runtime, TfliteRuntime
 from leukolite.train.runs import Run

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leukolite.classifier import Latency
 from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.events import Event, FrameRecord, kind_of
 from leukolite.edge.host.health import Health
 from leukolite.evaluation import LATENCY_STAGES
-from leukolite.judge import Latency
 from leukolite.metrics import ClassMetrics, class_metrics, positive_label, wilson_interval
 
 _LOWEST_MS, _STEP, _BINS = 1e-3, 1.01, 2100  # 1 microsecond to 20 minutes

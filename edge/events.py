@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from leukolite.classifier import Verdict
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.host.health import Health
-from leukolite.judge import Verdict
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in the frame's pixels, x1 and y1 exclusive
 

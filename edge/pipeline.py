@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leukolite.classifier import Judge
 from leukolite.edge.camera.capture import Arrival, Reopening, arrivals
 from leukolite.edge.camera.open import match_truths
 from leukolite.edge.camera.source import Clock, Frame, FrameSource, Gap, Note
@@ -18,7 +19,6 @@ from leukolite.edge.events import EMPTY, AreaVerdict, Control, Event, FrameRecor
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import Restarting, RuntimeStuck
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
-from leukolite.judge import Judge
 from leukolite.noise import add_gaussian_noise, noise_rng
 
 OpenJudge = Callable[[], Judge]  # proves the bundle anew

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import Judge
 from leukolite.edge.camera.capture import Reopening
 from leukolite.edge.camera.open import SyntheticCamera, match_truths
 from leukolite.edge.camera.source import FrameSource
@@ -28,10 +29,9 @@ from leukolite.edge.report import session as report
 from leukolite.edge.report.summary import SummarySink
 from leukolite.edge.report.summary_page import write_summary
 from leukolite.edge.settings import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
-from leukolite.edge.shipped import find_bundle
 from leukolite.errors import JournalError
 from leukolite.files import nearest_parent, new_folder
-from leukolite.judge import Judge
+from leukolite.shipped import find_bundle
 from leukolite.terminal import RESEARCH_USE, stdout, warn, write_json
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"  # in the folder of --out

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from leukolite.appearance import look
 from leukolite.bundle import Bundle, Manifest
+from leukolite.classifier import Judge
 from leukolite.edge.camera.open import is_video, open_camera, open_source
 from leukolite.edge.camera.source import FrameSource, Items, Note
 from leukolite.edge.events import View
@@ -27,7 +28,6 @@ from leukolite.edge.journal.records import (
 from leukolite.edge.journal.replay import Replay, check_replayable, replay
 from leukolite.edge.pipeline import Steps
 from leukolite.errors import BundleError, JournalError, SourceError
-from leukolite.judge import Judge
 from leukolite.terminal import add_task, progress_bar
 
 SHOWN = 10  # differences on the terminal

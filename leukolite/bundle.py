@@ -5,7 +5,7 @@
     labels.txt      the labels, one a line
     golden.npz      `frames`, the `inputs` they must become and the `outputs` they must give
 
-`Bundle.load` proves that the files belong together; `leukolite.judge.open_judge` goes on to prove the tensors and the
+`Bundle.load` proves that the files belong together; `leukolite.classifier.open_judge` goes on to prove the tensors and the
 golden outputs on the runtime at hand.
 """
 

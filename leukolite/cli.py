@@ -18,7 +18,7 @@ COMMANDS = {
     "soak": "leukolite.benchmarks.soak_cli:command",
     "locating": "leukolite.benchmarks.locating_cli:locating",
     "journal": "leukolite.edge.journal_cli:journal",
-    "info": "leukolite.edge.info:info",
+    "info": "leukolite.info:info",
     "variants": "leukolite.benchmarks.variants_cli:variants",
     "synthetic": "leukolite.train.cli:synthetic",
 }

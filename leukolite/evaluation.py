@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from leukolite.bundle import NoiseMetrics
+from leukolite.classifier import Judge, Verdict
 from leukolite.errors import ImageError
 from leukolite.images import read_rgb
-from leukolite.judge import Judge, Verdict
 from leukolite.metrics import measure, positive_label
 from leukolite.noise import add_gaussian_noise, noise_rng
 

@@ -13,11 +13,11 @@ import leukolite
 from leukolite.benchmarks.shipped import shipped, table
 from leukolite.benchmarks.stress import evaluate, open_subject
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_judge
 from leukolite.cli import main
 from leukolite.convert.card import model_card
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.shipped import find_bundle, shipped_bundles
-from leukolite.judge import open_judge
+from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.synthetic import LABELS, render_cell
 
 CHECKOUT = Path(__file__).parent.parent

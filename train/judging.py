@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leukolite.bundle import TensorFormat
-from leukolite.judge import Judge
+from leukolite.classifier import Judge
 from leukolite.runtime import Tensor
 from leukolite.train.runs import load_model, load_run
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import Judge, open_judge
 from leukolite.errors import LeukoliteError
-from leukolite.judge import Judge, open_judge
 from leukolite.runtime import Runtime
 
 

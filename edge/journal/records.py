@@ -162,7 +162,7 @@ class FrameRecord(_Part):
 
 
 class LatencyRecord(_Part):
-    """Milliseconds, as `leukolite.judge.Latency`."""
+    """Milliseconds, as `leukolite.classifier.Latency`."""
 
     capture: Milliseconds
     preprocess: Milliseconds

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from leukolite.classifier import Judge
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
 from leukolite.edge.events import AreaVerdict, Event
 from leukolite.edge.events import FrameRecord as JudgedFrame
@@ -18,7 +19,6 @@ from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRec
 from leukolite.edge.pipeline import Steps, run
 from leukolite.errors import ImageError, JournalError, SourceError
 from leukolite.images import read_rgb
-from leukolite.judge import Judge
 
 SHOWN_DIFFERENCES = 100  # all are counted, so many are kept
 

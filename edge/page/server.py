@@ -13,7 +13,7 @@ from leukolite.edge.journal.sink import JournalSink
 from leukolite.edge.page.app import application
 from leukolite.edge.page.listen import Listener
 from leukolite.edge.page.state import Estimate, Live, Share
-from leukolite.edge.prevalence import prevalence
+from leukolite.prevalence import prevalence
 
 MOST_CONNECTIONS = 64
 ENDS_WITHIN_S = 5.0

@@ -11,12 +11,12 @@ from rich.console import Group
 from rich.text import Text
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import Judge, Latency
 from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.events import EMPTY, AreaVerdict, Event, FrameRecord, RuntimeUsed, whole_box
 from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Session
 from leukolite.evaluation import LATENCY_STAGES, Judged, latency_summary, metrics_by_sigma
-from leukolite.judge import Judge, Latency
 from leukolite.terminal import percent_with_interval, results_table
 
 SCHEMA = 2  # 2: areas, exclusions, age, runtime and throttling of each frame; 1: first

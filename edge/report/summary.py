@@ -22,10 +22,10 @@ from leukolite.edge.events import FrameRecord as JudgedFrame
 from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, HealthRecord, Record, StartRecord, VerdictRecord
 from leukolite.edge.journal.sink import records_of
-from leukolite.edge.prevalence import WANTED_WIDTH, Prevalence, prevalence
 from leukolite.errors import ImageError, JournalError
 from leukolite.evaluation import LATENCY_STAGES
 from leukolite.images import read_rgb
+from leukolite.prevalence import WANTED_WIDTH, Prevalence, prevalence
 
 ABSTAIN = "abstain"
 THUMBNAILS_A_LABEL, THUMBNAIL_SIDE = 8, 96  # a slide; pixels

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from leukolite import __version__
-from leukolite.edge.prevalence import Prevalence
 from leukolite.edge.report.summary import Summary
 from leukolite.files import write_file
 from leukolite.metrics import Interval
+from leukolite.prevalence import Prevalence
 from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval, write_json
 
 SCHEMA = 1

@@ -13,11 +13,11 @@ import numpy as np
 
 import leukolite
 from leukolite.bundle import Bundle, Unit
+from leukolite.classifier import open_judge
 from leukolite.edge.camera.open import SyntheticCamera
 from leukolite.edge.camera.source import Frame
-from leukolite.edge.shipped import find_bundle, shipped_bundles
-from leukolite.judge import open_judge
 from leukolite.preprocess import to_input
+from leukolite.shipped import find_bundle, shipped_bundles
 
 PACKAGES = ("ai-edge-litert", "numpy", "opencv-python-headless", "pillow", "pydantic", "click", "rich")
 

@@ -3,7 +3,7 @@ import pytest
 
 from leukolite.benchmarks.occlusion import OCCLUSIONS, cover_background, cover_border, cover_scale_bar, occlusion_map
 from leukolite.bundle import TensorFormat
-from leukolite.judge import Judge
+from leukolite.classifier import Judge
 from leukolite.preprocess import InputSpec
 from leukolite.runtime import Tensor
 from leukolite.synthetic import render_cell

@@ -22,13 +22,13 @@ import numpy as np
 import pytest
 
 from leukolite.bundle import Bundle, Golden, GoldenSpec, Manifest, TensorFormat, write_bundle
+from leukolite.classifier import open_judge
 from leukolite.cli import main as leukolite
 from leukolite.convert import android
 from leukolite.convert.android import ASSETS, FILES, KOTLIN, export_android
 from leukolite.convert.metadata import ALIGNMENT, with_metadata
 from leukolite.decision import Decision, calibrate, decide
 from leukolite.errors import BundleError, ConversionError, LeukoliteError
-from leukolite.judge import open_judge
 from leukolite.preprocess import InputSpec, crop_and_resize, input_table, to_input
 from leukolite.quiet import quiet
 from leukolite.runtime import TfliteRuntime

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from leukolite.bundle import Bundle, Gate
+from leukolite.classifier import open_judge
 from leukolite.cli import main as leukolite
 from leukolite.convert.card import model_card
 from leukolite.convert.quantise import check_file
 from leukolite.convert.variants import VARIANTS
 from leukolite.decision import UNCALIBRATED, Decision
 from leukolite.images import read_rgb
-from leukolite.judge import open_judge
 from leukolite.runtime import TfliteRuntime
 from leukolite.train.judging import open_run_judge
 from leukolite.train.runs import load_run

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_judge
 from leukolite.cli import main as leukolite
-from leukolite.judge import open_judge
 from leukolite.terminal import import_keras
 
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_judge
 from leukolite.convert.images import GOLDEN_FRAMES, Images, prepare
 from leukolite.convert.prove import Answers, ask_runtime, compare, find_runtime, proof, proofs
 from leukolite.errors import ConversionError
 from leukolite.evaluation import evaluate_files
-from leukolite.judge import open_judge
 
 FAKE = """
 import os

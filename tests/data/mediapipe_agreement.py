@@ -19,12 +19,12 @@ import click
 import numpy as np
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_judge
 from leukolite.convert.android import ASSETS, export_android
 from leukolite.decision import calibrate, decide
-from leukolite.edge.shipped import find_bundle, shipped_bundles
 from leukolite.images import is_image_name, read_rgb
-from leukolite.judge import open_judge
 from leukolite.preprocess import crop_and_resize, to_input
+from leukolite.shipped import find_bundle, shipped_bundles
 
 # a bundle's dataset -> the folder with images of it; rendered cells have none: real pixels all the same, not what it judges
 FOLDERS = {"taleqani": "taleqani", "all-idb2": "ALL_IDB2", "c-nmc": "C-NMC_Leukemia", "synthetic": "BCCD"}

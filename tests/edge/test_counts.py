@@ -6,12 +6,12 @@ from fakes import a_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leukolite.classifier import Latency, Verdict
 from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.counts import Tally, Times
 from leukolite.edge.events import AreaVerdict, FrameRecord, RuntimeUsed
 from leukolite.edge.host.health import Health
 from leukolite.evaluation import Judged, metrics_by_sigma
-from leukolite.judge import Latency, Verdict
 
 LABELS = ("blast", "healthy")
 

@@ -20,7 +20,7 @@ from leukolite.bundle import Manifest
 from leukolite.edge import cli
 from leukolite.edge.camera.capture import Reopening
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.shipped import shipped_bundles
+from leukolite.shipped import shipped_bundles
 
 
 def strict_json(path: Path) -> dict:

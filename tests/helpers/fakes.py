@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 
 from leukolite.bundle import TensorFormat
+from leukolite.classifier import Judge
 from leukolite.edge.camera.source import Frame, Gap, Items, Note
 from leukolite.edge.events import Event, FrameRecord
 from leukolite.edge.host.health import Health
-from leukolite.judge import Judge
 from leukolite.preprocess import InputSpec
 from leukolite.runtime import Tensor
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leukolite.classifier import Latency, Verdict, open_judge
 from leukolite.evaluation import Judged, evaluate_files, judge_at_noise, latency_summary, metrics_by_sigma
 from leukolite.images import read_rgb
-from leukolite.judge import Latency, Verdict, open_judge
 
 LABELS, MALIGNANT = ["healthy", "blast"], ["blast"]
 SIGMAS = (0.0, 5.0, 10.0)

@@ -4,7 +4,7 @@ import pytest
 
 from leukolite.bundle import Bundle, Manifest, Measured, NoiseMetrics, Training, write_bundle
 from leukolite.decision import Decision
-from leukolite.edge.info import info, manifest_rows
+from leukolite.info import info, manifest_rows
 from leukolite.metrics import measure
 
 

@@ -38,7 +38,7 @@ def measure(noise: tuple[float, ...], count: int | None, fail: str | None, crash
     click.echo(repr(noise))
 
 
-@click.group(cls=LazyGroup, commands_at={"info": "leukolite.edge.info:info", "broken": "leukolite.no_such_module:x"})
+@click.group(cls=LazyGroup, commands_at={"info": "leukolite.info:info", "broken": "leukolite.no_such_module:x"})
 def group() -> None:
     """Commands."""
 

@@ -11,14 +11,14 @@ from PIL import Image
 
 from leukolite.benchmarks.locating import MarkedField, pairs
 from leukolite.bundle import Bundle, CellPicture, Manifest
+from leukolite.classifier import open_judge
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.events import Area, whole_frame
 from leukolite.edge.field.crop import CUT, NO_RULER, CellLocator, Cells, cut_out, is_whole_of, locator_of, shows_one_cell
 from leukolite.edge.field.locate import Cell, locate
-from leukolite.edge.shipped import find_bundle
 from leukolite.errors import BundleError
 from leukolite.images import read_rgb
-from leukolite.judge import open_judge
+from leukolite.shipped import find_bundle
 from leukolite.synthetic import LABELS, SyntheticField, render_cell, render_field
 
 KEPT, BLACK = CellPicture(window=3.0, background="kept"), CellPicture(window=3.0, background="black")

@@ -13,8 +13,8 @@ from leukolite.edge.cli import main as edge_run
 from leukolite.edge.events import kind_of
 from leukolite.edge.field.quality import picture_gate
 from leukolite.edge.journal.records import manifest_sha256
-from leukolite.edge.shipped import find_bundle, shipped_bundles
 from leukolite.images import read_rgb
+from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.synthetic import LABELS, render_cell, render_field
 from leukolite.train.datasets import open_dataset
 

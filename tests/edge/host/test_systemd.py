@@ -7,7 +7,7 @@ import pytest
 
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.host.systemd import notify
-from leukolite.edge.shipped import shipped_bundles
+from leukolite.shipped import shipped_bundles
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from fakes import Colour
 
 from leukolite.bundle import Bundle
 from leukolite.edge.host.watchdog import RuntimeStuck, WatchedRuntime, open_watched_judge
-from leukolite.edge.shipped import find_bundle
 from leukolite.runtime import TfliteRuntime
+from leukolite.shipped import find_bundle
 
 RED = np.full((1, 8, 8, 3), (200, 0, 0), np.uint8)
 BLUE = np.full((1, 8, 8, 3), (0, 0, 200), np.uint8)

@@ -10,6 +10,7 @@ from fakes import Listed
 from PIL import Image
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import Judge, open_judge
 from leukolite.edge.camera.open import SyntheticCamera, open_source
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
 from leukolite.edge.events import Area, View
@@ -19,9 +20,8 @@ from leukolite.edge.journal.records import EventRecord, GapRecord, SourceSetting
 from leukolite.edge.journal.replay import Replay, check_replayable, replay
 from leukolite.edge.journal.sink import JournalSink, open_recording
 from leukolite.edge.pipeline import Limits, Session, Steps, run
-from leukolite.edge.shipped import find_bundle
 from leukolite.errors import JournalError
-from leukolite.judge import Judge, open_judge
+from leukolite.shipped import find_bundle
 from leukolite.synthetic import LABELS, render_cell
 
 STEPS = Steps(sigmas=(0.0, 8.0), seed=5)

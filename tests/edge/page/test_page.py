@@ -26,6 +26,7 @@ pytest.importorskip("uvicorn")
 from chromium import EXECUTABLE, Chromium
 from PIL import Image
 
+from leukolite.classifier import Latency, Verdict
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.events import AreaVerdict, Control, FrameRecord, RuntimeUsed
 from leukolite.edge.host.health import Health
@@ -37,7 +38,6 @@ from leukolite.edge.page.server import PageServer
 from leukolite.edge.page.state import About, Live
 from leukolite.edge.report.summary import summarise
 from leukolite.errors import LeukoliteError
-from leukolite.judge import Latency, Verdict
 
 NASTY = '<script>document.title="owned"</script><img src=x onerror=alert(1)>'
 ABOUT = About("tiny", "cell", (NASTY, "healthy"), (NASTY,), "synthetic")

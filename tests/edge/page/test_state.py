@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from fakes import a_frame
 
+from leukolite.classifier import Latency, Verdict
 from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.events import AreaVerdict, Control, FrameRecord, RuntimeUsed
 from leukolite.edge.host.health import Health
 from leukolite.edge.page.state import About, Live, Share, view
-from leukolite.judge import Latency, Verdict
 
 ABOUT = About("tiny", "cell", ("blast", "healthy"), ("blast",), "synthetic")
 

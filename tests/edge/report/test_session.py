@@ -9,17 +9,17 @@ import pytest
 from rich.console import Console as RichConsole
 
 from leukolite.bundle import Bundle, TensorFormat
+from leukolite.classifier import Judge, Latency, Verdict
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.counts import Tally
 from leukolite.edge.events import AreaVerdict, FrameRecord, RuntimeUsed
 from leukolite.edge.host.health import Health
 from leukolite.edge.pipeline import Session
 from leukolite.edge.report.session import VERDICT_HEADER, Console, Keeper, closing_tables, frame_lines, session_csv, session_json
-from leukolite.edge.shipped import find_bundle
 from leukolite.errors import SourceError
-from leukolite.judge import Judge, Latency, Verdict
 from leukolite.preprocess import InputSpec
 from leukolite.runtime import Tensor
+from leukolite.shipped import find_bundle
 
 LABELS = ("blast", "healthy")
 STAGES = {"capture", "preprocess", "invoke", "total"}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from journals import frame, left_out, start, verdict
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_judge
 from leukolite.cli import main as leukolite
 from leukolite.edge.camera.open import SyntheticCamera
 from leukolite.edge.camera.source import Note
@@ -35,7 +36,6 @@ from leukolite.edge.journal.records import (
 from leukolite.edge.journal.sink import open_recording
 from leukolite.edge.journal.writer import create_journal
 from leukolite.edge.pipeline import Limits, Steps, run
-from leukolite.edge.prevalence import Prevalence, lang_reiczigel_interval, prevalence
 from leukolite.edge.report.summary import (
     MOST_REASONS,
     OTHER_REASONS,
@@ -47,9 +47,9 @@ from leukolite.edge.report.summary import (
     summarise,
 )
 from leukolite.edge.report.summary_page import enough_sentence, summary_csv, summary_json, summary_page
-from leukolite.edge.shipped import find_bundle
-from leukolite.judge import open_judge
 from leukolite.metrics import wilson_interval
+from leukolite.prevalence import Prevalence, lang_reiczigel_interval, prevalence
+from leukolite.shipped import find_bundle
 
 GOOD = Validation(sigma=0, malignant=300, hits=292, others=300, rejections=295)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

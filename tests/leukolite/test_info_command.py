@@ -1,7 +1,7 @@
 import pytest
 
 from leukolite.cli import main as leukolite
-from leukolite.edge.shipped import find_bundle, shipped_bundles
+from leukolite.shipped import find_bundle, shipped_bundles
 
 
 @pytest.mark.parametrize("name", shipped_bundles())

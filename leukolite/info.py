@@ -7,7 +7,7 @@ from rich.table import Table
 
 from leukolite.appearance import describe
 from leukolite.bundle import Bundle, CellPicture, Manifest
-from leukolite.edge.shipped import find_bundle
+from leukolite.shipped import find_bundle
 from leukolite.terminal import RESEARCH_USE, Command, percent, percent_with_interval, stdout
 
 
