@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from leukolite.benchmarks import stress
+from leukolite.benchmarks import evaluate as stress
 from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
-from leukolite.benchmarks.pictures import write_pictures
+from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import check_replaceable, write_file
 from leukolite.runtime import RUNTIMES
 from leukolite.shipped import find_bundle

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rich.table import Table
 
-from leukolite.benchmarks.pictures import write_pictures
-from leukolite.benchmarks.stress import Evaluation
+from leukolite.benchmarks.evaluate import Evaluation
+from leukolite.benchmarks.plots import write_pictures
 from leukolite.bundle import NoiseMetrics
 from leukolite.errors import DatasetError, LeukoliteError, TrainingError
 from leukolite.evaluation import evaluate_files
@@ -270,7 +270,7 @@ def _table(title: str, headings: Iterable[str]) -> Table:
 
 
 def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: Progress) -> Evaluation:
-    from leukolite.train.judging import open_run_judge
+    from leukolite.train.run_classifier import open_run_judge
 
     judge, run = open_run_judge(place), load_run(place)
     files = [(Path(run.data) / entry.path, run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]

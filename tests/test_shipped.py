@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 import leukolite
+from leukolite.benchmarks.evaluate import evaluate, open_subject
 from leukolite.benchmarks.shipped import shipped, table
-from leukolite.benchmarks.stress import evaluate, open_subject
 from leukolite.bundle import Bundle
 from leukolite.classifier import open_judge
 from leukolite.cli import main

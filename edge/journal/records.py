@@ -1,6 +1,6 @@
 """What a journal records: frames, their verdicts, gaps, health, and what was done to the session.
 
-Plain data that says nothing of how it is kept: `leukolite.edge.journal.writer.format` seals it into lines, `leukolite.edge.journal.writer` puts
+Plain data that says nothing of how it is kept: `leukolite.edge.journal.format` seals it into lines, `leukolite.edge.journal.writer` puts
 them on disk, `leukolite.edge.journal.sink` makes it of what the pipeline hands to its sinks.
 """
 

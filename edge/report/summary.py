@@ -311,7 +311,7 @@ def summarise(folder: Path, entries: Iterable[Entry], *, wanted_width: float = W
 
     Args:
         folder: the session's.
-        entries: its journal's, as `leukolite.edge.journal.writer.format.read` gives them.
+        entries: its journal's, as `leukolite.edge.journal.format.read` gives them.
 
     Raises:
         JournalError: the journal is empty.

@@ -22,7 +22,7 @@ from leukolite.convert.variants import VARIANTS
 from leukolite.decision import UNCALIBRATED, Decision
 from leukolite.images import read_rgb
 from leukolite.runtime import TfliteRuntime
-from leukolite.train.judging import open_run_judge
+from leukolite.train.run_classifier import open_run_judge
 from leukolite.train.runs import load_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")  # TensorFlow's, of every conversion

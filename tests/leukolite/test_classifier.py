@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leukolite import classifier as judge as judging
+from leukolite import classifier as judging
 from leukolite.bundle import Bundle, GoldenSpec, TensorFormat, write_bundle
+from leukolite.classifier import Clock, Judge, open_judge
 from leukolite.decision import UNCALIBRATED, Decision, calibrate
 from leukolite.errors import BundleError, RuntimeUnavailable
-from leukolite.classifier import Clock, Judge, open_judge
 from leukolite.preprocess import InputSpec, to_input
 from leukolite.runtime import Tensor
 

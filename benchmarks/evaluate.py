@@ -107,7 +107,7 @@ def open_subject(path: Path, *, runtime: str, threads: int) -> Subject:
     """
     if (path / RUN).is_file():
         import_keras("evaluating a run")
-        from leukolite.train.judging import open_run_judge
+        from leukolite.train.run_classifier import open_run_judge
         from leukolite.train.runs import load_run_split
 
         split = load_run_split(path)

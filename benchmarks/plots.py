@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.benchmarks.stress import Evaluation
+from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.errors import LeukoliteError
 from leukolite.evaluation import Judged
 from leukolite.files import new_folder
