@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 DEMO := .venv-demo
 DEV := .venv
-SOURCES := $(wildcard leukolite/*.py train/*.py convert/*.py edge/*.py benchmarks/*.py)
+SOURCES := $(shell find leukolite train convert edge benchmarks -name '*.py' -o -name '*.j*' -o -name '*.html' -o -name '*.css')
 
 .PHONY: demo test install lint types unit clean
 

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
-from leukolite.bundle import MANIFEST, Bundle, NoiseMetrics
-from leukolite.classifier import Judge, open_judge
+from leukolite.bundle import MANIFEST, Bundle
+from leukolite.classifier import Classifier, open_classifier
 from leukolite.errors import DatasetError, ImageError, LeukoliteError
-from leukolite.evaluation import Judged, evaluate_files, latency_summary, metrics_by_sigma
+from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma
 from leukolite.images import read_rgb
+from leukolite.manifest import NoiseMetrics
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.sheets import encode_png, sheet
-from leukolite.terminal import import_keras
+from leukolite.train.backend import import_keras
 from leukolite.train.datasets import Dataset, Sample, Unusable, open_dataset
 from leukolite.train.runs import RUN
 
@@ -26,7 +27,7 @@ SALIENCY_PICTURES = 4
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """What is evaluated: a bundle or a run, ready to judge.
 
     Attributes:
@@ -35,7 +36,7 @@ class Subject:
     """
 
     name: str
-    judge: Judge
+    classifier: Classifier
     seen: frozenset[str]
     seen_pictures: frozenset[str] = frozenset()
 
@@ -46,7 +47,7 @@ class Subject:
         if not self.seen_pictures:
             return False
         try:
-            return picture_id(crop_and_resize(read_rgb(sample.path), self.judge.spec)) in self.seen_pictures
+            return picture_id(crop_and_resize(read_rgb(sample.path), self.classifier.spec)) in self.seen_pictures
         except ImageError:
             return False  # named when it is judged
 
@@ -61,8 +62,8 @@ class Evaluation:
     """
 
     name: str
-    judge: Judge
-    judged: tuple[Judged, ...]
+    classifier: Classifier
+    judged: tuple[ImageVerdict, ...]
     seen: int
     dropped: int
     unusable: tuple[Unusable, ...]
@@ -71,7 +72,7 @@ class Evaluation:
 
     @cached_property  # a thousand bootstrap resamples a noise level
     def results(self) -> list[NoiseMetrics]:
-        return metrics_by_sigma(self.judged, self.judge.labels, self.judge.malignant)
+        return metrics_by_sigma(self.judged, self.classifier.labels, self.classifier.malignant)
 
     @property
     def n(self) -> int:
@@ -82,12 +83,12 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """For machines; see the README."""
-        runtime = self.judge.runtime
+        runtime = self.classifier.runtime
         return {
             "schema": SCHEMA,
             "model": self.name,
-            "labels": list(self.judge.labels),
-            "malignant": list(self.judge.malignant),
+            "labels": list(self.classifier.labels),
+            "malignant": list(self.classifier.malignant),
             "n": self.n,
             "seen_in_training": self.seen,
             "left_out_as_seen": self.dropped,
@@ -99,7 +100,7 @@ class Evaluation:
         }
 
 
-def open_subject(path: Path, *, runtime: str, threads: int) -> Subject:
+def open_model(path: Path, *, runtime: str, threads: int) -> EvaluatedModel:
     """A bundle or a run folder, ready to judge.
 
     Raises:
@@ -107,24 +108,24 @@ def open_subject(path: Path, *, runtime: str, threads: int) -> Subject:
     """
     if (path / RUN).is_file():
         import_keras("evaluating a run")
-        from leukolite.train.run_classifier import open_run_judge
+        from leukolite.train.run_classifier import open_run_classifier
         from leukolite.train.runs import load_run_split
 
         split = load_run_split(path)
         seen = frozenset(entry.sha256[:12] for part in ("train", "validation") for entry in split[part])
-        return Subject(path.resolve().name, open_run_judge(path), seen)
+        return EvaluatedModel(path.resolve().name, open_run_classifier(path), seen)
     if path.is_dir() and not (path / MANIFEST).is_file():
         raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN})")
     bundle = Bundle.load(path)
     training = bundle.manifest.training
-    judge = open_judge(bundle, runtime=runtime, threads=threads)
+    classifier = open_classifier(bundle, runtime=runtime, threads=threads)
     if training is None:
-        return Subject(bundle.manifest.name, judge, frozenset())
-    return Subject(bundle.manifest.name, judge, frozenset(training.seen), frozenset(training.seen_pictures))
+        return EvaluatedModel(bundle.manifest.name, classifier, frozenset())
+    return EvaluatedModel(bundle.manifest.name, classifier, frozenset(training.seen), frozenset(training.seen_pictures))
 
 
 def evaluate(
-    subject: Subject,
+    subject: EvaluatedModel,
     data: Path,
     sigmas: Sequence[float],
     *,
@@ -145,20 +146,20 @@ def evaluate(
         DatasetError: the folder's classes are not the model's, or no image is left.
     """
     dataset = open_dataset(data)
-    index_of = _matching_labels(dataset, subject.judge.labels)
+    index_of = _matching_labels(dataset, subject.classifier.labels)
     files = [(sample.path, index_of[sample.label], subject.has_seen(sample)) for sample in dataset.samples]
     chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
     if not chosen:
         raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to judge it by")
     on_start(len(chosen))
     change = OCCLUSIONS[occlude] if occlude is not None else _as_it_is
-    judged, unreadable = evaluate_files(subject.judge, chosen, sigmas, seed=seed, change=change, on_image=on_image)
+    judged, unreadable = evaluate_files(subject.classifier, chosen, sigmas, seed=seed, change=change, on_image=on_image)
     unusable = (*dataset.unusable, *(Unusable(path, str(error).removeprefix(f"{path}: ")) for path, error in unreadable))
     if not judged:
         raise DatasetError(f"{data}: not one image could be read ({unusable[0].path}: {unusable[0].reason})")
     return Evaluation(
         name=subject.name,
-        judge=subject.judge,
+        classifier=subject.classifier,
         judged=tuple(judged),
         seen=0 if unseen_only else sum(was_seen for _, _, was_seen in files),
         dropped=len(files) - len(chosen),
@@ -170,13 +171,13 @@ def evaluate(
 
 def saliency_sheet(evaluation: Evaluation) -> bytes:
     """Up to `SALIENCY_PICTURES` judged pictures a class beside what their true class's probability hangs on, as a PNG."""
-    judge = evaluation.judge
+    classifier = evaluation.classifier
     blocks = []
-    for k, label in enumerate(judge.labels):
+    for k, label in enumerate(classifier.labels):
         files = list(dict.fromkeys(Path(item.source) for item in evaluation.judged if item.truth == k))
         chosen = np.random.default_rng(evaluation.seed).permutation(len(files))[:SALIENCY_PICTURES]
-        blocks.append((label, saliency_tiles(judge, [files[i] for i in chosen], k)))
-    return encode_png(sheet(blocks, columns=2 * SALIENCY_PICTURES, side=judge.spec.height))
+        blocks.append((label, saliency_tiles(classifier, [files[i] for i in chosen], k)))
+    return encode_png(sheet(blocks, columns=2 * SALIENCY_PICTURES, side=classifier.spec.height))
 
 
 def _as_it_is(pixels: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.errors import LeukoliteError
-from leukolite.evaluation import Judged
+from leukolite.evaluation import ImageVerdict
 from leukolite.files import new_folder
 
 RELIABILITY_BINS = 15  # as in the expected calibration error
@@ -32,7 +32,7 @@ def write_pictures(evaluation: Evaluation, out: Path) -> None:
         _reliability(evaluation, judged, folder / "reliability.png")
         for row in evaluation.results:
             title = f"{evaluation.name}, sigma {row.sigma:g}"
-            plot_confusion(row, evaluation.judge.labels, title, folder / f"confusion-sigma-{row.sigma:g}.png")
+            plot_confusion(row, evaluation.classifier.labels, title, folder / f"confusion-sigma-{row.sigma:g}.png")
 
 
 def _noise(evaluation: Evaluation, path: Path) -> None:
@@ -52,7 +52,7 @@ def _noise(evaluation: Evaluation, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _roc(evaluation: Evaluation, judged: list[Judged], path: Path) -> None:
+def _roc(evaluation: Evaluation, judged: list[ImageVerdict], path: Path) -> None:
     from matplotlib.figure import Figure
     from sklearn.metrics import roc_curve
 
@@ -71,7 +71,7 @@ def _roc(evaluation: Evaluation, judged: list[Judged], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _reliability(evaluation: Evaluation, judged: list[Judged], path: Path) -> None:
+def _reliability(evaluation: Evaluation, judged: list[ImageVerdict], path: Path) -> None:
     from matplotlib.figure import Figure
     from sklearn.calibration import calibration_curve
 
@@ -91,6 +91,6 @@ def _reliability(evaluation: Evaluation, judged: list[Judged], path: Path) -> No
     figure.savefig(path, dpi=120)
 
 
-def _arrays(judged: list[Judged]) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(judged: list[ImageVerdict]) -> tuple[np.ndarray, np.ndarray]:
     known = [item for item in judged if item.truth is not None]
     return np.array([item.truth for item in known]), np.stack([item.verdict.probabilities for item in known])

@@ -8,7 +8,9 @@ from rich.console import Group
 
 from leukolite.benchmarks.reproduce import RESULT, TABLES, departures, load_published, tables
 from leukolite.files import write_file
-from leukolite.terminal import DEFAULT_SIGMAS, SEED, Command, Sigmas, add_task, import_keras, progress_bar, stdout, warn
+from leukolite.options import DEFAULT_SIGMAS, SEED, Sigmas
+from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
+from leukolite.train.backend import import_keras
 from leukolite.train.cache import cache_folder
 from leukolite.train.cli import as_override
 from leukolite.train.recipes import RECIPES, resolve
@@ -57,12 +59,13 @@ def reproduce(
     with progress_bar() as bar:
         task = add_task(bar, "images")
 
-        def show(stage: str, done: int, total: int, values: Mapping[str, float]) -> None:
+        def show(stage: str, done: int, total: int) -> None:
             bar.update(task, description=stage, completed=done, total=total)
-            if values:
-                bar.update(task, note=f"validation {values['val_accuracy']:.3f}")
-                if not bar.console.is_terminal:
-                    warn(f"{stage}: loss {values['loss']:.4f}, validation {values['val_accuracy']:.3f}")
+
+        def show_epoch(stage: str, values: Mapping[str, float]) -> None:
+            bar.update(task, note=f"validation {values['val_accuracy']:.3f}")
+            if not bar.console.is_terminal:
+                warn(f"{stage}: loss {values['loss']:.4f}, validation {values['val_accuracy']:.3f}")
 
         measured = run(
             chosen,
@@ -74,6 +77,7 @@ def reproduce(
             cache=cache_folder(cache),
             published=figures,
             progress=show,
+            on_epoch=show_epoch,
         )
     for line in departures(measured):
         warn(f"note: {line}")

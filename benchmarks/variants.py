@@ -4,23 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leukolite.bundle import GateLevel, NoiseMetrics
 from leukolite.convert.package import Conversion, Outcome
+from leukolite.manifest import GateLevel, NoiseMetrics
 from leukolite.metrics import wilson_interval
-from leukolite.terminal import percent_with_interval
+from leukolite.wording import percent_with_interval
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Tried:
+class VariantTrial:
     """A run and what became of each variant of it."""
 
     name: str
     conversion: Conversion
 
 
-def markdown(tried: Sequence[Tried], *, command: str, host: str) -> str:
+def markdown(tried: Sequence[VariantTrial], *, command: str, host: str) -> str:
     """The document: one table a run for the gate's images, and one for the images kept for judging.
 
     Args:
@@ -39,14 +39,14 @@ def markdown(tried: Sequence[Tried], *, command: str, host: str) -> str:
     return "\n".join(lines)
 
 
-def to_json(tried: Sequence[Tried], *, host: str) -> dict[str, Any]:
+def to_json(tried: Sequence[VariantTrial], *, host: str) -> dict[str, Any]:
     """For machines: each run's conversion as `leukolite convert --json` has it."""
     from leukolite.convert.report import conversion_json
 
     return {"schema": SCHEMA, "host": host, "runs": {one.name: conversion_json(one.conversion) for one in tried}}
 
 
-def _section(tried: Tried) -> list[str]:
+def _section(tried: VariantTrial) -> list[str]:
     conversion = tried.conversion
     made = [outcome for outcome in conversion.outcomes if outcome.manifest is not None]
     lines = [f"## {tried.name}", ""]

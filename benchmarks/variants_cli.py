@@ -12,8 +12,10 @@ import click
 
 from leukolite.convert.cli import Variants
 from leukolite.convert.variants import VARIANTS
-from leukolite.files import write_file
-from leukolite.terminal import SEED, Command, add_task, check_file_place, import_keras, progress_bar, stdout, write_json
+from leukolite.files import check_file_place, write_file, write_json
+from leukolite.options import SEED
+from leukolite.terminal import Command, add_task, progress_bar, stdout
+from leukolite.train.backend import import_keras
 
 SIGMAS = (0.0, 10.0)
 
@@ -53,7 +55,7 @@ def variants(
     check_file_place(json_path)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import_keras("leukolite variants")
-    from leukolite.benchmarks.variants import Tried, markdown, to_json
+    from leukolite.benchmarks.variants import VariantTrial, markdown, to_json
     from leukolite.convert.package import convert_run
     from leukolite.convert.trained import Settings, open_trained
 
@@ -72,7 +74,7 @@ def variants(
             conversion = convert_run(
                 open_trained(run, data, settings, progress), Path(place) / str(k), name="tried", settings=settings
             )
-            tried.append(Tried(name, conversion))
+            tried.append(VariantTrial(name, conversion))
     text = markdown(tried, command=_command(sys.argv[1:]), host=_host())
     stdout().print(text)
     if out is not None:

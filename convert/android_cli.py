@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from leukolite.terminal import Command, check_file_place, stdout
+from leukolite.files import check_file_place
+from leukolite.terminal import Command, stdout
 
 
 @click.command("export-android", cls=Command)

@@ -10,15 +10,16 @@ import sys
 from pathlib import Path
 
 from leukolite.appearance import LEAST_SAMPLE, appearance_of
-from leukolite.bundle import Appearance, Bundle, Manifest, write_bundle
+from leukolite.bundle import Bundle, write_bundle
 from leukolite.convert.card import model_card
 from leukolite.errors import DatasetError, LeukoliteError
+from leukolite.manifest import AppearanceRanges, Manifest
 from leukolite.train.datasets import open_dataset
 
 SEED = 0  # of the choice, where there are more than are looked at
 
 
-def seen_appearance(manifest: Manifest, data: Path) -> Appearance:
+def seen_appearance(manifest: Manifest, data: Path) -> AppearanceRanges:
     """The ranges of the pictures that a model was trained with.
 
     Raises:
@@ -35,7 +36,7 @@ def seen_appearance(manifest: Manifest, data: Path) -> Appearance:
     return found
 
 
-def add_appearance(path: Path, data: Path) -> Appearance:
+def add_appearance(path: Path, data: Path) -> AppearanceRanges:
     """Write a bundle's folder again, whole or not at all, with its training pictures' ranges.
 
     Raises:

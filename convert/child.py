@@ -8,23 +8,18 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leukolite.errors import ConversionError
-
-Progress = Callable[[str, int, int], None]
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """A `Progress` that shows nothing."""
+from leukolite.progress import OnProgress
 
 
 class ChildFailed(ConversionError):
     """The process ended without a result; its own words, in one line."""
 
 
-def run_child(command: Sequence[str], progress: Progress, *, environment: Mapping[str, str] | None = None) -> Any:
+def run_child(command: Sequence[str], progress: OnProgress, *, environment: Mapping[str, str] | None = None) -> Any:
     """Run a child to its end. On an exception here, Ctrl-C too, it is ended.
 
     Args:

@@ -9,19 +9,10 @@ import click
 from leukolite.convert.targets import TARGETS, compile_bundle
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS
 from leukolite.errors import ConversionError
-from leukolite.terminal import (
-    DEFAULT_SIGMAS,
-    SEED,
-    Command,
-    Finite,
-    Sigmas,
-    add_task,
-    check_file_place,
-    import_keras,
-    progress_bar,
-    stdout,
-    write_json,
-)
+from leukolite.files import check_file_place, write_json
+from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, Sigmas
+from leukolite.terminal import Command, add_task, progress_bar, stdout
+from leukolite.train.backend import import_keras
 
 VALUES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 
@@ -142,12 +133,12 @@ def convert(
     check_file_place(json_path)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import_keras("leukolite convert")
-    from leukolite.bundle import CellPicture
     from leukolite.convert import report
     from leukolite.convert.foreign import Foreign, open_foreign
     from leukolite.convert.package import convert_run
     from leukolite.convert.study import study_calibration
     from leukolite.convert.trained import Settings, open_trained
+    from leukolite.manifest import CellPicture
 
     settings = Settings(
         variants=variants or ("int8",),

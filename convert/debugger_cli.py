@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from leukolite.files import write_file
-from leukolite.terminal import (
-    SEED,
-    Command,
-    add_task,
-    check_file_place,
-    import_keras,
-    progress_bar,
-    results_table,
-    stdout,
-    write_json,
-)
+from leukolite.files import check_file_place, write_file, write_json
+from leukolite.options import SEED
+from leukolite.tables import results_table
+from leukolite.terminal import Command, add_task, progress_bar, stdout
+from leukolite.train.backend import import_keras
 
 if TYPE_CHECKING:
     from leukolite.convert.debugger import Inspection

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leukolite.bundle import Unit
-from leukolite.convert.child import Progress
 from leukolite.convert.trained import Settings, Trained
 from leukolite.errors import ConversionError, DatasetError
+from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
+from leukolite.progress import OnProgress
 from leukolite.quiet import quiet
 from leukolite.train.augment import Augmentation
 from leukolite.train.batches import to_float
@@ -54,7 +54,7 @@ class Foreign:
 
 
 @contextmanager
-def open_foreign(foreign: Foreign, settings: Settings, progress: Progress) -> Iterator[Trained]:
+def open_foreign(foreign: Foreign, settings: Settings, progress: OnProgress) -> Iterator[Trained]:
     """The model with its images, split into those that calibrate, those that gate and fit, and those that judge.
 
     Raises:

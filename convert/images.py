@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from leukolite import synthetic
-from leukolite.bundle import Calibration
-from leukolite.convert.child import Progress
 from leukolite.convert.quantise import pick_calibration
 from leukolite.errors import DatasetError
 from leukolite.images import read_rgb
+from leukolite.manifest import Calibration
 from leukolite.noise import add_gaussian_noise, noise_rng
 from leukolite.preprocess import InputSpec, crop_and_resize
+from leukolite.progress import OnProgress
 from leukolite.train.runs import Run, SplitFile
 
 GOLDEN_FRAMES, GOLDEN_SIZE, GOLDEN_SEED = 4, 300, 20250101
@@ -57,7 +57,7 @@ def located(root: Path, entries: Sequence[SplitFile], run: Run) -> list[tuple[Pa
 
 
 def prepare(
-    file: Path, files: Sequence[tuple[Path, int]], sigmas: tuple[float, ...], spec: InputSpec, seed: int, progress: Progress
+    file: Path, files: Sequence[tuple[Path, int]], sigmas: tuple[float, ...], spec: InputSpec, seed: int, progress: OnProgress
 ) -> Images:
     """Write the golden images, and `files` with noise added at their native resolution, to `file`.
 
@@ -89,7 +89,7 @@ def golden_frames() -> np.ndarray:
 
 
 def calibration_images(
-    root: Path, entries: Sequence[SplitFile], count: int, run: Run, seed: int, progress: Progress
+    root: Path, entries: Sequence[SplitFile], count: int, run: Run, seed: int, progress: OnProgress
 ) -> tuple[np.ndarray, Calibration]:
     """Training images to set the ranges of the activations: stratified by class, noise in equal parts within each class.
 
@@ -118,7 +118,7 @@ def calibration_images(
     return np.stack(pixels), Calibration(count=len(chosen), seed=seed, sigmas=list(CALIBRATION_SIGMAS), classes=classes)
 
 
-def read_inputs(root: Path, entries: Sequence[SplitFile], run: Run, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+def read_inputs(root: Path, entries: Sequence[SplitFile], run: Run, progress: OnProgress) -> tuple[np.ndarray, np.ndarray]:
     """A part of the split as the network sees it: uint8 RGB, shape (n, height, width, 3), and the class of each.
 
     Raises:

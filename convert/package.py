@@ -8,21 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.bundle import (
-    MANIFEST,
-    NAME_PATTERN,
-    CellPicture,
-    Fitted,
-    Gate,
-    Golden,
-    GoldenSpec,
-    Manifest,
-    Measured,
-    RuntimeProof,
-    Training,
-    write_bundle,
-)
-from leukolite.classifier import Judge
+from leukolite.bundle import MANIFEST, Golden, write_bundle
+from leukolite.classifier import Classifier
 from leukolite.convert.card import model_card
 from leukolite.convert.fitting import ece, fit_decision
 from leukolite.convert.gate import Flip, failures, find_flips
@@ -34,6 +21,17 @@ from leukolite.decision import Decision
 from leukolite.errors import BundleError, ConversionError, ImageError
 from leukolite.evaluation import evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
+from leukolite.manifest import (
+    NAME_PATTERN,
+    CellPicture,
+    ConversionGate,
+    Fitted,
+    GoldenSpec,
+    Manifest,
+    Measurement,
+    RuntimeCheck,
+    Training,
+)
 from leukolite.preprocess import to_input
 from leukolite.runtime import Runtime, TfliteRuntime
 from leukolite.train.runs import Run
@@ -79,7 +77,7 @@ class Conversion:
 
     outcomes: tuple[Outcome, ...]
     float_bytes: int
-    float_tflite: RuntimeProof
+    float_tflite: RuntimeCheck
     float_p50_ms: float | None
 
     @property
@@ -133,15 +131,15 @@ def convert_run(opened: AbstractContextManager[Trained], out: Path, *, name: str
         )
 
 
-def make_golden(judge: Judge) -> Golden:
+def make_golden(classifier: Classifier) -> Golden:
     """Synthetic captures, what preprocessing makes of them, and the reference runtime's outputs.
 
     Args:
         judge: with the converted model on LiteRT, the reference.
     """
     frames = golden_frames()
-    inputs = np.concatenate([to_input(frame, judge.spec, judge.table) for frame in frames])
-    outputs = np.stack([judge.runtime.invoke(image[np.newaxis]) for image in inputs]).astype(np.float32)
+    inputs = np.concatenate([to_input(frame, classifier.spec, classifier.table) for frame in frames])
+    outputs = np.stack([classifier.runtime.invoke(image[np.newaxis]) for image in inputs]).astype(np.float32)
     return Golden(frames, inputs, outputs)
 
 
@@ -184,7 +182,7 @@ def _convert(trained: Trained, variant: Variant, name: str, place: Path) -> Outc
     flips = find_flips(images.names, images.sigmas, images.truth, trained.floats, reference.outputs, run.labels)
     times = {answers.name: answers.p50_ms for answers in ask if answers.p50_ms is not None}
     if not reasons:
-        golden = make_golden(Judge(runtime, labels=run.labels, malignant=run.malignant, spec=run.input))
+        golden = make_golden(Classifier(runtime, labels=run.labels, malignant=run.malignant, spec=run.input))
         write_bundle(place, manifest, content, golden, model_card(manifest, len(content)))
     return Outcome(variant.name, None if reasons else place, manifest, len(content), reasons, tuple(flips), times)
 
@@ -196,8 +194,8 @@ def _manifest(
     made: Made,
     runtime: TfliteRuntime,
     outputs: np.ndarray,
-    gate: Gate,
-    proved: list[RuntimeProof],
+    gate: ConversionGate,
+    proved: list[RuntimeCheck],
 ) -> Manifest:
     run, split, settings, truth = trained.run, trained.split, trained.settings, trained.validation.truth
     decision, band = fit_decision(
@@ -257,15 +255,17 @@ def _manifest(
     )
 
 
-def _measure(trained: Trained, runtime: TfliteRuntime, decision: Decision) -> tuple[Measured, tuple[float | None, float | None]]:
+def _measure(
+    trained: Trained, runtime: TfliteRuntime, decision: Decision
+) -> tuple[Measurement, tuple[float | None, float | None]]:
     """The bundle on the part kept for judging, at each noise level; and its ECE before and after the temperature."""
     run, settings = trained.run, trained.settings
     recorder = Recorder(runtime)
-    judge = Judge(recorder, labels=run.labels, malignant=run.malignant, spec=run.input, decision=decision)
+    classifier = Classifier(recorder, labels=run.labels, malignant=run.malignant, spec=run.input, decision=decision)
     sigmas = tuple(dict.fromkeys((0.0, *settings.sigmas)))
     done = iter(range(1, len(trained.kept) + 1))
     judged, unreadable = evaluate_files(
-        judge,
+        classifier,
         trained.kept,
         sigmas,
         seed=settings.seed,
@@ -276,7 +276,7 @@ def _measure(trained: Trained, runtime: TfliteRuntime, decision: Decision) -> tu
     raw = np.stack(recorder.outputs[:: len(sigmas)])  # at sigma 0, the first of each file's
     truth = np.array([label for _, label in trained.kept])
     flips, _, _ = compare(trained.kept_floats, raw)
-    measured = Measured(
+    measured = Measurement(
         part=trained.kept_part,
         noise_seed=settings.seed,
         runtime=f"litert {runtime.version}",

@@ -6,11 +6,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from leukolite.convert.child import ChildFailed, Progress, run_child
+from leukolite.convert.child import ChildFailed, run_child
 from leukolite.errors import ConversionError
+from leukolite.frozen import Frozen
 from leukolite.preprocess import InputSpec
+from leukolite.progress import OnProgress
 from leukolite.train.augment import Augmentation
 from leukolite.train.runs import MODEL
 
@@ -19,10 +20,8 @@ LEARNING_RATE = 1e-5  # of Adam; a hundredth of what the recipes train with
 ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-class Job(BaseModel):
+class Job(Frozen):
     """What is to be fine-tuned, and how; the fields are those of a `Recipe`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     spec: InputSpec
     augmentation: Augmentation
@@ -33,7 +32,7 @@ class Job(BaseModel):
     seed: int
 
 
-def fine_tune(job: Job, run: Path, pixels: np.ndarray, truth: np.ndarray, progress: Progress) -> bytes:
+def fine_tune(job: Job, run: Path, pixels: np.ndarray, truth: np.ndarray, progress: OnProgress) -> bytes:
     """Fine-tune a run's model and convert it.
 
     Args:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.bundle import Calibration, GateLevel
-from leukolite.convert.child import Progress
 from leukolite.convert.images import calibration_images
 from leukolite.convert.prove import ask_runtime
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.trained import Settings, measure_gate, open_trained
 from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
+from leukolite.manifest import Calibration, GateLevel
+from leukolite.progress import OnProgress
 
 STUDY_COUNTS = (16, 64, 128, 256, 512)
 
@@ -25,7 +25,7 @@ class StudyRow:
 
 
 def study_calibration(
-    folder: Path, *, data: Path | None, settings: Settings, progress: Progress, counts: Sequence[int] = STUDY_COUNTS
+    folder: Path, *, data: Path | None, settings: Settings, progress: OnProgress, counts: Sequence[int] = STUDY_COUNTS
 ) -> list[StudyRow]:
     """Convert a run to int8 with more and more calibration images; the fewer are always among the more.
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leukolite.appearance import appearance_of
-from leukolite.bundle import Appearance, Calibration, CellPicture, FineTuning, Gate
-from leukolite.convert.child import Progress
 from leukolite.convert.gate import GATE_SIGMAS, gate_level
 from leukolite.convert.images import Images, calibration_images, located, prepare, read_inputs
 from leukolite.convert.qat import Job, fine_tune
@@ -20,7 +18,9 @@ from leukolite.convert.quantise import to_tflite
 from leukolite.convert.variants import VARIANTS, Variant
 from leukolite.errors import ConversionError
 from leukolite.images import read_rgb
+from leukolite.manifest import AppearanceRanges, Calibration, CellPicture, ConversionGate, FineTuning
 from leukolite.preprocess import crop_and_resize, picture_id
+from leukolite.progress import OnProgress
 from leukolite.train.fit import predict
 from leukolite.train.runs import Run, SplitFile, load_model, load_run, load_run_split
 
@@ -75,7 +75,7 @@ class Trained:
     model: "keras.Model"
     workplace: Path
     settings: Settings
-    progress: Progress
+    progress: OnProgress
 
     @cached_property
     def validation(self) -> Images:
@@ -103,7 +103,7 @@ class Trained:
         return sorted(found)
 
     @cached_property
-    def appearance(self) -> Appearance | None:
+    def appearance(self) -> AppearanceRanges | None:
         """What pictures of the training part look like; None where they are too few to tell."""
         files = [file for file, _ in located(self.root, self.split["train"], self.run)]
         return appearance_of(files, self.run.input, self.settings.seed, partial(self.progress, "appearance"))
@@ -139,7 +139,7 @@ class Trained:
 
 
 @contextmanager
-def open_trained(folder: Path, data: Path | None, settings: Settings, progress: Progress) -> Iterator[Trained]:
+def open_trained(folder: Path, data: Path | None, settings: Settings, progress: OnProgress) -> Iterator[Trained]:
     """A run ready to be converted, with a temporary folder for its decoded images.
 
     Args:
@@ -192,7 +192,7 @@ def make(trained: Trained, variant: Variant) -> Made:
     return Made(content, calibration)
 
 
-def measure_gate(trained: Trained, outputs: np.ndarray) -> Gate:
+def measure_gate(trained: Trained, outputs: np.ndarray) -> ConversionGate:
     """The float model beside a converted one on the validation part.
 
     Args:
@@ -203,4 +203,4 @@ def measure_gate(trained: Trained, outputs: np.ndarray) -> Gate:
         gate_level(sigma, images.truth, trained.floats[k], outputs[k], run.labels, run.malignant)
         for k, sigma in enumerate(images.sigmas)
     ]
-    return Gate(part="validation", max_drop=settings.max_drop, max_recall_drop=settings.max_recall_drop, levels=levels)
+    return ConversionGate(part="validation", max_drop=settings.max_drop, max_recall_drop=settings.max_recall_drop, levels=levels)

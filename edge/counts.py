@@ -9,16 +9,19 @@ import numpy as np
 
 from leukolite.classifier import Latency
 from leukolite.edge.camera.source import Gap, Note
-from leukolite.edge.events import Event, FrameRecord, kind_of
+from leukolite.edge.events import Event, FrameResult
+from leukolite.edge.field.view import kind_of
 from leukolite.edge.host.health import Health
+from leukolite.errors import LeukoliteError
 from leukolite.evaluation import LATENCY_STAGES
 from leukolite.metrics import ClassMetrics, class_metrics, positive_label, wilson_interval
+from leukolite.runtime import RuntimeInfo
 
 _LOWEST_MS, _STEP, _BINS = 1e-3, 1.01, 2100  # 1 microsecond to 20 minutes
 _LOG_STEP = math.log(_STEP)
 
 
-class Times:
+class LatencyHistogram:
     """Percentiles of a stream of milliseconds, within 0.5%, from a histogram with steps of 1%."""
 
     def __init__(self) -> None:
@@ -65,7 +68,7 @@ class Rates:
     positive: ClassMetrics | None
 
 
-class Tally:
+class SessionCounts:
     """Counts a session's events. A `Sink`.
 
     Attributes:
@@ -84,16 +87,16 @@ class Tally:
         self._labels, self._malignant = labels, malignant
         self.frames = self.verdicts = self.gaps = self.skipped = self.throttled = 0
         self.excluded: Counter[str] = Counter()
-        self.labels_said: Counter[str] = Counter()
+        self.predicted_counts: Counter[str] = Counter()
         self.first_gap: Gap | None = None
-        self.latency = {stage: Times() for stage in LATENCY_STAGES}
-        self.age, self.locate = Times(), Times()
+        self.latency = {stage: LatencyHistogram() for stage in LATENCY_STAGES}
+        self.age, self.locate = LatencyHistogram(), LatencyHistogram()
         self.hottest_c: float | None = None
         self._confusion: dict[float, np.ndarray] = {}
 
     def take(self, event: Event) -> None:
         match event:
-            case FrameRecord():
+            case FrameResult():
                 self._count(event)
             case Gap():
                 self.gaps += 1
@@ -119,7 +122,7 @@ class Tally:
         """p50, p90, p99 and mean of each stage, milliseconds; empty without verdicts."""
         return {stage: times.summary() for stage, times in self.latency.items()} if self.verdicts else {}
 
-    def _count(self, record: FrameRecord) -> None:
+    def _count(self, record: FrameResult) -> None:
         self.frames += 1
         self.skipped += record.skipped
         self.throttled += record.health.throttled is True
@@ -130,19 +133,43 @@ class Tally:
             return
         self.age.add(record.age_ms)
         self.locate.add(record.locate_ms)
-        for area in record.areas:
-            if area.verdict is None:
-                self.excluded[kind_of(area.excluded or "")] += 1
+        for region in record.regions:
+            if region.verdict is None:
+                self.excluded[kind_of(region.excluded or "")] += 1
                 continue
             self.verdicts += 1
-            self._time(area.verdict.latency)
-            if area.sigma == record.areas[0].sigma:
-                self.labels_said[area.verdict.label] += 1
+            self._time(region.verdict.latency)
+            if region.sigma == record.regions[0].sigma:
+                self.predicted_counts[region.verdict.label] += 1
             if record.truth is not None:
-                confusion = self._confusion.setdefault(area.sigma, np.zeros((len(self._labels),) * 2, np.int64))
-                if area.verdict.index is not None:
-                    confusion[record.truth, area.verdict.index] += 1
+                confusion = self._confusion.setdefault(region.sigma, np.zeros((len(self._labels),) * 2, np.int64))
+                if region.verdict.index is not None:
+                    confusion[record.truth, region.verdict.index] += 1
 
     def _time(self, latency: Latency) -> None:
         for stage, times in self.latency.items():
             times.add(getattr(latency, stage))
+
+
+@dataclass(frozen=True)
+class Session:
+    """How a run of the edge runner went.
+
+    Attributes:
+        tally: the counts.
+        unknown_truths: class folders that are none of the model's labels.
+        seconds: wall clock, from the first frame asked for to the last verdict.
+        stopped_by: who ended it early; None where the source ended or a limit was reached.
+        failure: what ended it after the first frame: a camera that was lost for good, a runtime that hung too often.
+        runtime: what computed the last verdict.
+        restarts: runtimes that were given up.
+    """
+
+    source: str
+    tally: SessionCounts
+    unknown_truths: tuple[str, ...]
+    seconds: float
+    stopped_by: str | None
+    failure: LeukoliteError | None
+    runtime: RuntimeInfo
+    restarts: int

@@ -1,84 +1,17 @@
 """What the pipeline hands on: one immutable record a frame, to any number of sinks; and how another thread steers it."""
 
-from collections import deque
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-
-import numpy as np
 
 from leukolite.classifier import Verdict
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.host.health import Health
-
-Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in the frame's pixels, x1 and y1 exclusive
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """What is to be judged of a frame.
-
-    Attributes:
-        box: where it lies in the frame.
-        pixels: uint8 RGB as the bundle's training images were, shape (h, w, 3).
-        excluded: why it must not be judged; None if it may.
-    """
-
-    box: Box
-    pixels: np.ndarray
-    excluded: str | None = None
-
-
-# uint8 RGB frame -> why it must not be judged, None if it may. Reasons are counted by what stands before ' (' or ': ', so that
-# figures go behind it: 'blurred (focus 12, at least 40)'
-Gate = Callable[[np.ndarray], str | None]
-
-
-def kind_of(reason: str) -> str:
-    """A reason without its figures, by which it is counted."""
-    return reason.partition(" (")[0].partition(": ")[0]
-
-
-EMPTY = "empty field: no white cell stands out"
-
-Locator = Callable[[np.ndarray], Sequence[Area]]  # uint8 RGB frame -> what is to be judged of it
-
-
-def whole_box(pixels: np.ndarray) -> Box:
-    """The box of all of a frame."""
-    return 0, 0, pixels.shape[1], pixels.shape[0]
-
-
-def whole_frame(pixels: np.ndarray) -> Sequence[Area]:
-    """The locator of models that judge a field, and of frames that show one cell."""
-    return (Area(whole_box(pixels), pixels),)
+from leukolite.geometry import Box
+from leukolite.runtime import RuntimeInfo
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """How a frame is looked at.
-
-    Attributes:
-        gate: says why the frame must not be judged; None lets it pass. It sees the frame before noise is added.
-        locator: finds what is to be judged.
-    """
-
-    gate: Gate | None = None
-    locator: Locator = whole_frame
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeUsed:
-    """What really computed a verdict. `delegate` is the accelerator's library; None means the CPU."""
-
-    name: str
-    version: str
-    threads: int
-    delegate: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AreaVerdict:
+class RegionResult:
     """One verdict on one area, or why there is none: exactly one of `verdict` and `excluded` is None.
 
     Attributes:
@@ -92,7 +25,7 @@ class AreaVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameRecord:
+class FrameResult:
     """Everything that was found out about one frame.
 
     Attributes:
@@ -109,18 +42,18 @@ class FrameRecord:
     """
 
     frame: Frame
-    areas: tuple[AreaVerdict, ...]
+    regions: tuple[RegionResult, ...]
     excluded: str | None
     truth: int | None
     age_ms: float
     locate_ms: float
     skipped: int
-    runtime: RuntimeUsed
+    runtime: RuntimeInfo
     health: Health
     wall_time: float
 
 
-Event = FrameRecord | Gap | Note | Health  # a Health where its conditions changed
+Event = FrameResult | Gap | Note | Health  # a Health where its conditions changed
 
 
 class Sink(Protocol):
@@ -135,39 +68,3 @@ class Sink(Protocol):
     def close(self) -> None:
         """Nothing comes after this; called once, however the session ends."""
         ...
-
-
-class Control:
-    """Pause, go on, change the slide and stop, from any thread or signal handler (no lock that a handler could wait for)."""
-
-    def __init__(self) -> None:
-        self._paused = False
-        self._slides: deque[str] = deque()
-        self._stopped_by: str | None = None
-
-    def pause(self) -> None:
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
-
-    def begin_slide(self, slide: str) -> None:
-        """Another slide lies under the lens, by its salted id: frames captured before are not its."""
-        self._slides.append(slide)
-
-    def next_slide(self) -> str | None:
-        """A slide that was begun and not yet asked for; None without any."""
-        return self._slides.popleft() if self._slides else None
-
-    def stop(self, by: str) -> None:
-        """End the session after the frame in hand. `by` says who asked, as 'SIGTERM' or 'the user'; the first one counts."""
-        if self._stopped_by is None:
-            self._stopped_by = by
-
-    @property
-    def paused(self) -> bool:
-        return self._paused
-
-    @property
-    def stopped_by(self) -> str | None:
-        return self._stopped_by

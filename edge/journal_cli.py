@@ -13,8 +13,10 @@ import click
 from leukolite.edge.journal.format import Entry, OnLine, journal_files, read, verify
 from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, StartRecord, VerdictRecord
 from leukolite.errors import JournalError
-from leukolite.files import check_replaceable, new_file, new_folder
-from leukolite.terminal import RESEARCH_USE, Command, Finite, LazyGroup, add_task, check_file_place, progress_bar, stdout
+from leukolite.files import check_file_place, check_replaceable, new_file, new_folder
+from leukolite.options import Finite
+from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout
+from leukolite.wording import RESEARCH_USE
 
 EXPORT_SCHEMA = 1
 

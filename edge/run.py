@@ -9,36 +9,42 @@ from functools import partial
 from pathlib import Path
 
 from leukolite.bundle import Bundle
-from leukolite.classifier import Judge
-from leukolite.edge.camera.capture import Reopening
-from leukolite.edge.camera.open import SyntheticCamera, match_truths
-from leukolite.edge.camera.source import FrameSource
-from leukolite.edge.events import Control, Sink
+from leukolite.classifier import Classifier
+from leukolite.edge.camera.capture import ReconnectPolicy
+from leukolite.edge.camera.remaining import RemainingFrames
+from leukolite.edge.camera.source import FrameSource, match_truths
+from leukolite.edge.camera.synthetic import SyntheticCamera
+from leukolite.edge.control import Control
+from leukolite.edge.counts import Session
+from leukolite.edge.events import Sink
 from leukolite.edge.field.motion import StageMotion
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.signals import stopped_by_signals
 from leukolite.edge.host.systemd import notify
-from leukolite.edge.host.watchdog import Restarting, open_watched_judge
-from leukolite.edge.journal.format import Entry
-from leukolite.edge.journal.records import StartRecord, start_record
-from leukolite.edge.journal.sink import JournalSink, open_recording
+from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
+from leukolite.edge.journal.format import Entry, journal_files
+from leukolite.edge.journal.records import StartRecord, manifest_sha256, start_record
+from leukolite.edge.journal.replay import Replay, check_replayable, replay
+from leukolite.edge.journal.sink import JournalSink, ResumePoint, open_recording
+from leukolite.edge.journal.slides import laboratory_salt, slide_of
 from leukolite.edge.page.listen import Listener
 from leukolite.edge.page.state import About, Live
-from leukolite.edge.pipeline import Limits, OpenJudge, Session, run
+from leukolite.edge.pipeline import Limits, OpenClassifier, run
 from leukolite.edge.report import session as report
 from leukolite.edge.report.summary import SummarySink
 from leukolite.edge.report.summary_page import write_summary
-from leukolite.edge.settings import Progress, Rest, Settings, laboratory_salt, open_frames, repeat, slide_of, steps_of
+from leukolite.edge.settings import SessionSettings, first_record, open_frames, steps_of
 from leukolite.errors import JournalError
-from leukolite.files import nearest_parent, new_folder
+from leukolite.files import nearest_parent, new_folder, write_json
 from leukolite.shipped import find_bundle
-from leukolite.terminal import RESEARCH_USE, stdout, warn, write_json
+from leukolite.terminal import add_task, progress_bar, stdout, warn
+from leukolite.wording import RESEARCH_USE
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"  # in the folder of --out
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RunOptions:
     """What `edge-run` was asked for; no field has a default, so that no option is forgotten on the way.
 
     Attributes:
@@ -54,11 +60,11 @@ class Plan:
         json_path, out: a file and a folder for the results; None writes none.
     """
 
-    settings: Settings
+    settings: SessionSettings
     allow_cpu: bool
     limits: Limits
-    reopening: Reopening
-    restarting: Restarting
+    reopening: ReconnectPolicy
+    restarting: RestartPolicy
     recording: Path | None
     resumes: bool
     slide: str | None
@@ -69,7 +75,7 @@ class Plan:
     out: Path | None
 
 
-def run_session(plan: Plan, listener: Listener | None) -> None:
+def run_session(plan: RunOptions, listener: Listener | None) -> None:
     """Judge what the camera or source shows until it ends, and write what was asked for.
 
     Args:
@@ -79,14 +85,14 @@ def run_session(plan: Plan, listener: Listener | None) -> None:
         LeukoliteError: it could not begin, or it failed on the way; then what was seen until then is told and written first.
     """
     settings, bundle = plan.settings, Bundle.load(find_bundle(plan.settings.bundle))
-    open_judge = _judge_opener(plan, bundle)
-    judge = _open_first(open_judge, settings.runtime)
+    open_classifier = _judge_opener(plan, bundle)
+    classifier = _open_first(open_classifier, settings.runtime)
     steps, source = steps_of(settings, bundle), open_frames(settings, bundle)
     _note_on_truth(source, bundle.manifest.labels)
     start = _start(plan, bundle)
     sinks = _open_sinks(plan, start)
     if plan.resumes and not source.live:
-        source = Rest(source, sinks.next_index)
+        source = RemainingFrames(source, sinks.next_index)
     _introduce(bundle, plan)
     if source.live and not settings.every_frame:
         motion = StageMotion()
@@ -100,25 +106,25 @@ def run_session(plan: Plan, listener: Listener | None) -> None:
     with stopped_by_signals(control):
         session = run(
             source,
-            judge,
+            classifier,
             told,
             steps,
             plan.limits,
             control=control,
             health=monitor,
             reopening=plan.reopening,
-            restart=open_judge,
+            restart=open_classifier,
             restarting=plan.restarting,
         )
     notify("STOPPING=1")
     _tell_end(plan, session, sinks.recording)
     if sinks.kept is not None:
-        _write_results(plan, session, sinks.kept, sinks.summary, bundle, judge)
+        _write_results(plan, session, sinks.kept, sinks.summary, bundle, classifier)
     if session.failure is not None:
         raise session.failure
 
 
-def repeat_session(folder: Path, plan: Plan) -> None:
+def repeat_session(folder: Path, plan: RunOptions) -> None:
     """Judge a recorded session's frames again.
 
     Raises:
@@ -126,8 +132,8 @@ def repeat_session(folder: Path, plan: Plan) -> None:
         JournalError: not every verdict was repeated, or the journal does not verify.
     """
     bundle = Bundle.load(find_bundle(plan.settings.bundle))
-    judge = _open_first(_judge_opener(plan, bundle), plan.settings.runtime)
-    found, lines = repeat(folder, plan.settings, bundle, judge)
+    classifier = _open_first(_judge_opener(plan, bundle), plan.settings.runtime)
+    found, lines = repeat(folder, plan.settings, bundle, classifier)
     console = stdout()
     for line in lines:
         console.print(line)
@@ -137,10 +143,10 @@ def repeat_session(folder: Path, plan: Plan) -> None:
         raise JournalError(f"{folder}: not every verdict was repeated; see above")
 
 
-def _judge_opener(plan: Plan, bundle: Bundle) -> OpenJudge:
+def _judge_opener(plan: RunOptions, bundle: Bundle) -> OpenClassifier:
     settings = plan.settings
     return partial(
-        open_watched_judge,
+        open_watched_classifier,
         bundle,
         runtime=settings.runtime,
         threads=settings.threads,
@@ -149,12 +155,12 @@ def _judge_opener(plan: Plan, bundle: Bundle) -> OpenJudge:
     )
 
 
-def _open_first(open_judge: OpenJudge, runtime: str) -> Judge:
+def _open_first(open_classifier: OpenClassifier, runtime: str) -> Classifier:
     """The session's first judge; a note where another runtime than `runtime` computes."""
-    judge = open_judge()
-    if judge.runtime.name != runtime:
-        warn(f"note: {judge.runtime.name} computes on the CPU, not {runtime}: the model was not compiled for it")
-    return judge
+    classifier = open_classifier()
+    if classifier.runtime.name != runtime:
+        warn(f"note: {classifier.runtime.name} computes on the CPU, not {runtime}: the model was not compiled for it")
+    return classifier
 
 
 def _note_on_truth(source: FrameSource, labels: Sequence[str]) -> None:
@@ -172,7 +178,7 @@ def _note_on_truth(source: FrameSource, labels: Sequence[str]) -> None:
         )
 
 
-def _start(plan: Plan, bundle: Bundle) -> StartRecord:
+def _start(plan: RunOptions, bundle: Bundle) -> StartRecord:
     settings = plan.settings
     return start_record(
         bundle,
@@ -196,7 +202,7 @@ class _Sinks:
     """
 
     console: report.Console
-    kept: report.Keeper | None
+    kept: report.ResultCollector | None
     recording: JournalSink | None
     summary: SummarySink
     next_index: int
@@ -206,10 +212,10 @@ class _Sinks:
         return [sink for sink in every if sink is not None]
 
 
-def _open_sinks(plan: Plan, start: StartRecord) -> _Sinks:
+def _open_sinks(plan: RunOptions, start: StartRecord) -> _Sinks:
     """Begin the record too, or go on with it: the summary then counts what it holds already."""
-    kept = None if plan.out is None and plan.json_path is None else report.Keeper(start.labels, plan.settings.noise)
-    summary, done = SummarySink(start), Progress()
+    kept = None if plan.out is None and plan.json_path is None else report.ResultCollector(start.labels, plan.settings.noise)
+    summary, done = SummarySink(start), ResumePoint()
     recording = None
 
     def count_again(entry: Entry) -> None:
@@ -229,7 +235,7 @@ def _open_sinks(plan: Plan, start: StartRecord) -> _Sinks:
     return _Sinks(report.Console(_say, warn, verdicts=not plan.quiet), kept, recording, summary, done.next_index)
 
 
-def _introduce(bundle: Bundle, plan: Plan) -> None:
+def _introduce(bundle: Bundle, plan: RunOptions) -> None:
     console, manifest = stdout(), bundle.manifest
     console.print(textwrap.fill(f"{manifest.name}: judges one {manifest.unit}; {', '.join(manifest.labels)}. {RESEARCH_USE}", 80))
     if plan.settings.ungated:
@@ -240,7 +246,7 @@ def _introduce(bundle: Bundle, plan: Plan) -> None:
         console.print(report.VERDICT_HEADER)
 
 
-def _health_monitor(plan: Plan) -> HealthMonitor:
+def _health_monitor(plan: RunOptions) -> HealthMonitor:
     written = plan.recording or plan.out or plan.json_path
     folder = None if written is None else nearest_parent(written)
 
@@ -261,7 +267,7 @@ def _open_page(
     return serve_page(live, listener, control, monitor, sinks.recording, start.validation)
 
 
-def _tell_end(plan: Plan, session: Session, recording: JournalSink | None) -> None:
+def _tell_end(plan: RunOptions, session: Session, recording: JournalSink | None) -> None:
     console = stdout()
     if session.tally.frames:
         console.print(report.closing_tables(session))
@@ -271,8 +277,10 @@ def _tell_end(plan: Plan, session: Session, recording: JournalSink | None) -> No
         console.print(f"{plan.recording}: {recording.outcome}")
 
 
-def _write_results(plan: Plan, session: Session, kept: report.Keeper, summary: SummarySink, bundle: Bundle, judge: Judge) -> None:
-    content = report.session_json(session, kept, bundle, judge, plan.settings.seed, plan.settings.as_text())
+def _write_results(
+    plan: RunOptions, session: Session, kept: report.ResultCollector, summary: SummarySink, bundle: Bundle, classifier: Classifier
+) -> None:
+    content = report.session_json(session, kept, bundle, classifier, plan.settings.seed, plan.settings.as_text())
     if plan.out is not None:
         with new_folder(plan.out, replace_if_holds=REPORT) as staging:
             write_json(staging / REPORT, content)
@@ -286,3 +294,33 @@ def _say(line: str) -> None:
     """A verdict's line, at once, so that a pipe shows it when it is said."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+SHOWN = 10  # differences on the terminal
+
+
+def repeat(folder: Path, settings: SessionSettings, bundle: Bundle, classifier: Classifier) -> tuple[Replay, list[str]]:
+    """Judge a recorded session's frames again.
+
+    Returns:
+        How it went, and lines for the terminal.
+
+    Raises:
+        JournalError: the session was recorded with another bundle, or its journal does not verify.
+    """
+    check_replayable(folder, first_record(folder), manifest_sha256(bundle.manifest))
+    megabytes = sum(path.stat().st_size for path in journal_files(folder)) / 1e6
+    with progress_bar() as bar:
+        task = add_task(bar, "replaying, MB", megabytes)
+        found = replay(
+            folder,
+            classifier,
+            lambda _: open_frames(settings, bundle),
+            steps_of(settings, bundle),
+            on_line=lambda length: bar.advance(task, length / 1e6),
+        )
+    lines = [f"{folder}: {found.frames} frames judged again, {found.verdicts} verdicts compared, {found.different} differ"]
+    lines += [f"  {one.source}, frame {one.index}: {one.what}" for one in found.differences[:SHOWN]]
+    if found.excluded:
+        lines.append(f"{found.excluded} frames were excluded then: nothing to repeat")
+    return found, lines

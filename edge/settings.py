@@ -1,40 +1,28 @@
 """A recorded session as `edge-run` takes it up again: to go on with it, or to repeat it."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from leukolite.appearance import look
-from leukolite.bundle import Bundle, Manifest
-from leukolite.classifier import Judge
-from leukolite.edge.camera.open import is_video, open_camera, open_source
-from leukolite.edge.camera.source import FrameSource, Items, Note
-from leukolite.edge.events import View
+from leukolite.bundle import Bundle
+from leukolite.edge.camera.files import is_video
+from leukolite.edge.camera.open import open_camera, open_source
+from leukolite.edge.camera.source import FrameSource
 from leukolite.edge.field.crop import CELLS, Cells, is_whole_of, locator_of
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.quality import nothing_to_see, picture_gate
-from leukolite.edge.journal.format import Entry, journal_files, read
-from leukolite.edge.journal.records import (
-    FrameRecord,
-    GapRecord,
-    SourceSettings,
-    StartRecord,
-    load_salt,
-    manifest_sha256,
-    slide_id,
-)
-from leukolite.edge.journal.replay import Replay, check_replayable, replay
-from leukolite.edge.pipeline import Steps
-from leukolite.errors import BundleError, JournalError, SourceError
-from leukolite.terminal import add_task, progress_bar
-
-SHOWN = 10  # differences on the terminal
+from leukolite.edge.field.view import Treatment
+from leukolite.edge.journal.format import read
+from leukolite.edge.journal.records import SourceSettings, StartRecord
+from leukolite.edge.pipeline import FrameProcessing
+from leukolite.errors import BundleError, JournalError
+from leukolite.manifest import Manifest
 
 
 @dataclass(frozen=True)
-class Settings:
+class SessionSettings:
     """What decides a session's verdicts, beside the bundle itself; each field is named like its option of `edge-run`.
 
     Attributes:
@@ -95,14 +83,14 @@ def first_record(folder: Path) -> StartRecord:
     return entry.record
 
 
-def settings_of(start: StartRecord, bundle: Path | None) -> Settings:
+def settings_of(start: StartRecord, bundle: Path | None) -> SessionSettings:
     """The settings that a session began with.
 
     Args:
         bundle: where its bundle is now; None: where it was.
     """
     width, _, height = start.settings.get("camera_size", "").partition("x")
-    return Settings(
+    return SessionSettings(
         bundle=bundle or Path(start.bundle),
         camera=start.source.camera,
         source=None if start.source.path is None else Path(start.source.path),
@@ -119,7 +107,7 @@ def settings_of(start: StartRecord, bundle: Path | None) -> Settings:
     )
 
 
-def open_frames(settings: Settings, bundle: Bundle) -> FrameSource:
+def open_frames(settings: SessionSettings, bundle: Bundle) -> FrameSource:
     """The camera or source. Raises: SourceError."""
     manifest = bundle.manifest
     if settings.camera is not None:
@@ -128,7 +116,7 @@ def open_frames(settings: Settings, bundle: Bundle) -> FrameSource:
     return open_source(settings.source or Path())
 
 
-def steps_of(settings: Settings, bundle: Bundle) -> Steps:
+def steps_of(settings: SessionSettings, bundle: Bundle) -> FrameProcessing:
     """What is done to each frame before the judge sees it.
 
     Raises:
@@ -144,12 +132,12 @@ def steps_of(settings: Settings, bundle: Bundle) -> Steps:
     are_pictures = settings.source is not None and not is_video(settings.source)
     is_whole = is_whole_of(manifest, cells=cells, are_pictures=are_pictures)
     gate = None if settings.ungated else picture_gate(manifest, rendered=settings.is_rendered(manifest))
-    whole = View(gate)
+    whole = Treatment(gate)
     if manifest.unit == "field" or cells == "one":  # a locator that nothing asks takes a tenth of a second to make
-        return Steps(lambda pixels: whole, sigmas=settings.noise, seed=settings.seed)
+        return FrameProcessing(lambda pixels: whole, sigmas=settings.noise, seed=settings.seed)
     locator = locator_of(manifest, channel=settings.channel, cell_diameter=settings.cell_diameter, gate=gate)
-    field = View(None if gate is None else lambda pixels: nothing_to_see(look(pixels)), locator)
-    return Steps(lambda pixels: whole if is_whole(pixels) else field, sigmas=settings.noise, seed=settings.seed)
+    field = Treatment(None if gate is None else lambda pixels: nothing_to_see(look(pixels)), locator)
+    return FrameProcessing(lambda pixels: whole if is_whole(pixels) else field, sigmas=settings.noise, seed=settings.seed)
 
 
 Choice = TypeVar("Choice", bound=str)
@@ -161,70 +149,3 @@ def _one_of(choices: Sequence[Choice], text: str) -> Choice:
         if choice == text:
             return choice
     raise JournalError(f"the session was recorded with the setting {text!r}; this version knows {', '.join(choices)}")
-
-
-class Rest:
-    """A folder, video or on-demand camera from where a resumed session left off; its frames are not counted twice."""
-
-    live = False
-
-    def __init__(self, source: FrameSource, first_index: int) -> None:
-        self.name, self.truths = source.name, source.truths
-        self._source, self._first_index = source, first_index
-
-    def frames(self) -> Items:
-        is_done = True
-        for item in self._source.frames():
-            if isinstance(item, Note) or item.index >= self._first_index:
-                is_done = is_done and isinstance(item, Note)
-                yield item
-        if is_done:
-            raise SourceError(f"{self.name}: all {self._first_index} frames were judged before the session was resumed")
-
-
-class Progress:
-    """Where a recorded session stood, told entry by entry."""
-
-    def __init__(self) -> None:
-        self.next_index = 0
-
-    def take(self, entry: Entry) -> None:
-        if isinstance(entry.record, FrameRecord | GapRecord):
-            self.next_index = max(self.next_index, entry.record.index + 1)
-
-
-def laboratory_salt() -> bytes:
-    """The salt of the slides' ids, in the user's configuration folder. Raises: JournalError, if it cannot be read or made."""
-    return load_salt(Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "leukolite" / "salt")
-
-
-def slide_of(name: str | None) -> str | None:
-    """A slide's salted id."""
-    return slide_id(name, laboratory_salt()) if name else None
-
-
-def repeat(folder: Path, settings: Settings, bundle: Bundle, judge: Judge) -> tuple[Replay, list[str]]:
-    """Judge a recorded session's frames again.
-
-    Returns:
-        How it went, and lines for the terminal.
-
-    Raises:
-        JournalError: the session was recorded with another bundle, or its journal does not verify.
-    """
-    check_replayable(folder, first_record(folder), manifest_sha256(bundle.manifest))
-    megabytes = sum(path.stat().st_size for path in journal_files(folder)) / 1e6
-    with progress_bar() as bar:
-        task = add_task(bar, "replaying, MB", megabytes)
-        found = replay(
-            folder,
-            judge,
-            lambda _: open_frames(settings, bundle),
-            steps_of(settings, bundle),
-            on_line=lambda length: bar.advance(task, length / 1e6),
-        )
-    lines = [f"{folder}: {found.frames} frames judged again, {found.verdicts} verdicts compared, {found.different} differ"]
-    lines += [f"  {one.source}, frame {one.index}: {one.what}" for one in found.differences[:SHOWN]]
-    if found.excluded:
-        lines.append(f"{found.excluded} frames were excluded then: nothing to repeat")
-    return found, lines

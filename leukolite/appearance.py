@@ -20,8 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from leukolite.bundle import RANGES, Appearance, Range
 from leukolite.images import read_rgb
+from leukolite.manifest import RANGES, AppearanceRanges, Range
 from leukolite.preprocess import InputSpec, crop_and_resize
 
 HALF_SIDE, SMALL_SIDE = 112, 28  # pixels: focus is measured on the first, light and colour on the second
@@ -44,7 +44,7 @@ _ROUNDING, _FAINT = 0.01, 0.5  # grey levels squared: of detail that says nothin
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageStats:
     """What a picture looks like.
 
     Attributes:
@@ -66,7 +66,7 @@ class Look:
     focus: float
 
 
-def look(pixels: np.ndarray) -> Look:
+def look(pixels: np.ndarray) -> ImageStats:
     """Measure a picture, in about a tenth of a millisecond.
 
     Args:
@@ -81,14 +81,14 @@ def look(pixels: np.ndarray) -> Look:
     total = grey.size
     count = total if lit is None else cv2.countNonZero(lit)
     if count == 0:
-        return Look(lit=0.0, light=0.0, blown=0.0, contrast=0.0, stain=0.0, red_over_blue=0.0, focus=0.0)
+        return ImageStats(lit=0.0, light=0.0, blown=0.0, contrast=0.0, stain=0.0, red_over_blue=0.0, focus=0.0)
     levels = grey.ravel() if lit is None else grey[lit > 0]
     brighter = int(0.9 * count)
     colours = cv2.transform(cv2.LUT(small, _LOG), _STAIN_AND_RED)
     purple = colours[..., 0] if lit is None else colours[..., 0] * lit
     least_purple = np.partition(purple, -STAINED_PIXELS, axis=None)[-STAINED_PIXELS]
     stained = cv2.mean(colours, (purple >= least_purple).view(np.uint8))
-    return Look(
+    return ImageStats(
         lit=count / total,
         light=float(np.partition(levels, brighter)[brighter]),
         blown=cv2.countNonZero(cv2.inRange(small, _BLOWN, _WHITE)) / total if brightest >= BLOWN_LEVEL else 0.0,
@@ -104,7 +104,7 @@ def sampled(count: int, seed: int) -> list[int]:
     return sorted(np.random.default_rng(seed).permutation(count)[:SAMPLE].tolist())
 
 
-def usual(looks: Sequence[Look]) -> Appearance | None:
+def usual(looks: Sequence[ImageStats]) -> AppearanceRanges | None:
     """The ranges that a bundle's training pictures allow others; None where they are fewer than `LEAST_SAMPLE`.
 
     A range is open where more is no fault (noise and a better lens raise the focus) or less (nothing need be blown out).
@@ -114,14 +114,14 @@ def usual(looks: Sequence[Look]) -> Appearance | None:
     table = np.array([astuple(one) for one in looks])
     low, middle, high = np.percentile(table, (PERCENTILES[0], 50, PERCENTILES[1]), axis=0)
     mostly_low, mostly_high = np.percentile(table[:, _RED], (100 - ONE_SIDED, ONE_SIDED))
-    lowest = Look(*(low - np.maximum(MARGIN * (middle - low), _least_margins(low))).tolist())
-    highest = Look(*(high + np.maximum(MARGIN * (high - middle), _least_margins(high))).tolist())
+    lowest = ImageStats(*(low - np.maximum(MARGIN * (middle - low), _least_margins(low))).tolist())
+    highest = ImageStats(*(high + np.maximum(MARGIN * (high - middle), _least_margins(high))).tolist())
     red = lowest.red_over_blue, highest.red_over_blue
     if mostly_high < 0:  # where swapped pictures lie, no margin reaches
         red = red[0], min(red[1], 0.0)
     elif mostly_low > 0:
         red = max(red[0], 0.0), red[1]
-    return Appearance(
+    return AppearanceRanges(
         images=len(looks),
         percentiles=PERCENTILES,
         margin=MARGIN,
@@ -136,7 +136,7 @@ def usual(looks: Sequence[Look]) -> Appearance | None:
 
 def appearance_of(
     files: Sequence[Path], spec: InputSpec, seed: int, on_look: Callable[[int, int], None] = lambda done, total: None
-) -> Appearance | None:
+) -> AppearanceRanges | None:
     """What training pictures allow others, from at most `SAMPLE` of their files; None where they are too few to tell.
 
     Args:
@@ -154,7 +154,7 @@ def appearance_of(
     return usual(looks)
 
 
-def describe(appearance: Appearance, form: str) -> str:
+def describe(appearance: AppearanceRanges, form: str) -> str:
     """The ranges for people, their bounds in a number format such as '.2f'."""
     texts = []
     for name in RANGES:
@@ -169,13 +169,15 @@ def _range(low: float | None, high: float | None) -> Range:
     return None if low is None else round(low, 4), None if high is None else round(high, 4)
 
 
-_RED = [field.name for field in fields(Look)].index("red_over_blue")
+_RED = [field.name for field in fields(ImageStats)].index("red_over_blue")
 
 
 def _least_margins(ends: np.ndarray) -> np.ndarray:
     """Where all training pictures are alike: a lamp or a camera's gain is never set to the very same light."""
-    light = 0.15 * float(Look(*ends.tolist()).light)
-    return np.array(astuple(Look(lit=0.1, light=light, blown=0.05, contrast=0.0, stain=0.03, red_over_blue=0.03, focus=0.1)))
+    light = 0.15 * float(ImageStats(*ends.tolist()).light)
+    return np.array(
+        astuple(ImageStats(lit=0.1, light=light, blown=0.05, contrast=0.0, stain=0.03, red_over_blue=0.03, focus=0.1))
+    )
 
 
 def _lit(grey: np.ndarray) -> np.ndarray:

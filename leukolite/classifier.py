@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from leukolite.bundle import GOLDEN, Bundle
+from leukolite.clock import Clock
 from leukolite.decision import UNCALIBRATED, Decision, calibrate, decide
 from leukolite.errors import BundleError
 from leukolite.preprocess import InputSpec, input_table, to_input
 from leukolite.runtime import Runtime, TfliteRuntime
-
-Clock = Callable[[], int]  # nanoseconds, monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Verdict:
     latency: Latency
 
 
-class Judge:
+class Classifier:
     """A model ready to judge. For a bundle make one with `open_judge`, which proves it first.
 
     Args:
@@ -101,7 +100,7 @@ class Judge:
         return Verdict(index, label, float(probabilities[shown]), probabilities, latency)
 
 
-def open_judge(
+def open_classifier(
     bundle: Bundle,
     *,
     runtime: str = "litert",
@@ -109,7 +108,7 @@ def open_judge(
     allow_cpu: bool = False,
     guard: Callable[[Runtime], Runtime] = lambda runtime: runtime,
     clock: Clock = time.perf_counter_ns,
-) -> Judge:
+) -> Classifier:
     """Make a bundle ready to judge, after proving its tensors and golden outputs on this machine.
 
     Args:
@@ -128,7 +127,7 @@ def open_judge(
         raise BundleError(f"{bundle.path}: {error}") from error
     check_tensors(bundle, interpreter)
     manifest = bundle.manifest
-    judge = Judge(
+    classifier = Classifier(
         interpreter,
         labels=manifest.labels,
         malignant=manifest.malignant,
@@ -136,8 +135,8 @@ def open_judge(
         decision=manifest.decision,
         clock=clock,
     )
-    check_golden(bundle, judge)
-    return judge
+    check_golden(bundle, classifier)
+    return classifier
 
 
 def check_tensors(bundle: Bundle, runtime: Runtime) -> None:
@@ -160,17 +159,17 @@ def check_tensors(bundle: Bundle, runtime: Runtime) -> None:
             raise BundleError(f"{bundle.path}: manifest.json {name}: expected {wanted_format}, found {found_format} in the model")
 
 
-def check_golden(bundle: Bundle, judge: Judge) -> None:
+def check_golden(bundle: Bundle, classifier: Classifier) -> None:
     """Raises: BundleError, where preprocessing or the runtime gives another answer than the reference did."""
-    runtime, golden = judge.runtime, bundle.golden
+    runtime, golden = classifier.runtime, bundle.golden
     tolerance = bundle.manifest.golden.tolerance.get(runtime.name)
     if tolerance is None:
         known = ", ".join(sorted(bundle.manifest.golden.tolerance))
         raise BundleError(f"{bundle.path}: manifest.json golden.tolerance has no entry for {runtime.name} (it has {known})")
     # one grey level: OpenCV's rounding of a resized pixel may differ by one between processors
-    level = 1.0 if judge.table is None else float(np.abs(np.diff(judge.table.astype(np.float64))).max())
+    level = 1.0 if classifier.table is None else float(np.abs(np.diff(classifier.table.astype(np.float64))).max())
     for i, frame in enumerate(golden.frames):
-        batch = to_input(frame, judge.spec, judge.table)
+        batch = to_input(frame, classifier.spec, classifier.table)
         drift = np.abs(batch[0].astype(np.float64) - golden.inputs[i].astype(np.float64)).max()
         if drift > 1.001 * level:
             raise BundleError(

@@ -3,7 +3,8 @@
 import click
 
 from leukolite import __version__
-from leukolite.terminal import RESEARCH_USE, LazyGroup
+from leukolite.terminal import LazyGroup
+from leukolite.wording import RESEARCH_USE
 
 COMMANDS = {
     "throughput": "leukolite.benchmarks.cli:throughput",

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from leukolite.frozen import Frozen
 
 SMALLEST_PROBABILITY = 1 / 512  # half a step of a uint8 softmax output: what a quantised 0 stands for
 
 
-class Decision(BaseModel):
+class Decision(Frozen):
     """How probabilities become a label; part of a bundle's manifest, fitted on the quantised model's outputs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     temperature: float = Field(default=1.0, gt=0, description="softmax temperature (Guo et al. 2017)")
     threshold: float | None = Field(

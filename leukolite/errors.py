@@ -48,3 +48,12 @@ class RuntimeUnavailable(LeukoliteError):
 
 class TrainingError(LeukoliteError):
     """A training run cannot start or go on."""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What another library's exception says, in one line that fits into an error of ours.
+
+    Args:
+        most: characters.
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from leukolite.errors import LeukoliteError
 
@@ -172,3 +172,22 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all. Raises: LeukoliteError, if the place cannot be written."""
+    write_file(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def check_file_place(path: Path | None) -> None:
+    """Refuse, before the work begins, a place where `write_file` would fail.
+
+    Raises:
+        LeukoliteError: names the place.
+    """
+    if path is None:
+        return
+    if path.exists() and not path.is_dir() and not path.is_file():
+        return  # a device or pipe, as /dev/stdout
+    if path.is_dir() or not is_writable(nearest_parent(path)):
+        raise LeukoliteError(f"{path}: cannot be written; choose a file in a writable folder")

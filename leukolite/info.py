@@ -6,9 +6,11 @@ import click
 from rich.table import Table
 
 from leukolite.appearance import describe
-from leukolite.bundle import Bundle, CellPicture, Manifest
+from leukolite.bundle import Bundle
+from leukolite.manifest import CellPicture, Manifest
 from leukolite.shipped import find_bundle
-from leukolite.terminal import RESEARCH_USE, Command, percent, percent_with_interval, stdout
+from leukolite.terminal import Command, stdout
+from leukolite.wording import RESEARCH_USE, percent, percent_with_interval
 
 
 @click.command(cls=Command)

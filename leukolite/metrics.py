@@ -7,7 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from leukolite.frozen import Frozen
 
 BOOTSTRAP_RESAMPLES = 1000
 _Z_95 = 1.959963984540054  # two-sided 95% quantile of the normal distribution
@@ -15,11 +17,7 @@ _Z_95 = 1.959963984540054  # two-sided 95% quantile of the normal distribution
 Interval = tuple[float, float]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ClassMetrics(_Row):
+class ClassMetrics(Frozen):
     """One class against the rest. A rate whose denominator is empty is None; see `class_metrics`."""
 
     label: str
@@ -33,7 +31,7 @@ class ClassMetrics(_Row):
     auc: float | None
 
 
-class Metrics(_Row):
+class Metrics(Frozen):
     """How a classifier did on `n` images with a verdict.
 
     For two classes precision, recall, specificity, F1 and AUC are those of the `positive` class; for more they are

@@ -8,13 +8,13 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from leukolite.frozen import Frozen
 
 
-class InputSpec(BaseModel):
+class InputSpec(Frozen):
     """What a network expects of an image; part of a bundle's manifest."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     height: int = Field(ge=8, le=4096)
     width: int = Field(ge=8, le=4096)

@@ -10,7 +10,11 @@ doi 10.1016/j.prevetmed.2013.09.015 (the interval: equations 6, 7, 16, 17, the v
 import math
 from dataclasses import dataclass
 
-from leukolite.edge.journal.records import Validation
+import numpy as np
+from pydantic import Field, model_validator
+
+from leukolite.frozen import Frozen
+from leukolite.manifest import Manifest
 from leukolite.metrics import Interval, wilson_interval
 
 WANTED_WIDTH = 0.1  # five points either way
@@ -23,6 +27,28 @@ _CONTRADICTED = (
 )
 _Z2 = 1.959963984540054**2
 _Z = math.sqrt(_Z2)
+
+
+class Validation(Frozen):
+    """How the model did on images it was not trained on, malignant against the rest; counts of verdicts that were given.
+
+    Attributes:
+        sigma: noise level of these counts, grey levels.
+        malignant, hits: malignant images, and those of them that were called malignant.
+        others, rejections: the other images, and those of them that were not called malignant.
+    """
+
+    sigma: float = Field(ge=0)
+    malignant: int = Field(ge=0)
+    hits: int = Field(ge=0)
+    others: int = Field(ge=0)
+    rejections: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _parts_of_a_whole(self) -> "Validation":
+        if self.hits > self.malignant or self.rejections > self.others:
+            raise ValueError("more right verdicts than images")
+        return self
 
 
 @dataclass(frozen=True)
@@ -128,3 +154,23 @@ def _width(called: float, n: int, validation: Validation | None, note: str) -> f
 
 def _clip(share: float) -> float:
     return min(1.0, max(0.0, share))
+
+
+def validation_of(manifest: Manifest, sigma: float) -> Validation | None:
+    """The manifest's confusion matrix at this noise level, malignant against the rest.
+
+    Returns:
+        None where the bundle has no matrix at this very level, or knows no malignant or no other label.
+    """
+    rows = [] if manifest.measured is None else [row for row in manifest.measured.results if row.sigma == sigma]
+    is_malignant = np.array([label in manifest.malignant for label in manifest.labels])
+    if not rows or is_malignant.all() or not is_malignant.any():
+        return None
+    confusion = np.array(rows[0].confusion)
+    return Validation(
+        sigma=sigma,
+        malignant=int(confusion[is_malignant].sum()),
+        hits=int(confusion[np.ix_(is_malignant, is_malignant)].sum()),
+        others=int(confusion[~is_malignant].sum()),
+        rejections=int(confusion[np.ix_(~is_malignant, ~is_malignant)].sum()),
+    )

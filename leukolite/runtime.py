@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from leukolite.bundle import TensorFormat
 from leukolite.errors import BundleError, RuntimeUnavailable
+from leukolite.manifest import TensorFormat
 from leukolite.quiet import quiet
 
 # name -> (module with the Interpreter, package, how to get it)
@@ -143,3 +143,13 @@ def _tensor(detail: dict[str, Any]) -> Tensor:
     if not scale > 0:
         raise BundleError(f"tensor {detail['name']}: {dtype} without quantisation parameters")
     return Tensor(shape, TensorFormat(dtype=dtype, scale=float(scale), zero_point=int(zero_point)))
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeInfo:
+    """What really computed a verdict. `delegate` is the accelerator's library; None means the CPU."""
+
+    name: str
+    version: str
+    threads: int
+    delegate: str | None

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from leukolite.frozen import Frozen
 from leukolite.noise import add_gaussian_noise, check_sigma
 
 
@@ -20,10 +21,8 @@ Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factors = Annotated[tuple[Factor, Factor], AfterValidator(_ordered)]
 
 
-class Augmentation(BaseModel):
+class Augmentation(Frozen):
     """Ranges of the random changes; each is drawn anew for every image and epoch. The defaults change nothing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     noise_sigmas: tuple[Sigma, ...] = Field(default=(0.0,), min_length=1, description="grey levels; one is drawn, in equal parts")
     rotation: float = Field(default=0.0, ge=0, le=180, description="degrees either way")

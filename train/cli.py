@@ -11,22 +11,12 @@ import numpy as np
 from leukolite import __version__
 from leukolite import synthetic as smears
 from leukolite.errors import DatasetError
-from leukolite.files import check_replaceable, new_folder, write_file
+from leukolite.files import check_file_place, check_replaceable, new_folder, write_file, write_json
 from leukolite.metrics import wilson_interval
-from leukolite.terminal import (
-    SEED,
-    Command,
-    add_task,
-    check_file_place,
-    import_keras,
-    percent,
-    percent_with_interval,
-    progress_bar,
-    results_table,
-    stdout,
-    warn,
-    write_json,
-)
+from leukolite.options import SEED
+from leukolite.tables import results_table
+from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
+from leukolite.train.backend import import_keras
 from leukolite.train.cache import cache_folder
 from leukolite.train.datasets import SYNTHETIC_MARK, Dataset, describe_unusable, open_dataset
 from leukolite.train.models import weights_file
@@ -34,6 +24,7 @@ from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import RUN, load_run
 from leukolite.train.splits import Split
+from leukolite.wording import percent, percent_with_interval
 
 if TYPE_CHECKING:
     from leukolite.train.runs import Run
@@ -131,13 +122,14 @@ def train(
     with progress_bar() as bar:
         task = add_task(bar, "images")
 
-        def show(stage: str, done: int, total: int, values: Mapping[str, float]) -> None:
+        def show(stage: str, done: int, total: int) -> None:
             bar.update(task, description=stage, completed=done, total=total)
-            if values:
-                note = f"validation {values['val_accuracy']:.3f}"
-                bar.update(task, note=note)
-                if not bar.console.is_terminal:
-                    warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
+
+        def show_epoch(stage: str, values: Mapping[str, float]) -> None:
+            note = f"validation {values['val_accuracy']:.3f}"
+            bar.update(task, note=note)
+            if not bar.console.is_terminal:
+                warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
 
         prepared = fit.prepare(dataset, recipe, show, cache=cache_folder(cache))
         planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
@@ -163,6 +155,7 @@ def train(
                 # of the folds, some are finished, one was stopped, and the others have not begun
                 resume=resume and (len(places) == 1 or fit.has_begun(place)),
                 progress=show,
+                on_epoch=show_epoch,
             )
             for split, place in places
         ]

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from leukolite.errors import TrainingError
 from leukolite.preprocess import InputSpec
+from leukolite.progress import OnEpoch, OnProgress
 from leukolite.train import checkpoint
-from leukolite.train.batches import Shown, training_batches, validation_batches
+from leukolite.train.batches import EpochItem, training_batches, validation_batches
 from leukolite.train.models import build, load_weights
 from leukolite.train.recipes import Recipe
 
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 
 PLATEAU_PATIENCE, PLATEAU_FACTOR, LEAST_LEARNING_RATE = 5, 0.1, 1e-6  # Makem et al. 2025, Table 5
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
-"""Told what goes on: stage ('images' or 'epoch N/M'), done, total, and the metrics so far."""
-
-
-def no_progress(stage: str, done: int, total: int, values: Mapping[str, float]) -> None:
-    """A `Progress` that shows nothing."""
-
 
 def fit(
     recipe: Recipe,
@@ -34,14 +28,15 @@ def fit(
     pixels: np.ndarray,
     truth: np.ndarray,
     classes: int,
-    shown: Sequence[Shown],
+    shown: Sequence[EpochItem],
     validation: Sequence[int],
     *,
     seed: int,
     resume_folder: Path,
     settings: dict[str, Any],
     resume: bool,
-    progress: Progress,
+    progress: OnProgress,
+    on_epoch: OnEpoch,
 ) -> tuple["keras.Model", list[dict[str, float]]]:
     """Train by a recipe.
 
@@ -90,7 +85,7 @@ def fit(
     )
     kept = _keepers(recipe)
     keep = {"folder": resume_folder, "settings": settings, "state": state, "best": best}
-    callbacks = [*kept, _reporter(recipe, len(batches), history, progress, seed), _checkpointer(kept, history, keep)]
+    callbacks = [*kept, _reporter(recipe, len(batches), history, progress, on_epoch, seed), _checkpointer(kept, history, keep)]
     if first < recipe.epochs and not (state is not None and _has_stopped(recipe, state)):
         trained.fit(
             batches,
@@ -173,7 +168,9 @@ def _keepers(recipe: Recipe) -> list[Any]:
     return [*chosen, keras.callbacks.LearningRateScheduler(learning_rate)]
 
 
-def _reporter(recipe: Recipe, steps: int, history: list[dict[str, float]], progress: Progress, seed: int) -> Any:
+def _reporter(
+    recipe: Recipe, steps: int, history: list[dict[str, float]], progress: OnProgress, on_epoch: OnEpoch, seed: int
+) -> Any:
     import keras
 
     class Report(keras.callbacks.Callback):
@@ -186,12 +183,12 @@ def _reporter(recipe: Recipe, steps: int, history: list[dict[str, float]], progr
                     layer.seed_generator.state.assign(np.array([seed + 7919 * k, epoch], dtype=np.uint32))
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            progress(self.stage, batch + 1, steps, {})
+            progress(self.stage, batch + 1, steps)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             measured = {name: float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
             history.append({"epoch": epoch + 1, "learning_rate": self.rate, **measured})
-            progress(self.stage, steps, steps, history[-1])
+            on_epoch(self.stage, history[-1])
 
     return Report()
 

@@ -2,17 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from leukolite.errors import TrainingError
+from leukolite.frozen import Frozen
 from leukolite.train.augment import Augmentation
 from leukolite.train.models import MODELS
 
 
-class Recipe(BaseModel):
+class Recipe(Frozen):
     """Every setting of a training run; the run folder records it, resolved."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model: str
     source: str

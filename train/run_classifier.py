@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukolite.bundle import TensorFormat
-from leukolite.classifier import Judge
+from leukolite.classifier import Classifier
+from leukolite.manifest import TensorFormat
 from leukolite.runtime import Tensor
 from leukolite.train.runs import load_model, load_run
 
@@ -35,11 +35,11 @@ class KerasRuntime:
         return np.asarray(self._model.predict_on_batch(batch)[0])
 
 
-def open_run_judge(folder: Path) -> Judge:
+def open_run_classifier(folder: Path) -> Classifier:
     """A finished run's float model, ready to judge; no threshold, no abstention.
 
     Raises:
         TrainingError: the folder is not a finished run, or damaged.
     """
     run = load_run(folder)
-    return Judge(KerasRuntime(load_model(folder)), labels=run.labels, malignant=run.malignant, spec=run.input)
+    return Classifier(KerasRuntime(load_model(folder)), labels=run.labels, malignant=run.malignant, spec=run.input)

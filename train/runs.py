@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from leukolite.bundle import Label, Unit
 from leukolite.errors import TrainingError
+from leukolite.frozen import Frozen
+from leukolite.manifest import Label, Unit
 from leukolite.metrics import Metrics
 from leukolite.preprocess import InputSpec
 from leukolite.train.datasets import Dataset
@@ -31,11 +32,7 @@ SCHEMA = 1
 MODEL, RUN, SPLIT = "model.keras", "run.json", "split.json"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SplitFile(_Record):
+class SplitFile(Frozen):
     """One image of a split; images of one `group` show the same thing, `subject` is whose blood it is, where known."""
 
     path: str
@@ -45,7 +42,7 @@ class SplitFile(_Record):
     subject: str | None = None
 
 
-class Run(_Record):
+class Run(Frozen):
     """A finished training run."""
 
     schema_version: Literal[1]

@@ -10,8 +10,9 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 
-from leukolite.edge.camera.source import Clock, Frame, FrameSource, Gap, Note
-from leukolite.edge.events import Control
+from leukolite.clock import Clock
+from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
+from leukolite.edge.control import Control
 from leukolite.errors import SourceError
 
 POLL_S = 0.1  # how late a stop, a pause or the end of a limit may be noticed
@@ -19,7 +20,7 @@ KEPT_MESSAGES = 100  # gaps and notes between two looks; more would be a flood t
 
 
 @dataclass(frozen=True, slots=True)
-class Reopening:
+class ReconnectPolicy:
     """When a live camera counts as lost, and how often and how fast it is opened again.
 
     Attributes:
@@ -101,7 +102,7 @@ class Capture:
     def _ready(self) -> bool:
         return bool(self._messages) or self._frame is not None or self._ended is not None
 
-    def _read(self) -> None:
+    def read_frames(self) -> None:
         ended: BaseException | str = "the camera's pictures have ended"
         try:
             with closing(self._source.frames()) as items:
@@ -127,7 +128,7 @@ class Capture:
 def arrivals(
     source: FrameSource,
     control: Control,
-    reopening: Reopening = Reopening(),
+    reopening: ReconnectPolicy = ReconnectPolicy(),
     *,
     clock: Clock = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
@@ -156,7 +157,7 @@ def _on_demand(source: FrameSource, control: Control, sleep: Callable[[float], N
 
 
 def _live(
-    source: FrameSource, control: Control, reopening: Reopening, clock: Clock, sleep: Callable[[float], None]
+    source: FrameSource, control: Control, reopening: ReconnectPolicy, clock: Clock, sleep: Callable[[float], None]
 ) -> Generator[Arrival | None, None, None]:
     capture = Capture(source)
     failures, next_index, paused, last, patience_s = 0, 0, False, clock(), reopening.opening_s

@@ -1,12 +1,10 @@
 """What every source of frames speaks: frames, gaps where there should have been one, and notes for the record."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-
-Clock = Callable[[], int]  # nanoseconds, monotonic: time.perf_counter_ns is CLOCK_MONOTONIC on Linux, as V4L2's buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +76,21 @@ class FrameSource(Protocol):
     def frames(self) -> Items:
         """Raises: SourceError, if the device cannot be opened or is lost."""
         ...
+
+
+Size = tuple[int, int]  # width, height in pixels
+
+
+def match_truths(truths: Sequence[str], labels: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """Which label each truth names, whatever its case.
+
+    Returns:
+        Truth -> label index, and the truths that are no label: their frames count as of unknown truth.
+    """
+    index_of = {label.casefold(): k for k, label in enumerate(labels)}
+    known = {truth: index_of[truth.casefold()] for truth in truths if truth.casefold() in index_of}
+    return known, [truth for truth in truths if truth not in known]
+
+
+def timed_frame(pixels: np.ndarray, index: int, started: int, ended: int, source: str, truth: str | None) -> Frame:
+    return Frame(pixels, index, ended, (ended - started) / 1e6, source, truth)

@@ -6,10 +6,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from leukolite.bundle import CellPicture, Manifest
-from leukolite.edge.events import Area, Gate, Locator, whole_box, whole_frame
 from leukolite.edge.field.locate import WHITE_CELL, Cell, Channel, Located, colour_axis, locate
+from leukolite.edge.field.view import Locator, QualityGate, Region, whole_box, whole_frame
 from leukolite.errors import BundleError
+from leukolite.manifest import CellPicture, Manifest
 
 Cells = Literal["auto", "one", "many"]
 CELLS: tuple[Cells, ...] = ("auto", "one", "many")
@@ -43,28 +43,33 @@ class CellLocator:
     """
 
     def __init__(
-        self, picture: CellPicture, *, channel: Channel = "a-b", cell_diameter: float | None = None, gate: Gate | None = None
+        self,
+        picture: CellPicture,
+        *,
+        channel: Channel = "a-b",
+        cell_diameter: float | None = None,
+        gate: QualityGate | None = None,
     ) -> None:
         self._picture, self._channel, self._gate = picture, channel, gate
         self._red_cell = None if cell_diameter is None else cell_diameter / WHITE_CELL
         locate(np.zeros((8, 8, 3), np.uint8))  # OpenCV makes its colour tables at the first call: a tenth of a second
 
-    def __call__(self, pixels: np.ndarray) -> tuple[Area, ...]:
-        found = locate(pixels, channel=self._channel, red_cell=self._red_cell)
+    def __call__(self, pixels: np.ndarray) -> tuple[Region, ...]:
+        found = locate(pixels, channel=self._channel, red_cell_diameter_px=self._red_cell)
         if not found.cells and (contradiction := self._contradiction(found)):
-            return (Area(whole_box(pixels), pixels, contradiction),)
+            return (Region(whole_box(pixels), pixels, contradiction),)
         if len(found.cells) > MOST_CELLS:
             too_many = f"not a field of cells ({len(found.cells)} found, at most {MOST_CELLS})"
-            return (Area(whole_box(pixels), pixels, too_many),)
+            return (Region(whole_box(pixels), pixels, too_many),)
         no_scale = self._no_scale(found)
-        return tuple(self._area(pixels, cell, found.red_cell, no_scale) for cell in found.cells)
+        return tuple(self._area(pixels, cell, found.red_cell_diameter_px, no_scale) for cell in found.cells)
 
     def _no_scale(self, found: Located) -> str | None:
         """Why no cell of this field can be cut out to scale."""
-        if found.red_cell is None:
+        if found.red_cell_diameter_px is None:
             return NO_RULER
-        if found.red_cell < LEAST_RED_CELL:
-            return f"too small (red cells {found.red_cell:.0f} pixels wide, at least {LEAST_RED_CELL:.0f})"
+        if found.red_cell_diameter_px < LEAST_RED_CELL:
+            return f"too small (red cells {found.red_cell_diameter_px:.0f} pixels wide, at least {LEAST_RED_CELL:.0f})"
         return self._contradiction(found)
 
     def _contradiction(self, found: Located) -> str | None:
@@ -76,26 +81,26 @@ class CellLocator:
             return None
         return f"--cell-diameter contradicts the field ({given:.0f} pixels, by its red cells {least:.0f} to {most:.0f})"
 
-    def _area(self, pixels: np.ndarray, cell: Cell, red_cell: float | None, excluded: str | None) -> Area:
-        if excluded is None and red_cell is not None:
-            excluded = self._not_one_cell(cell, red_cell)
-        if excluded is not None or red_cell is None:
+    def _area(self, pixels: np.ndarray, cell: Cell, red_cell_diameter_px: float | None, excluded: str | None) -> Region:
+        if excluded is None and red_cell_diameter_px is not None:
+            excluded = self._not_one_cell(cell, red_cell_diameter_px)
+        if excluded is not None or red_cell_diameter_px is None:
             x0, y0, x1, y1 = cell.box
-            return Area(cell.box, pixels[y0:y1, x0:x1], excluded)
-        shown = cut_out(pixels, cell, self._picture, red_cell)
-        return Area(cell.box, shown, None if self._gate is None else self._gate(shown))
+            return Region(cell.box, pixels[y0:y1, x0:x1], excluded)
+        shown = cut_out(pixels, cell, self._picture, red_cell_diameter_px)
+        return Region(cell.box, shown, None if self._gate is None else self._gate(shown))
 
-    def _not_one_cell(self, cell: Cell, red_cell: float) -> str | None:
+    def _not_one_cell(self, cell: Cell, red_cell_diameter_px: float) -> str | None:
         """Why what was found is not one whole cell."""
         x0, y0, x1, y1 = cell.box
         if cell.is_cut:
             return CUT
-        if (length := max(x1 - x0, y1 - y0) / red_cell) > LARGEST:
+        if (length := max(x1 - x0, y1 - y0) / red_cell_diameter_px) > LARGEST:
             return f"larger than a cell ({length:.1f} red cells long, at most {LARGEST:g})"
         return None
 
 
-def cut_out(pixels: np.ndarray, cell: Cell, picture: CellPicture, red_cell: float) -> np.ndarray:
+def cut_out(pixels: np.ndarray, cell: Cell, picture: CellPicture, red_cell_diameter_px: float) -> np.ndarray:
     """A cell as the training pictures show theirs: in the centre of a square of the same true size, on the same background.
 
     Args:
@@ -106,12 +111,12 @@ def cut_out(pixels: np.ndarray, cell: Cell, picture: CellPicture, red_cell: floa
         uint8 RGB, shape (side, side, 3). What lies beyond the field is its mirror image.
     """
     x0, y0, x1, y1 = cell.box
-    side = max(round(picture.window * red_cell), 8)
+    side = max(round(picture.window * red_cell_diameter_px), 8)
     left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
     square = _window(pixels, left, top, side, cv2.BORDER_REFLECT_101)
     if picture.background == "kept":
         return square
-    grown = max(2 * round(RIM * red_cell) + 1, 1)
+    grown = max(2 * round(RIM * red_cell_diameter_px) + 1, 1)
     mask = np.zeros(pixels.shape[:2], np.uint8)
     nucleus = _without_specks(cell.mask)
     mask[y0:y1, x0:x1] = cv2.resize(nucleus.astype(np.uint8) * 255, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
@@ -167,7 +172,7 @@ def is_whole_of(manifest: Manifest, *, cells: Cells, are_pictures: bool) -> IsWh
 
 
 def locator_of(
-    manifest: Manifest, *, channel: Channel = "a-b", cell_diameter: float | None = None, gate: Gate | None = None
+    manifest: Manifest, *, channel: Channel = "a-b", cell_diameter: float | None = None, gate: QualityGate | None = None
 ) -> Locator:
     """How the cells of a field are found and cut out.
 
@@ -179,10 +184,10 @@ def locator_of(
     return CellLocator(manifest.cell, channel=channel, cell_diameter=cell_diameter, gate=gate)
 
 
-def _refused(pixels: np.ndarray) -> tuple[Area, ...]:
+def _refused(pixels: np.ndarray) -> tuple[Region, ...]:
     """A field before a model that judges cells and does not say how it is shown one."""
-    (area,) = whole_frame(pixels)
-    return (Area(area.box, area.pixels, f"a whole field, not one cell ({_UNTOLD})"),)
+    (region,) = whole_frame(pixels)
+    return (Region(region.box, region.pixels, f"a whole field, not one cell ({_UNTOLD})"),)
 
 
 def shows_one_cell(pixels: np.ndarray, *, on_black: bool) -> bool:

@@ -12,9 +12,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from leukolite.edge.events import Box
 from leukolite.edge.field.red_cells import fill_holes, measure_red_cells
 from leukolite.edge.field.three_means import three_means
+from leukolite.geometry import Box
 
 Channel = Literal["a-b", "a"]
 CHANNELS: tuple[Channel, ...] = ("a-b", "a")
@@ -63,11 +63,11 @@ class Located:
     """
 
     cells: tuple[Cell, ...]
-    red_cell: float | None
+    red_cell_diameter_px: float | None
     measured: float | None
 
 
-def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | None = None) -> Located:
+def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell_diameter_px: float | None = None) -> Located:
     """Find the white cells of a field.
 
     Args:
@@ -79,19 +79,19 @@ def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell: float | No
         scale = min(1.0, side / max(pixels.shape[:2]))
         field, nuclei = _nuclei_at(pixels, scale, channel)
         found = measure_red_cells(field, nuclei)
-        ruler = red_cell * scale if red_cell else None if found is None else found.diameter
-        if scale == 1 or (ruler is not None and ruler >= _FINE):
+        diameter_px = red_cell_diameter_px * scale if red_cell_diameter_px else None if found is None else found.diameter
+        if scale == 1 or (diameter_px is not None and diameter_px >= _FINE):
             break  # else these are small cells in a large picture, if any
     measured = found.diameter / scale if found is not None and found.is_sure else None
     if nuclei is None:
-        return Located((), red_cell or measured, measured)
-    ruler = ruler or _ruler_of(nuclei)
-    if ruler > _SPLIT_SIDE:
-        size = _scaled(nuclei.shape, _SPLIT_SIDE / ruler)
+        return Located((), red_cell_diameter_px or measured, measured)
+    diameter_px = diameter_px or _ruler_of(nuclei)
+    if diameter_px > _SPLIT_SIDE:
+        size = _scaled(nuclei.shape, _SPLIT_SIDE / diameter_px)
         nuclei = (cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8) * 255
-        ruler = _SPLIT_SIDE
-    cells = tuple(_cell(mask, x, y, nuclei, pixels) for mask, x, y in _cells_of(nuclei, ruler))
-    return Located(cells, red_cell or measured, measured)
+        diameter_px = _SPLIT_SIDE
+    cells = tuple(_cell(mask, x, y, nuclei, pixels) for mask, x, y in _cells_of(nuclei, diameter_px))
+    return Located(cells, red_cell_diameter_px or measured, measured)
 
 
 def colour_axis(pixels: np.ndarray, channel: Channel) -> np.ndarray:
@@ -145,15 +145,15 @@ def _ruler_of(nuclei: np.ndarray) -> float:
     return max(float(2 * radii[np.searchsorted(covered, covered[-1] / 2)] / 1.4), 4.0) if len(radii) else 4.0
 
 
-def _cells_of(nuclei: np.ndarray, ruler: float) -> list[tuple[np.ndarray, int, int]]:
+def _cells_of(nuclei: np.ndarray, diameter_px: float) -> list[tuple[np.ndarray, int, int]]:
     """Masks of single cells (bool, cropped) with the left and top of each, from a mask of all nuclei."""
-    red_area = np.pi / 4 * ruler**2
+    red_area = np.pi / 4 * diameter_px**2
     fill_holes(nuclei, lambda hole: cv2.contourArea(hole) < _HOLE * red_area)
     # beyond the picture's edge a nucleus goes on: a copied border keeps its distances
     padded = cv2.copyMakeBorder(nuclei, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    seeds = _seeds(distance, ruler)
-    reach = 2 * round(REACH * ruler) + 1
+    seeds = _seeds(distance, diameter_px)
+    reach = 2 * round(REACH * diameter_px) + 1
     joined = cv2.dilate(nuclei, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     count, groups, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     seeds_of: dict[int, list[tuple[int, int]]] = {}
@@ -175,20 +175,20 @@ def _cells_of(nuclei: np.ndarray, ruler: float) -> list[tuple[np.ndarray, int, i
     return sorted(found, key=lambda one: (one[2], one[1]))
 
 
-def _seeds(distance: np.ndarray, ruler: float) -> list[tuple[int, int]]:
+def _seeds(distance: np.ndarray, diameter_px: float) -> list[tuple[int, int]]:
     """x, y of one place in each nucleus that is a cell by itself: peaks of the distance transform with a neck between them.
 
     Peaks of two pieces have a gap between them, which is a neck: only those of one piece are held against each other.
     """
     _, pieces = cv2.connectedComponents((distance > 0).astype(np.uint8), connectivity=8)
-    side = max(3, round(0.3 * ruler) | 1)
+    side = max(3, round(0.3 * diameter_px) | 1)
     ridge = cv2.dilate(distance, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    ys, xs = np.nonzero((distance >= ridge) & (distance >= WHOLE / 2 * ruler))
+    ys, xs = np.nonzero((distance >= ridge) & (distance >= WHOLE / 2 * diameter_px))
     seeds_of: dict[int, list[tuple[int, int]]] = {}
     for k in np.argsort(-distance[ys, xs], kind="stable"):
         x, y = int(xs[k]), int(ys[k])
         seeds = seeds_of.setdefault(int(pieces[y, x]), [])
-        if all(_is_apart(distance, (x, y), other, ruler) for other in seeds):
+        if all(_is_apart(distance, (x, y), other, diameter_px) for other in seeds):
             seeds.append((x, y))
     return [seed for seeds in seeds_of.values() for seed in seeds]
 
@@ -207,10 +207,10 @@ def _large_pieces(mask: np.ndarray, distance: np.ndarray, seeds: list[tuple[int,
     return found
 
 
-def _is_apart(distance: np.ndarray, one: tuple[int, int], larger: tuple[int, int], ruler: float) -> bool:
+def _is_apart(distance: np.ndarray, one: tuple[int, int], larger: tuple[int, int], diameter_px: float) -> bool:
     """Whether a neck lies on the line between two peaks."""
     length = float(np.hypot(one[0] - larger[0], one[1] - larger[1]))
-    if length < NEAR * ruler:
+    if length < NEAR * diameter_px:
         return False
     steps = np.linspace(0, 1, int(length) + 2)
     xs = np.rint(one[0] + (larger[0] - one[0]) * steps).astype(int)

@@ -6,9 +6,9 @@ What no model can judge is refused absolutely: nothing, black, or blown out. Wha
 
 import numpy as np
 
-from leukolite.appearance import Look, look
-from leukolite.bundle import Appearance, Manifest, Range, Unit
-from leukolite.edge.events import Gate
+from leukolite.appearance import ImageStats, look
+from leukolite.edge.field.view import QualityGate
+from leukolite.manifest import AppearanceRanges, Manifest, Range, Unit
 from leukolite.preprocess import crop_and_resize
 
 LEAST_LIT = 0.01  # share of the picture; the smallest cell of C-NMC, cut out on black, takes 0.06
@@ -17,7 +17,7 @@ MOST_BLOWN = 0.95  # share of the picture; a bright field of Taleqani's has up t
 LEAST_CONTRAST = 2.0  # grey levels; a field of red cells alone has 10, a cell cut out on black 4
 
 
-def picture_gate(manifest: Manifest, *, rendered: bool = False) -> Gate:
+def picture_gate(manifest: Manifest, *, rendered: bool = False) -> QualityGate:
     """The gate of what a bundle judges, be it a whole field or a cell's crop: takes uint8 RGB as the judge does.
 
     Args:
@@ -33,7 +33,7 @@ def picture_gate(manifest: Manifest, *, rendered: bool = False) -> Gate:
     return gate
 
 
-def nothing_to_see(found: Look) -> str | None:
+def nothing_to_see(found: ImageStats) -> str | None:
     """Why no model could judge such a picture."""
     if found.lit < LEAST_LIT or found.light < LEAST_LIGHT:
         return f"underexposed (light {found.light:.0f}, at least {LEAST_LIGHT:.0f}; {found.lit:.0%} of it not black)"
@@ -44,7 +44,7 @@ def nothing_to_see(found: Look) -> str | None:
     return None
 
 
-def unlike_training(found: Look, usual: Appearance, unit: Unit) -> str | None:
+def unlike_training(found: ImageStats, usual: AppearanceRanges, unit: Unit) -> str | None:
     """In what a picture lies beyond the bundle's training pictures, the first of it: light before focus before stain."""
     if _is_below(found.light, usual.light):
         return f"underexposed (light {_beyond(found.light, usual.light, '.0f')})"

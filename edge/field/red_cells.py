@@ -26,7 +26,7 @@ _LEAST_RADIUS = 2.0  # pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Ruler:
+class RedCellScale:
     """A red cell's diameter in pixels, and from how many red cells it was told (as many equal ones as would say as much)."""
 
     diameter: float
@@ -37,7 +37,7 @@ class Ruler:
         return self.red_cells >= ENOUGH
 
 
-def measure_red_cells(pixels: np.ndarray, nuclei: np.ndarray | None) -> Ruler | None:
+def measure_red_cells(pixels: np.ndarray, nuclei: np.ndarray | None) -> RedCellScale | None:
     """The typical diameter of this field's red cells.
 
     Args:
@@ -68,7 +68,7 @@ def measure_red_cells(pixels: np.ndarray, nuclei: np.ndarray | None) -> Ruler | 
         return None
     covered = np.cumsum(radii**2)
     diameter = float(2 * radii[np.searchsorted(covered, QUANTILE * covered[-1])] / scale)
-    return Ruler(diameter, float(covered[-1] ** 2 / (radii**4).sum()))
+    return RedCellScale(diameter, float(covered[-1] ** 2 / (radii**4).sum()))
 
 
 def fill_holes(mask: np.ndarray, is_filled: Callable[[np.ndarray], bool]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from leukolite.edge.events import Control
+from leukolite.edge.control import Control
 
 STOP_SIGNALS = {signal.SIGINT: "the user", signal.SIGTERM: "SIGTERM"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leukolite.bundle import Bundle
-from leukolite.classifier import Judge, open_judge
+from leukolite.classifier import Classifier, open_classifier
 from leukolite.errors import LeukoliteError
 from leukolite.runtime import Runtime
 
@@ -17,7 +17,7 @@ class RuntimeStuck(LeukoliteError):
 
 
 @dataclass(frozen=True, slots=True)
-class Restarting:
+class RestartPolicy:
     """How long an answer may take, and how many runtimes may be given up before the session is."""
 
     answer_s: float = 30.0
@@ -76,9 +76,9 @@ class WatchedRuntime:
         return answer
 
 
-def open_watched_judge(
+def open_watched_classifier(
     bundle: Bundle, *, runtime: str = "litert", threads: int = 1, allow_cpu: bool = False, answer_s: float
-) -> Judge:
+) -> Classifier:
     """`open_judge` with a runtime whose answers must come within `answer_s`, its golden ones among them.
 
     Raises:
@@ -89,7 +89,7 @@ def open_watched_judge(
     def watch(inner: Runtime) -> Runtime:
         return WatchedRuntime(inner, answer_s)
 
-    return open_judge(bundle, runtime=runtime, threads=threads, allow_cpu=allow_cpu, guard=watch)
+    return open_classifier(bundle, runtime=runtime, threads=threads, allow_cpu=allow_cpu, guard=watch)
 
 
 def _work(runtime: Runtime, exchange: _Exchange) -> None:

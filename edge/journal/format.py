@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from leukolite.bundle import Sha256
 from leukolite.edge.journal.records import EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
 from leukolite.errors import JournalError
+from leukolite.frozen import Frozen
+from leukolite.manifest import Sha256
 
 GENESIS = "0" * 64  # what the first record names as the hash before it
 GROUP_RECORDS = 100  # as many records, and no more, may be on their way to the disk
@@ -27,7 +28,7 @@ _HASH_BYTES = len(',"sha256":"') + 64 + len('"}')
 OnLine = Callable[[int], None]  # told each line's length in bytes, for a progress bar
 
 
-class Entry(BaseModel):
+class Entry(Frozen):
     """One line of a journal.
 
     Attributes:
@@ -36,8 +37,6 @@ class Entry(BaseModel):
         up_ms: milliseconds since the recording process opened the journal, on the monotonic clock.
         prev: hash of the line before.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seq: int = Field(ge=0)
     at: datetime
@@ -48,7 +47,7 @@ class Entry(BaseModel):
 
 
 @dataclass(frozen=True)
-class Torn:
+class TornTail:
     """What a crash in the middle of a write leaves at the journal's end.
 
     Attributes:
@@ -76,7 +75,7 @@ class Verified:
     files: int
     ended: bool
     anchor: str
-    torn: Torn | None
+    torn: TornTail | None
 
 
 def seal(record: Record, seq: int, prev: str, at: float, up_ms: float) -> tuple[bytes, str]:
@@ -100,7 +99,7 @@ def verify(folder: Path, *, on_line: OnLine = lambda length: None) -> Verified:
     start, records, anchor, last = None, 0, GENESIS, None
     files, torn = journal_files(folder), None
     for entry in _entries(files, on_line):
-        if isinstance(entry, Torn):
+        if isinstance(entry, TornTail):
             torn = entry
             break
         if isinstance(entry.record, StartRecord):
@@ -153,7 +152,7 @@ def journal_files(folder: Path) -> list[Path]:
     return found
 
 
-def _entries(files: Sequence[Path], on_line: OnLine) -> Iterator[Entry | Torn]:
+def _entries(files: Sequence[Path], on_line: OnLine) -> Iterator[Entry | TornTail]:
     last: Entry | None = None
     for path in files:
         offset = 0
@@ -165,7 +164,7 @@ def _entries(files: Sequence[Path], on_line: OnLine) -> Iterator[Entry | Torn]:
                     except JournalError:
                         if path != files[-1] or not _is_torn(line, file.read()):
                             raise
-                        yield Torn(path, offset, path.stat().st_size - offset)
+                        yield TornTail(path, offset, path.stat().st_size - offset)
                         return
                     yield entry
                     on_line(len(line))

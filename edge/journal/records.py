@@ -1,28 +1,25 @@
 """What a journal records: frames, their verdicts, gaps, health, and what was done to the session.
 
-Plain data that says nothing of how it is kept: `leukolite.edge.journal.format` seals it into lines, `leukolite.edge.journal.writer` puts
-them on disk, `leukolite.edge.journal.sink` makes it of what the pipeline hands to its sinks.
+Plain data that says nothing of how it is kept: `format` seals it into lines, `writer` puts them on disk, `sink` makes it of
+what the pipeline hands to its sinks.
 """
 
 import hashlib
-import hmac
-import os
 import platform
-import secrets
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from leukolite import __version__
-from leukolite.bundle import Bundle, Manifest, Sha256, Unit
-from leukolite.errors import JournalError
+from leukolite.bundle import Bundle
+from leukolite.frozen import Frozen
+from leukolite.geometry import Box
+from leukolite.manifest import Manifest, Sha256, Unit
+from leukolite.prevalence import Validation, validation_of
 
-SLIDE_DIGITS = 16  # of the HMAC: 64 bits, more slides than a laboratory will ever have
-SALT_BYTES = 32
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "ai-edge-litert", "tflite-runtime")
 
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -30,14 +27,9 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Picture = Annotated[str, StringConstraints(pattern=r"^frames/[0-9]{9}\.png$")]  # never a path out of the session's folder
-PixelBox = tuple[int, int, int, int]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class SourceSettings(_Part):
+class SourceSettings(Frozen):
     """What opens the source again: `edge-run`'s --camera or --source, and --seed."""
 
     camera: Text | None = None
@@ -51,29 +43,7 @@ class SourceSettings(_Part):
         return self
 
 
-class Validation(_Part):
-    """How the model did on images it was not trained on, malignant against the rest; counts of verdicts that were given.
-
-    Attributes:
-        sigma: noise level of these counts, grey levels.
-        malignant, hits: malignant images, and those of them that were called malignant.
-        others, rejections: the other images, and those of them that were not called malignant.
-    """
-
-    sigma: float = Field(ge=0)
-    malignant: int = Field(ge=0)
-    hits: int = Field(ge=0)
-    others: int = Field(ge=0)
-    rejections: int = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _parts_of_a_whole(self) -> "Validation":
-        if self.hits > self.malignant or self.rejections > self.others:
-            raise ValueError("more right verdicts than images")
-        return self
-
-
-class StartRecord(_Part):
+class StartRecord(Frozen):
     """The first record of every journal: who judges, what is judged, how.
 
     Attributes:
@@ -100,13 +70,13 @@ class StartRecord(_Part):
     threads: int = Field(ge=1)
     sigmas: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
     source: SourceSettings
-    settings: dict[Name, Text] = {}
+    settings: dict[Name, Text] = Field(default={})
     versions: dict[Name, Text]
     slide: Name | None = None
     validation: Validation | None = None
 
 
-class RuntimeRecord(_Part):
+class RuntimeRecord(Frozen):
     """What really computed; `delegate` is None on the CPU."""
 
     name: Name
@@ -115,7 +85,7 @@ class RuntimeRecord(_Part):
     delegate: Text | None = None
 
 
-class FrameRecord(_Part):
+class FrameRecord(Frozen):
     """One frame. Its `verdicts` follow it, one record each.
 
     Attributes:
@@ -161,7 +131,7 @@ class FrameRecord(_Part):
         return self
 
 
-class LatencyRecord(_Part):
+class LatencyRecord(Frozen):
     """Milliseconds, as `leukolite.classifier.Latency`."""
 
     capture: Milliseconds
@@ -170,7 +140,7 @@ class LatencyRecord(_Part):
     total: Milliseconds
 
 
-class VerdictRecord(_Part):
+class VerdictRecord(Frozen):
     """One verdict on one area of the frame before it, or why there is none.
 
     Attributes:
@@ -185,7 +155,7 @@ class VerdictRecord(_Part):
 
     kind: Literal["verdict"] = "verdict"
     index: int = Field(ge=0)
-    box: PixelBox
+    box: Box
     sigma: float = Field(ge=0)
     label: Name | None = None
     probability: Probability | None = None
@@ -201,7 +171,7 @@ class VerdictRecord(_Part):
         return self
 
 
-class GapRecord(_Part):
+class GapRecord(Frozen):
     """A frame that could not be had, or a time without a signal."""
 
     kind: Literal["gap"] = "gap"
@@ -210,7 +180,7 @@ class GapRecord(_Part):
     reason: Text
 
 
-class HealthRecord(_Part):
+class HealthRecord(Frozen):
     """The machine's state; None where it cannot be read."""
 
     kind: Literal["health"] = "health"
@@ -226,7 +196,7 @@ class HealthRecord(_Part):
 EventName = Literal["note", "paused", "unpaused", "new slide", "resumed", "clock jumped", "recording stopped", "end"]
 
 
-class EventRecord(_Part):
+class EventRecord(Frozen):
     """Something that was done to the session, or happened to it.
 
     'end' closes a session properly; only 'resumed' may follow it. 'recording stopped' says in `detail` why.
@@ -279,26 +249,6 @@ def start_record(
     )
 
 
-def validation_of(manifest: Manifest, sigma: float) -> Validation | None:
-    """The manifest's confusion matrix at this noise level, malignant against the rest.
-
-    Returns:
-        None where the bundle has no matrix at this very level, or knows no malignant or no other label.
-    """
-    rows = [] if manifest.measured is None else [row for row in manifest.measured.results if row.sigma == sigma]
-    is_malignant = np.array([label in manifest.malignant for label in manifest.labels])
-    if not rows or is_malignant.all() or not is_malignant.any():
-        return None
-    confusion = np.array(rows[0].confusion)
-    return Validation(
-        sigma=sigma,
-        malignant=int(confusion[is_malignant].sum()),
-        hits=int(confusion[np.ix_(is_malignant, is_malignant)].sum()),
-        others=int(confusion[~is_malignant].sum()),
-        rejections=int(confusion[np.ix_(~is_malignant, ~is_malignant)].sum()),
-    )
-
-
 def manifest_sha256(manifest: Manifest) -> str:
     """SHA-256 of what a manifest says, which includes the model's own; fields at their defaults are left out, so that a
     later version of leukolite with a new field finds the same."""
@@ -321,39 +271,6 @@ def pixels_sha256(pixels: np.ndarray) -> str:
     digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}x{pixels.shape[2]} ".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
-
-
-def slide_id(name: str, salt: bytes) -> str:
-    """A slide's name that does not tell the slide: HMAC-SHA256 under the laboratory's salt, 16 hex digits.
-
-    Whoever has the salt can prove that an id is a given slide's; without it names cannot be tried out.
-    """
-    return hmac.new(salt, name.encode(), hashlib.sha256).hexdigest()[:SLIDE_DIGITS]
-
-
-def load_salt(path: Path) -> bytes:
-    """The laboratory's salt, 32 random bytes in a file that only its owner may read; made where there is none.
-
-    Raises:
-        JournalError: the file cannot be read or made, or is no salt.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            salt = path.read_bytes()
-        else:
-            salt = secrets.token_bytes(SALT_BYTES)
-            with os.fdopen(fd, "wb") as file:
-                file.write(salt)
-                file.flush()
-                os.fsync(file.fileno())
-    except OSError as error:
-        raise JournalError(f"{path}: the salt of the slides' ids cannot be read or made ({error.strerror or error})") from error
-    if len(salt) != SALT_BYTES:
-        raise JournalError(f"{path}: expected a salt of {SALT_BYTES} bytes, found {len(salt)}; move it away to get a new one")
-    return salt
 
 
 def printable(text: str, limit: int = 4000) -> str:

@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.classifier import Judge
+from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
-from leukolite.edge.events import AreaVerdict, Event
-from leukolite.edge.events import FrameRecord as JudgedFrame
+from leukolite.edge.events import Event, RegionResult
+from leukolite.edge.events import FrameResult as FrameResult
 from leukolite.edge.journal.format import OnLine, read, read_frames
 from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
-from leukolite.edge.pipeline import Steps, run
+from leukolite.edge.pipeline import FrameProcessing, run
 from leukolite.errors import ImageError, JournalError, SourceError
 from leukolite.images import read_rgb
 
@@ -68,9 +68,9 @@ class Replay:
 
 def replay(
     folder: Path,
-    judge: Judge,
+    classifier: Classifier,
     open_source: OpenSource,
-    steps: Steps,
+    steps: FrameProcessing,
     *,
     tolerance: float = 0.0,
     on_line: OnLine = lambda length: None,
@@ -90,7 +90,7 @@ def replay(
     source = _RecordedFrames(folder, open_source, on_line)
     comparison = _Comparison(source, tolerance)
     with suppress(SourceError):  # not one frame could be had: each is among the differences
-        run(source, judge, [comparison], steps)
+        run(source, classifier, [comparison], steps)
     return Replay(
         comparison.frames, comparison.verdicts, source.excluded, comparison.different, tuple(comparison.shown), comparison.gap
     )
@@ -184,7 +184,7 @@ class _Comparison:
         self.gap = 0.0
 
     def take(self, event: Event) -> None:
-        if not isinstance(event, JudgedFrame | Gap):
+        if not isinstance(event, FrameResult | Gap):
             return
         expected = self._source.expected.popleft()
         if isinstance(event, Gap):
@@ -193,28 +193,28 @@ class _Comparison:
         self.frames += 1
         if event.excluded is not None:
             self._differs(expected.frame, None, f"recorded with verdicts, now excluded: {event.excluded}")
-        elif len(event.areas) != len(expected.verdicts):
-            self._differs(expected.frame, None, f"recorded with {len(expected.verdicts)} verdicts, now {len(event.areas)}")
+        elif len(event.regions) != len(expected.verdicts):
+            self._differs(expected.frame, None, f"recorded with {len(expected.verdicts)} verdicts, now {len(event.regions)}")
         else:
-            for verdict, area in zip(expected.verdicts, event.areas, strict=True):
-                self._compare(expected.frame, verdict, area)
+            for verdict, region in zip(expected.verdicts, event.regions, strict=True):
+                self._compare(expected.frame, verdict, region)
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _compare(self, frame: FrameRecord, recorded: VerdictRecord, area: AreaVerdict) -> None:
+    def _compare(self, frame: FrameRecord, recorded: VerdictRecord, region: RegionResult) -> None:
         self.verdicts += 1
-        place_then, place_now = (recorded.box, recorded.sigma), (area.box, area.sigma)
+        place_then, place_now = (recorded.box, recorded.sigma), (region.box, region.sigma)
         then = recorded.label or f"excluded: {recorded.excluded}"
-        now = f"excluded: {area.excluded}" if area.verdict is None else area.verdict.label
+        now = f"excluded: {region.excluded}" if region.verdict is None else region.verdict.label
         if place_then != place_now:
             self._differs(frame, recorded.box, f"recorded at {_place(*place_then)}, now at {_place(*place_now)}")
         elif then != now:
             self._differs(frame, recorded.box, f"recorded as {then}, now {now}")
-        elif area.verdict is not None:
+        elif region.verdict is not None:
             gaps = [
                 abs(float(value) - before)
-                for value, before in zip(area.verdict.probabilities, recorded.probabilities, strict=True)
+                for value, before in zip(region.verdict.probabilities, recorded.probabilities, strict=True)
             ]
             self.gap = max(self.gap, *gaps)
             if max(gaps) > self._tolerance:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leukolite.edge.camera.source import Gap, Note
-from leukolite.edge.events import AreaVerdict, Event
-from leukolite.edge.events import FrameRecord as JudgedFrame
+from leukolite.edge.events import Event, RegionResult
+from leukolite.edge.events import FrameResult as FrameResult
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import Entry, read
 from leukolite.edge.journal.records import (
@@ -85,7 +85,7 @@ class JournalSink:
     def take(self, event: Event) -> None:
         """Raises: JournalError, once, where recording has stopped and the session shall not go on without it."""
         picture = sha256 = None
-        if isinstance(event, JudgedFrame) and self._journal.stopped is None:
+        if isinstance(event, FrameResult) and self._journal.stopped is None:
             sha256 = pixels_sha256(event.frame.pixels)
             picture = self._keep(event) if self._keep_frames and event.excluded is None else None
         self._append(*records_of(event, self._labels, sha256=sha256, picture=picture))
@@ -103,7 +103,7 @@ class JournalSink:
                 f"{self._journal.folder}: recording stopped: {self._journal.stopped}; make room and resume the session"
             )
 
-    def _keep(self, event: JudgedFrame) -> str | None:
+    def _keep(self, event: FrameResult) -> str | None:
         with self._lock:
             self._frames += 1
             name = f"{PICTURES}/{self._frames:09}.png"
@@ -177,8 +177,8 @@ def records_of(
         picture: the frame's file within the session's folder, if it was kept.
     """
     match event:
-        case JudgedFrame():
-            verdicts = (_verdict_record(event.frame.index, area) for area in event.areas)
+        case FrameResult():
+            verdicts = (_verdict_record(event.frame.index, region) for region in event.regions)
             return _frame_record(event, labels, sha256, picture), *verdicts
         case Gap():
             return (GapRecord(source=printable(event.source), index=event.index, reason=printable(event.reason)),)
@@ -189,7 +189,7 @@ def records_of(
             return (_health_record(event),)
 
 
-def _frame_record(event: JudgedFrame, labels: Sequence[str], sha256: str | None, picture: str | None) -> FrameRecord:
+def _frame_record(event: FrameResult, labels: Sequence[str], sha256: str | None, picture: str | None) -> FrameRecord:
     frame, runtime = event.frame, event.runtime
     return FrameRecord(
         source=printable(frame.source),
@@ -203,7 +203,7 @@ def _frame_record(event: JudgedFrame, labels: Sequence[str], sha256: str | None,
         height=frame.pixels.shape[0],
         truth=None if event.truth is None else labels[event.truth],
         excluded=None if event.excluded is None else printable(event.excluded),
-        verdicts=len(event.areas),
+        verdicts=len(event.regions),
         runtime=RuntimeRecord(name=runtime.name, version=runtime.version, threads=runtime.threads, delegate=runtime.delegate),
         throttled=event.health.throttled,
         temperature_c=event.health.temperature_c,
@@ -212,15 +212,17 @@ def _frame_record(event: JudgedFrame, labels: Sequence[str], sha256: str | None,
     )
 
 
-def _verdict_record(index: int, area: AreaVerdict) -> VerdictRecord:
-    verdict = area.verdict
+def _verdict_record(index: int, region: RegionResult) -> VerdictRecord:
+    verdict = region.verdict
     if verdict is None:
-        return VerdictRecord(index=index, box=area.box, sigma=area.sigma, excluded=printable(area.excluded or "no reason given"))
+        return VerdictRecord(
+            index=index, box=region.box, sigma=region.sigma, excluded=printable(region.excluded or "no reason given")
+        )
     latency = verdict.latency
     return VerdictRecord(
         index=index,
-        box=area.box,
-        sigma=area.sigma,
+        box=region.box,
+        sigma=region.sigma,
         label=verdict.label,
         probability=verdict.probability,
         probabilities=tuple(float(value) for value in verdict.probabilities),
@@ -253,3 +255,14 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 def _shown(name: str, value: object) -> str:
     text = value[:12] if name.endswith("sha256") and isinstance(value, str) else str(value)
     return f"{name.replace('_', ' ')} {text}"
+
+
+class ResumePoint:
+    """Where a recorded session stood, told entry by entry."""
+
+    def __init__(self) -> None:
+        self.next_index = 0
+
+    def take(self, entry: Entry) -> None:
+        if isinstance(entry.record, FrameRecord | GapRecord):
+            self.next_index = max(self.next_index, entry.record.index + 1)

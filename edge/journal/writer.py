@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from leukolite.clock import Clock, WallClock
 from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Verified, file_name, seal, verify
 from leukolite.edge.journal.records import EventRecord, Record, StartRecord
 from leukolite.errors import JournalError
@@ -21,9 +22,6 @@ FILE_BYTES = 16 * 1024 * 1024
 RESERVE, RESERVE_BYTES = ".reserve", 64 * 1024  # given up on a full disk, so that the journal can still say so
 
 _JUMP_SECONDS = 2.0  # more than an NTP slew, less than what anybody sets a clock by
-
-MonotonicClock = Callable[[], int]  # nanoseconds
-WallClock = Callable[[], float]  # seconds since 1970, UTC
 
 
 class Journal:
@@ -51,7 +49,7 @@ class Journal:
         *,
         file_bytes: int = FILE_BYTES,
         on_stop: Callable[[str], None] = lambda reason: None,
-        clock: MonotonicClock = time.monotonic_ns,
+        clock: Clock = time.monotonic_ns,
         wall: WallClock = time.time,
         sync: Callable[[int], None] = os.fsync,
     ) -> None:

@@ -25,8 +25,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from leukolite.edge.camera.source import Clock
-from leukolite.edge.events import Control
+from leukolite.clock import Clock
+from leukolite.edge.control import Control
 from leukolite.edge.host.health import Health
 from leukolite.edge.page.state import Estimate, Live, LiveState, RecordingState, as_counted, view
 
@@ -202,7 +202,7 @@ def picture_jpeg(pixels: np.ndarray) -> bytes:
 
 
 def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    content = (files("leukolite.edge") / "templates" / name).read_bytes()
+    content = (files("leukolite.edge.page") / name).read_bytes()
 
     async def serve(_: Request) -> Response:
         return Response(content, media_type=media_type)

@@ -6,14 +6,14 @@ import threading
 import uvicorn
 from starlette.types import ASGIApp
 
-from leukolite.edge.events import Control, Event
+from leukolite.edge.control import Control
+from leukolite.edge.events import Event
 from leukolite.edge.host.health import HealthMonitor
-from leukolite.edge.journal.records import Validation
 from leukolite.edge.journal.sink import JournalSink
 from leukolite.edge.page.app import application
 from leukolite.edge.page.listen import Listener
 from leukolite.edge.page.state import Estimate, Live, Share
-from leukolite.prevalence import prevalence
+from leukolite.prevalence import Validation, prevalence
 
 MOST_CONNECTIONS = 64
 ENDS_WITHIN_S = 5.0

@@ -15,12 +15,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from leukolite.bundle import Manifest, Unit
-from leukolite.edge.camera.source import Clock, Gap, Note
-from leukolite.edge.counts import Tally
-from leukolite.edge.events import AreaVerdict, Control, Event, FrameRecord
+from leukolite.clock import Clock
+from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.control import Control
+from leukolite.edge.counts import SessionCounts
+from leukolite.edge.events import Event, FrameResult, RegionResult
 from leukolite.edge.host.health import Health
-from leukolite.edge.journal.records import SALT_BYTES, slide_id
+from leukolite.edge.journal.slides import SALT_BYTES, slide_id
+from leukolite.manifest import Manifest, Unit
 from leukolite.metrics import Interval, wilson_interval
 
 RECENT_FRAMES = 100  # that the latency and the rate shown are of
@@ -124,7 +126,7 @@ class LiveState:
     """
 
     picture: int
-    record: FrameRecord | None
+    record: FrameResult | None
     slide: SlideCount
     lost: str | None
     recent: tuple[tuple[int, float], ...]
@@ -154,10 +156,10 @@ class Live:
         self._clock, self._wall_clock = clock, wall_clock
         self._salt, self._on_new_slide = salt or secrets.token_bytes(SALT_BYTES), on_new_slide
         self._lock = threading.Lock()  # held for microseconds: two threads count, when a slide begins
-        self._tally = Tally(about.labels, about.malignant)
+        self._tally = SessionCounts(about.labels, about.malignant)
         self._number, self._began, self._pictures, self._ended = 1, clock(), 0, False
         self._slide: str | None = None
-        self._record: FrameRecord | None = None
+        self._record: FrameResult | None = None
         self._lost: str | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_FRAMES)
         self._messages: deque[Message] = deque(maxlen=KEPT_MESSAGES)
@@ -166,7 +168,7 @@ class Live:
     def take(self, event: Event) -> None:
         with self._lock:
             match event:
-                case FrameRecord():
+                case FrameResult():
                     if event.frame.captured_at < self._began and self._number > 1:  # still the slide before
                         return
                     self._lost = None
@@ -211,7 +213,7 @@ class Live:
             self._began = self._clock()
             self._record = None  # the slide before is not to be taken for this one
             self._recent.clear()
-            self._tally = Tally(self.about.labels, self.about.malignant)
+            self._tally = SessionCounts(self.about.labels, self.about.malignant)
             self._tell(f"new slide {slide}")
             self.now = self._state()
         self._on_new_slide(slide)
@@ -223,7 +225,7 @@ class Live:
     def _state(self) -> LiveState:
         tally = self._tally
         slide = SlideCount(
-            self._number, self._slide, tally.frames, dict(tally.labels_said), dict(tally.excluded), tally.skipped, tally.gaps
+            self._number, self._slide, tally.frames, dict(tally.predicted_counts), dict(tally.excluded), tally.skipped, tally.gaps
         )
         picture = 0 if self._record is None else self._pictures
         return LiveState(picture, self._record, slide, self._lost, tuple(self._recent), tuple(self._messages), self._ended)
@@ -269,8 +271,8 @@ def _condition(state: LiveState, control: Control) -> str:
     return "waiting" if state.record is None else "running"
 
 
-def _picture(record: FrameRecord, about: About, now: int) -> dict[str, Any]:
-    first = record.areas[0].sigma if record.areas else 0.0
+def _picture(record: FrameResult, about: About, now: int) -> dict[str, Any]:
+    first = record.regions[0].sigma if record.regions else 0.0
     return {
         "index": record.frame.index,
         "source": record.frame.source,
@@ -279,12 +281,12 @@ def _picture(record: FrameRecord, about: About, now: int) -> dict[str, Any]:
         "age_s": round((now - record.frame.captured_at) / 1e9, 2),
         "excluded": record.excluded,
         "sigma": first,
-        "areas": [_area(area, about) for area in record.areas if area.sigma == first],
+        "areas": [_area(region, about) for region in record.regions if region.sigma == first],
     }
 
 
-def _area(area: AreaVerdict, about: About) -> dict[str, Any]:
-    verdict = area.verdict
+def _area(region: RegionResult, about: About) -> dict[str, Any]:
+    verdict = region.verdict
     if verdict is None:
         kind = "excluded"
     elif verdict.index is None:
@@ -292,11 +294,11 @@ def _area(area: AreaVerdict, about: About) -> dict[str, Any]:
     else:
         kind = _kind(verdict.label, about)
     return {
-        "box": [int(edge) for edge in area.box],
+        "box": [int(edge) for edge in region.box],
         "kind": kind,
         "label": None if verdict is None else verdict.label,
         "probability": None if verdict is None else _rounded(verdict.probability, 3),
-        "excluded": area.excluded,
+        "excluded": region.excluded,
     }
 
 
@@ -343,7 +345,7 @@ def _latency(state: LiveState, now: int) -> dict[str, Any] | None:
     }
 
 
-def _runtime(record: FrameRecord) -> str:
+def _runtime(record: FrameResult) -> str:
     used = record.runtime
     delegate = f" with {used.delegate}" if used.delegate else ""
     return f"{used.name} {used.version}{delegate}, {used.threads} thread{'s' if used.threads > 1 else ''}"

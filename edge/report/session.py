@@ -11,13 +11,16 @@ from rich.console import Group
 from rich.text import Text
 
 from leukolite.bundle import Bundle
-from leukolite.classifier import Judge, Latency
+from leukolite.classifier import Classifier, Latency
 from leukolite.edge.camera.source import Gap, Note
-from leukolite.edge.events import EMPTY, AreaVerdict, Event, FrameRecord, RuntimeUsed, whole_box
+from leukolite.edge.counts import Session
+from leukolite.edge.events import Event, FrameResult, RegionResult
+from leukolite.edge.field.view import EMPTY, whole_box
 from leukolite.edge.host.health import Health
-from leukolite.edge.pipeline import Session
-from leukolite.evaluation import LATENCY_STAGES, Judged, latency_summary, metrics_by_sigma
-from leukolite.terminal import percent_with_interval, results_table
+from leukolite.evaluation import LATENCY_STAGES, ImageVerdict, latency_summary, metrics_by_sigma
+from leukolite.runtime import RuntimeInfo
+from leukolite.tables import results_table
+from leukolite.wording import percent_with_interval
 
 SCHEMA = 2  # 2: areas, exclusions, age, runtime and throttling of each frame; 1: first
 NAME_WIDTH = 18
@@ -41,7 +44,7 @@ class Console:
 
     def take(self, event: Event) -> None:
         match event:
-            case FrameRecord() if self._verdicts:
+            case FrameResult() if self._verdicts:
                 self._say(frame_lines(event))
             case Gap():
                 self._warn(f"{event.source}: passed over: {event.reason}")
@@ -54,7 +57,7 @@ class Console:
         pass
 
 
-class Keeper:
+class ResultCollector:
     """A `Sink` that keeps every verdict, for the files of --json and --out: memory grows with the session.
 
     Attributes:
@@ -65,18 +68,18 @@ class Keeper:
     def __init__(self, labels: Sequence[str], sigmas: Sequence[float] = (0.0,)) -> None:
         self._labels, self._sigmas = labels, sigmas
         self.rows: list[dict[str, Any]] = []
-        self.judged: list[Judged] = []
+        self.judged: list[ImageVerdict] = []
         self.gaps: list[Gap] = []
         self.notes: list[Note] = []
 
     def take(self, event: Event) -> None:
         match event:
-            case FrameRecord():
+            case FrameResult():
                 self.rows += frame_rows(event, self._labels, self._sigmas)
                 self.judged += [
-                    Judged(event.frame.source, event.frame.index, area.sigma, event.truth, area.verdict)
-                    for area in event.areas
-                    if area.verdict is not None
+                    ImageVerdict(event.frame.source, event.frame.index, region.sigma, event.truth, region.verdict)
+                    for region in event.regions
+                    if region.verdict is not None
                 ]
             case Gap():
                 self.gaps.append(event)
@@ -89,7 +92,7 @@ class Keeper:
         pass
 
 
-def frame_lines(record: FrameRecord) -> str:
+def frame_lines(record: FrameResult) -> str:
     """One frame's lines: the verdict at the first noise level, its latency, the truth if it is another, and each level
     that changed the verdict; of a frame with several cells, a line a cell with its left and top."""
     source = record.frame.source
@@ -103,16 +106,16 @@ def frame_lines(record: FrameRecord) -> str:
     lines = []
     has_cells = len(first) > 1 or first[0].box != whole_box(record.frame.pixels)
     if has_cells:
-        left_out = sum(area.verdict is None for area in first)
+        left_out = sum(region.verdict is None for region in first)
         lines.append(f"{head}{len(first)} cell{'s' if len(first) > 1 else ''}{f', {left_out} excluded' if left_out else ''}")
-    for place, area in enumerate(first):
-        where = f"{area.box[0]}, {area.box[1]}"
-        lines.append((f"{'':>5} {where:>{NAME_WIDTH}} " if has_cells else head) + _area_line(area))
-        if area.verdict is None:
+    for place, region in enumerate(first):
+        where = f"{region.box[0]}, {region.box[1]}"
+        lines.append((f"{'':>5} {where:>{NAME_WIDTH}} " if has_cells else head) + _area_line(region))
+        if region.verdict is None:
             continue
-        label, truth = area.verdict.label, record.frame.truth
+        label, truth = region.verdict.label, record.frame.truth
         notes = [] if truth is None or truth.casefold() == label.casefold() else [f"truth {truth}"]
-        same = [areas[place] for areas in others] if all(len(areas) == len(first) for areas in others) else []
+        same = [regions[place] for regions in others] if all(len(regions) == len(first) for regions in others) else []
         notes += [
             f"at sigma {other.sigma:g}: {other.verdict.label} {other.verdict.probability:.3f}"
             for other in same
@@ -122,10 +125,10 @@ def frame_lines(record: FrameRecord) -> str:
     return "\n".join(lines)
 
 
-def _area_line(area: AreaVerdict) -> str:
-    if area.verdict is None:
-        return f"excluded: {area.excluded}"
-    verdict, latency = area.verdict, area.verdict.latency
+def _area_line(region: RegionResult) -> str:
+    if region.verdict is None:
+        return f"excluded: {region.excluded}"
+    verdict, latency = region.verdict, region.verdict.latency
     return (
         f"{verdict.label:<12} {verdict.probability:.3f}"
         f"{latency.total:>10.2f}{latency.capture:>10.2f}{latency.preprocess:>8.2f}{latency.invoke:>9.2f}"
@@ -162,7 +165,7 @@ def closing_tables(session: Session) -> Group:
 
 
 def session_json(
-    session: Session, kept: Keeper, bundle: Bundle, judge: Judge, seed: int, settings: Mapping[str, str]
+    session: Session, kept: ResultCollector, bundle: Bundle, classifier: Classifier, seed: int, settings: Mapping[str, str]
 ) -> dict[str, Any]:
     """The session for machines; every latency is kept, in milliseconds.
 
@@ -173,7 +176,7 @@ def session_json(
     verdicts = [item.verdict for item in kept.judged]
     results = [
         row.model_dump() | {"latency_ms": latency_summary([item.verdict for item in kept.judged if item.sigma == row.sigma])}
-        for row in metrics_by_sigma(kept.judged, judge.labels, judge.malignant)
+        for row in metrics_by_sigma(kept.judged, classifier.labels, classifier.malignant)
     ]
     return {
         "schema": SCHEMA,
@@ -207,7 +210,7 @@ def session_json(
     }
 
 
-def frame_rows(record: FrameRecord, labels: Sequence[str], sigmas: Sequence[float]) -> list[dict[str, Any]]:
+def frame_rows(record: FrameResult, labels: Sequence[str], sigmas: Sequence[float]) -> list[dict[str, Any]]:
     """A frame as the JSON has it, one row a noise level.
 
     `label` and `probability` are the frame's where one area was judged, as of whole fields; `cells` has every area.
@@ -226,17 +229,17 @@ def frame_rows(record: FrameRecord, labels: Sequence[str], sigmas: Sequence[floa
     }
     rows, levels = [], _levels(record)
     for sigma in sigmas:
-        areas = levels.get(sigma, [])
-        only = areas[0].verdict if len(areas) == 1 else None
+        regions = levels.get(sigma, [])
+        only = regions[0].verdict if len(regions) == 1 else None
         rows.append(
             common
             | {
                 "sigma": sigma,
-                "excluded": record.excluded if areas or record.excluded else EMPTY,  # noise may hide what was found without
+                "excluded": record.excluded if regions or record.excluded else EMPTY,  # noise may hide what was found without
                 "label": None if only is None else only.label,
                 "probability": None if only is None else round(only.probability, 6),
-                "latency_ms": _latency(_together(record, areas)),
-                "cells": [_cell(area) for area in areas],
+                "latency_ms": _latency(_together(record, regions)),
+                "cells": [_cell(region) for region in regions],
             }
         )
     return rows
@@ -245,7 +248,7 @@ def frame_rows(record: FrameRecord, labels: Sequence[str], sigmas: Sequence[floa
 CSV_COLUMNS = ("source", "index", "sigma", "truth", "box", "label", "probability", "excluded", "age_ms", "skipped", "throttled")
 
 
-def session_csv(kept: Keeper) -> str:
+def session_csv(kept: ResultCollector) -> str:
     """One row a verdict or exclusion."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -260,29 +263,29 @@ def session_csv(kept: Keeper) -> str:
     return text.getvalue()
 
 
-def _levels(record: FrameRecord) -> dict[float, list[AreaVerdict]]:
+def _levels(record: FrameResult) -> dict[float, list[RegionResult]]:
     """The areas of each noise level."""
-    levels: dict[float, list[AreaVerdict]] = {}
-    for area in record.areas:
-        levels.setdefault(area.sigma, []).append(area)
+    levels: dict[float, list[RegionResult]] = {}
+    for region in record.regions:
+        levels.setdefault(region.sigma, []).append(region)
     return levels
 
 
-def _together(record: FrameRecord, areas: Sequence[AreaVerdict]) -> Latency:
+def _together(record: FrameResult, regions: Sequence[RegionResult]) -> Latency:
     """What the frame's verdicts took, one after the other; the frame was captured once."""
-    each = [area.verdict.latency for area in areas if area.verdict is not None]
+    each = [region.verdict.latency for region in regions if region.verdict is not None]
     capture = record.frame.capture_ms
     preprocess, invoke = sum(one.preprocess for one in each), sum(one.invoke for one in each)
     return Latency(capture, preprocess, invoke, capture + sum(one.total - one.capture for one in each))
 
 
-def _cell(area: AreaVerdict) -> dict[str, Any]:
-    verdict = area.verdict
+def _cell(region: RegionResult) -> dict[str, Any]:
+    verdict = region.verdict
     return {
-        "box": list(area.box),
+        "box": list(region.box),
         "label": None if verdict is None else verdict.label,
         "probability": None if verdict is None else round(verdict.probability, 6),
-        "excluded": area.excluded,
+        "excluded": region.excluded,
         "latency_ms": None if verdict is None else _latency(verdict.latency),
     }
 
@@ -291,7 +294,7 @@ def _latency(latency: Latency) -> dict[str, float]:
     return {stage: round(getattr(latency, stage), 4) for stage in LATENCY_STAGES}
 
 
-def _runtime(used: RuntimeUsed) -> dict[str, Any]:
+def _runtime(used: RuntimeInfo) -> dict[str, Any]:
     return {"name": used.name, "version": used.version, "threads": used.threads, "delegate": used.delegate}
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from leukolite.edge.counts import Times
-from leukolite.edge.events import Event, kind_of
-from leukolite.edge.events import FrameRecord as JudgedFrame
+from leukolite.edge.counts import LatencyHistogram
+from leukolite.edge.events import Event
+from leukolite.edge.events import FrameResult as FrameResult
+from leukolite.edge.field.view import kind_of
 from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, HealthRecord, Record, StartRecord, VerdictRecord
 from leukolite.edge.journal.sink import records_of
@@ -151,7 +152,7 @@ class SummaryCount:
         self._hottest_c: float | None = None
         self._conditions: set[str] = set()
         self._runtimes: dict[str, None] = {}
-        self._times = {name: Times() for name in (*LATENCY_STAGES, "age")}
+        self._times = {name: LatencyHistogram() for name in (*LATENCY_STAGES, "age")}
         self._happened: Counter[str] = Counter()
         self._began: datetime | None = None
         self._last: datetime | None = None
@@ -284,7 +285,7 @@ class SummarySink:
     def take(self, event: Event) -> None:
         pixels: Pixels | None = None
         at = datetime.now(UTC)
-        if isinstance(event, JudgedFrame):
+        if isinstance(event, FrameResult):
             frame, at = event.frame, datetime.fromtimestamp(event.wall_time, UTC)
             pixels = lambda: frame.pixels  # noqa: E731
         with self._lock:

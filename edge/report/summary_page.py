@@ -10,10 +10,10 @@ from typing import Any
 
 from leukolite import __version__
 from leukolite.edge.report.summary import Summary
-from leukolite.files import write_file
+from leukolite.files import write_file, write_json
 from leukolite.metrics import Interval
 from leukolite.prevalence import Prevalence
-from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval, write_json
+from leukolite.wording import RESEARCH_USE, percent, percent_with_interval
 
 SCHEMA = 1
 PAGE, SUMMARY_JSON, SUMMARY_CSV = "summary.html", "summary.json", "summary.csv"
@@ -31,7 +31,11 @@ def summary_page(summary: Summary) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("leukolite.edge"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("leukolite.edge.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "time": _time}
     return environment.get_template("summary.html.j2").render(

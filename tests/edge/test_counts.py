@@ -8,17 +8,18 @@ from hypothesis import strategies as st
 
 from leukolite.classifier import Latency, Verdict
 from leukolite.edge.camera.source import Gap, Note
-from leukolite.edge.counts import Tally, Times
-from leukolite.edge.events import AreaVerdict, FrameRecord, RuntimeUsed
+from leukolite.edge.counts import LatencyHistogram, SessionCounts
+from leukolite.edge.events import FrameResult, RegionResult
 from leukolite.edge.host.health import Health
-from leukolite.evaluation import Judged, metrics_by_sigma
+from leukolite.evaluation import ImageVerdict, metrics_by_sigma
+from leukolite.runtime import RuntimeInfo
 
 LABELS = ("blast", "healthy")
 
 
 @given(st.lists(st.floats(0.002, 1e6), min_size=1, max_size=300), st.sampled_from([50, 90, 99]))
 def test_percentiles_are_within_half_a_percent(times, percent):
-    counted = Times()
+    counted = LatencyHistogram()
     for ms in times:
         counted.add(ms)
     exact = np.percentile(times, percent, method="inverted_cdf")
@@ -28,7 +29,7 @@ def test_percentiles_are_within_half_a_percent(times, percent):
 
 @pytest.mark.parametrize("ms", [0.0, -1.0, 1e-9, 1e12])
 def test_a_time_outside_the_histogram_is_counted_at_its_end(ms):
-    times = Times()
+    times = LatencyHistogram()
     times.add(ms)
     assert times.n == 1
     assert times.percentile(99) > 0
@@ -36,18 +37,18 @@ def test_a_time_outside_the_histogram_is_counted_at_its_end(ms):
 
 def record(
     said: str | None, truth: int | None = None, *, sigma=0.0, excluded: str | None = None, skipped=0, health: Health | None = None
-) -> FrameRecord:
+) -> FrameResult:
     verdict = None
     if said is not None:
         index = None if said == "abstain" else LABELS.index(said)
         verdict = Verdict(index, said, 0.9, np.array([0.9, 0.1] if index == 0 else [0.1, 0.9]), Latency(1, 2, 3, 6))
-    areas = () if excluded else (AreaVerdict((0, 0, 8, 8), sigma, verdict, None if verdict else "debris (12 px)"),)
-    runtime = RuntimeUsed("litert", "2", 1, None)
-    return FrameRecord(a_frame(0), areas, excluded, truth, 5.0, 0.5, skipped, runtime, health or Health(), 0.0)
+    regions = () if excluded else (RegionResult((0, 0, 8, 8), sigma, verdict, None if verdict else "debris (12 px)"),)
+    runtime = RuntimeInfo("litert", "2", 1, None)
+    return FrameResult(a_frame(0), regions, excluded, truth, 5.0, 0.5, skipped, runtime, health or Health(), 0.0)
 
 
-def tally_of(*events: object) -> Tally:
-    tally = Tally(LABELS, ("blast",))
+def tally_of(*events: object) -> SessionCounts:
+    tally = SessionCounts(LABELS, ("blast",))
     for event in events:
         tally.take(event)
     return tally
@@ -67,7 +68,7 @@ def test_everything_is_counted_once():
     )
     assert (tally.frames, tally.verdicts, tally.gaps, tally.skipped) == (5, 2, 2, 3)
     assert tally.excluded == {"too old": 2, "debris": 1}
-    assert tally.labels_said == {"blast": 1, "abstain": 1}
+    assert tally.predicted_counts == {"blast": 1, "abstain": 1}
     assert tally.first_gap == Gap(5, "x", "dark")
     assert tally.age.n == 3
 
@@ -76,7 +77,7 @@ def test_the_rates_are_those_of_the_full_metrics():
     said = [("blast", 0), ("blast", 1), ("healthy", 1), ("healthy", 0), ("healthy", 1), ("abstain", 0), ("blast", None)]
     records = [record(label, truth) for label, truth in said]
     (rates,) = tally_of(*records).rates()
-    judged = [Judged("x", 0, 0.0, one.truth, one.areas[0].verdict) for one in records]
+    judged = [ImageVerdict("x", 0, 0.0, one.truth, one.regions[0].verdict) for one in records]
     (full,) = metrics_by_sigma(judged, LABELS, ("blast",))
     assert (rates.n, rates.accuracy, rates.accuracy_interval) == (full.n, full.accuracy, full.accuracy_interval)
     assert (rates.positive.recall, rates.positive.specificity) == (full.recall, full.specificity)
@@ -93,8 +94,8 @@ def test_the_hottest_and_the_throttled_are_kept():
     assert (tally.hottest_c, tally.throttled) == (81.0, 1)
 
 
-def size(tally: Tally) -> int:
-    counters = [tally.excluded, tally.labels_said, tally.latency, tally._confusion]
+def size(tally: SessionCounts) -> int:
+    counters = [tally.excluded, tally.predicted_counts, tally.latency, tally._confusion]
     return sum(sys.getsizeof(counter) for counter in counters) + sum(
         sys.getsizeof(times._counts) for times in tally.latency.values()
     )

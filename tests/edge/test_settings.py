@@ -17,7 +17,7 @@ from leukolite.cli import main as leukolite
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import EventRecord, FrameRecord, StartRecord
-from leukolite.edge.settings import Settings
+from leukolite.edge.settings import SessionSettings
 from leukolite.synthetic import LABELS, render_cell
 
 
@@ -156,7 +156,7 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Settings) if field.name != "bundle"])
+@pytest.mark.parametrize("name", [field.name for field in fields(SessionSettings) if field.name != "bundle"])
 @pytest.mark.parametrize("goes_on", ["--resume", "--replay"])
 def test_no_setting_of_a_recorded_session_is_given_again_not_even_as_it_was(refuses, goes_on, name):
     option = f"--{name.replace('_', '-')}"
@@ -165,7 +165,7 @@ def test_no_setting_of_a_recorded_session_is_given_again_not_even_as_it_was(refu
 
 
 def test_every_setting_of_a_session_is_an_option_of_its_name():
-    assert {field.name for field in fields(Settings)} <= {option.name for option in edge_run.params}
+    assert {field.name for field in fields(SessionSettings)} <= {option.name for option in edge_run.params}
 
 
 def test_another_bundle_neither_goes_on_nor_repeats(refuses, record, tiny_bundle):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukolite.appearance import LEAST_SAMPLE, SAMPLE, Look, look, sampled, usual
-from leukolite.bundle import RANGES, Appearance
+from leukolite.appearance import LEAST_SAMPLE, SAMPLE, ImageStats, look, sampled, usual
+from leukolite.manifest import RANGES, AppearanceRanges
 from leukolite.noise import add_gaussian_noise
 from leukolite.synthetic import LABELS, render_cell, render_field
 
@@ -84,12 +84,12 @@ def test_any_picture_has_finite_numbers(height, width, seed):
 
 
 def test_a_picture_without_light_has_no_look():
-    assert look(np.zeros((224, 224, 3), np.uint8)) == Look(0, 0, 0, 0, 0, 0, 0)
+    assert look(np.zeros((224, 224, 3), np.uint8)) == ImageStats(0, 0, 0, 0, 0, 0, 0)
 
 
 def test_the_ranges_hold_nearly_all_that_they_were_made_of():
     found = usual(LOOKS)
-    assert isinstance(found, Appearance)
+    assert isinstance(found, AppearanceRanges)
     assert found.images == len(LOOKS)
     for name in RANGES:
         low, high = getattr(found, name)

@@ -14,17 +14,11 @@ import pytest
 from fake_picamera2 import MS, RED, FakePicamera2
 
 from leukolite.edge.camera import picamera as cameras
-from leukolite.edge.camera.picamera import (
-    PREVIEW_SIZE,
-    Found,
-    PiCamera,
-    StreamCamera,
-    V4l2Camera,
-    list_cameras,
-    parse_capabilities,
-    without_password,
-)
+from leukolite.edge.camera.discover import CameraInfo, list_cameras, parse_capabilities
+from leukolite.edge.camera.picamera import PREVIEW_SIZE, PiCamera
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
+from leukolite.edge.camera.stream import StreamCamera, without_password
+from leukolite.edge.camera.v4l2 import V4l2Camera
 from leukolite.errors import SourceError
 
 WIDTH, HEIGHT = 66, 50  # 66 * 3 bytes are no multiple of the 64 that libcamera pads rows to
@@ -405,7 +399,7 @@ def test_cameras_are_listed_and_codecs_metadata_nodes_and_raw_sensors_are_not(tm
     for name in nodes:
         (tmp_path / name).touch()
     found, troubles = list_cameras(tmp_path, lambda device: nodes[device.name])
-    assert found == [Found("picamera2:0", "ov5647"), Found(f"v4l2:{tmp_path / 'video1'}", "USB Microscope")]
+    assert found == [CameraInfo("picamera2:0", "ov5647"), CameraInfo(f"v4l2:{tmp_path / 'video1'}", "USB Microscope")]
     assert troubles == []
 
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import pytest
 from fakes import Item, Listed, a_frame
 
-from leukolite.edge.camera.capture import Capture, Reopening, arrivals
+from leukolite.edge.camera.capture import Capture, ReconnectPolicy, arrivals
 from leukolite.edge.camera.source import Frame, Gap, Note
-from leukolite.edge.events import Control
+from leukolite.edge.control import Control
 from leukolite.errors import SourceError
 
-QUICK = Reopening(first_s=0.0, longest_s=0.0, times=3)
+QUICK = ReconnectPolicy(first_s=0.0, longest_s=0.0, times=3)
 
 
-def given(source: Listed, count: int, reopening: Reopening = QUICK, control: Control | None = None) -> list[object]:
+def given(source: Listed, count: int, reopening: ReconnectPolicy = QUICK, control: Control | None = None) -> list[object]:
     """The first items, waiting for each."""
     items = (arrival.item for arrival in arrivals(source, control or Control(), reopening) if arrival is not None)
     return list(itertools.islice(items, count))
@@ -90,7 +90,7 @@ def test_a_camera_that_goes_silent_is_a_gap_and_is_opened_again_once_it_lets_go(
     let_go = threading.Event()
     source = Listed([a_frame(0), lambda: let_go.wait(10)], [a_frame(1)], live=True)
     items: list[Frame | Gap | Note] = []
-    for arrival in arrivals(source, Control(), Reopening(no_frame_s=0.1, first_s=0.02, longest_s=0.02, times=1000)):
+    for arrival in arrivals(source, Control(), ReconnectPolicy(no_frame_s=0.1, first_s=0.02, longest_s=0.02, times=1000)):
         if arrival is not None:
             items.append(arrival.item)
         if len(items) == 4:  # frame, silence, and the driver that hangs, twice
@@ -106,14 +106,14 @@ def test_a_camera_that_goes_silent_is_a_gap_and_is_opened_again_once_it_lets_go(
 def test_a_camera_may_take_longer_for_its_first_frame_than_for_the_next():
     settled = threading.Event()
     source = Listed([lambda: settled.wait(0.4), a_frame(0), lambda: settled.wait(0.5)], live=True)
-    items = given(source, 2, Reopening(no_frame_s=0.1, opening_s=30, first_s=0, longest_s=0))
+    items = given(source, 2, ReconnectPolicy(no_frame_s=0.1, opening_s=30, first_s=0, longest_s=0))
     assert [type(item) for item in items] == [Frame, Gap]
 
 
 def test_a_camera_that_opens_and_shows_nothing_is_opened_again():
     let_go = threading.Event()
     source = Listed([lambda: let_go.wait(10)], [a_frame(0)], live=True)
-    looks = arrivals(source, Control(), Reopening(opening_s=0.1, first_s=0, longest_s=0, times=10**6))
+    looks = arrivals(source, Control(), ReconnectPolicy(opening_s=0.1, first_s=0, longest_s=0, times=10**6))
     seen = []
     for arrival in looks:
         if arrival is not None:
@@ -144,13 +144,13 @@ def test_a_frame_between_two_losses_starts_the_count_anew():
 
 
 def test_the_wait_doubles_up_to_its_longest():
-    assert [Reopening().wait_s(n) for n in (1, 2, 3, 5, 6, 7, 1000)] == [1, 2, 4, 16, 30, 30, 30]
+    assert [ReconnectPolicy().wait_s(n) for n in (1, 2, 3, 5, 6, 7, 1000)] == [1, 2, 4, 16, 30, 30, 30]
 
 
 def test_while_nothing_comes_one_may_look_at_other_things():
     quiet = threading.Event()
     source = Listed([lambda: quiet.wait(10)], live=True)
-    looks = arrivals(source, Control(), Reopening())
+    looks = arrivals(source, Control(), ReconnectPolicy())
     assert [next(looks) for _ in range(2)] == [None, None]
     quiet.set()
     looks.close()

@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolite.edge.camera.open import ImageFolder, SyntheticCamera, VideoFile, match_truths, open_camera, open_source
-from leukolite.edge.camera.picamera import PiCamera, StreamCamera, V4l2Camera
-from leukolite.edge.camera.source import Frame, Gap
+from leukolite.edge.camera.files import ImageFolder, VideoFile
+from leukolite.edge.camera.open import open_camera, open_source
+from leukolite.edge.camera.picamera import PiCamera
+from leukolite.edge.camera.source import Frame, Gap, match_truths
+from leukolite.edge.camera.stream import StreamCamera
+from leukolite.edge.camera.synthetic import SyntheticCamera
+from leukolite.edge.camera.v4l2 import V4l2Camera
 from leukolite.errors import SourceError
 from leukolite.synthetic import LABELS
 

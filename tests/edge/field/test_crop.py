@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 
 from leukolite.benchmarks.locating import MarkedField, pairs
-from leukolite.bundle import Bundle, CellPicture, Manifest
-from leukolite.classifier import open_judge
+from leukolite.bundle import Bundle
+from leukolite.classifier import open_classifier
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.events import Area, whole_frame
 from leukolite.edge.field.crop import CUT, NO_RULER, CellLocator, Cells, cut_out, is_whole_of, locator_of, shows_one_cell
 from leukolite.edge.field.locate import Cell, locate
+from leukolite.edge.field.view import Region, whole_frame
 from leukolite.errors import BundleError
 from leukolite.images import read_rgb
+from leukolite.manifest import CellPicture, Manifest
 from leukolite.shipped import find_bundle
 from leukolite.synthetic import LABELS, SyntheticField, render_cell, render_field
 
@@ -48,7 +49,7 @@ def square(pixels: np.ndarray, box: tuple[int, int, int, int]) -> Cell:
 def test_a_cell_lies_in_the_centre_of_a_square_as_wide_as_the_training_pictures():
     pixels = np.zeros((300, 400, 3), np.uint8)
     pixels[90:110, 190:230] = (10, 200, 30)
-    shown = cut_out(pixels, square(pixels, (190, 90, 230, 110)), KEPT, red_cell=40.0)
+    shown = cut_out(pixels, square(pixels, (190, 90, 230, 110)), KEPT, red_cell_diameter_px=40.0)
     assert shown.shape == (120, 120, 3)
     ys, xs = np.nonzero(shown[:, :, 1])
     assert (xs.min(), xs.max(), ys.min(), ys.max()) == (40, 79, 50, 69)
@@ -56,7 +57,7 @@ def test_a_cell_lies_in_the_centre_of_a_square_as_wide_as_the_training_pictures(
 
 def test_nothing_but_the_cell_is_left_on_black():
     pixels = np.full((300, 400, 3), 90, np.uint8)
-    shown = cut_out(pixels, square(pixels, (190, 90, 230, 110)), BLACK, red_cell=40.0)
+    shown = cut_out(pixels, square(pixels, (190, 90, 230, 110)), BLACK, red_cell_diameter_px=40.0)
     assert set(np.unique(shown)) == {0, 90}
     assert np.count_nonzero(shown[:, :, 0]) == pytest.approx(40 * 20, rel=0.25)
     assert shown[0, 0].tolist() == [0, 0, 0]
@@ -67,58 +68,58 @@ def test_a_neighbours_shred_is_not_left_on_black():
     mask = np.zeros((20, 40), bool)
     mask[:, :20] = True
     mask[0:2, 36:39] = True
-    shown = cut_out(pixels, Cell((190, 90, 230, 110), mask, is_cut=False), BLACK, red_cell=40.0)
+    shown = cut_out(pixels, Cell((190, 90, 230, 110), mask, is_cut=False), BLACK, red_cell_diameter_px=40.0)
     assert not shown[:, 90:].any()
 
 
 @pytest.mark.parametrize("box", [(0, 0, 20, 20), (380, 280, 400, 300), (190, 0, 230, 20)])
 def test_a_window_over_the_edge_is_filled_with_the_field_mirrored(box):
     pixels = np.random.default_rng(0).integers(1, 256, (300, 400, 3), np.uint8)
-    shown = cut_out(pixels, square(pixels, box), KEPT, red_cell=40.0)
+    shown = cut_out(pixels, square(pixels, box), KEPT, red_cell_diameter_px=40.0)
     assert shown.shape == (120, 120, 3)
     assert shown.all()
 
 
 def test_every_cell_of_a_field_is_an_area_of_its_own(field):
-    areas = CellLocator(KEPT)(field.pixels)
+    regions = CellLocator(KEPT)(field.pixels)
     marks = MarkedField(Path(), tuple(cell.box for cell in field.cells), (), marks_all=True)
-    assert pairs([area.box for area in areas], marks) == len(field.cells) == len(areas)
-    assert {area.excluded for area in areas} == {None}
+    assert pairs([region.box for region in regions], marks) == len(field.cells) == len(regions)
+    assert {region.excluded for region in regions} == {None}
 
 
 def test_a_cell_cut_by_the_edge_is_excluded(field):
     x0, y0, x1, y1 = field.cells[0].box
-    areas = CellLocator(KEPT)(np.ascontiguousarray(field.pixels[:, (x0 + x1) // 2 :]))
-    cut = [area for area in areas if area.box[0] == 0 and y0 - 5 <= area.box[1] <= y1]
-    assert [area.excluded for area in cut] == [CUT]
+    regions = CellLocator(KEPT)(np.ascontiguousarray(field.pixels[:, (x0 + x1) // 2 :]))
+    cut = [region for region in regions if region.box[0] == 0 and y0 - 5 <= region.box[1] <= y1]
+    assert [region.excluded for region in cut] == [CUT]
 
 
 def test_a_field_without_red_cells_has_no_scale_unless_one_is_given():
     pixels = np.full((480, 640, 3), (225, 222, 218), np.uint8)
     cv2.circle(pixels, (300, 240), 50, (95, 45, 145), -1)
-    assert [area.excluded for area in CellLocator(KEPT)(pixels)] == [NO_RULER]
-    (area,) = CellLocator(KEPT, cell_diameter=100.0)(pixels)
-    assert area.excluded is None
-    assert area.pixels.shape[0] == round(3.0 * 100.0 / 1.6)
+    assert [region.excluded for region in CellLocator(KEPT)(pixels)] == [NO_RULER]
+    (region,) = CellLocator(KEPT, cell_diameter=100.0)(pixels)
+    assert region.excluded is None
+    assert region.pixels.shape[0] == round(3.0 * 100.0 / 1.6)
 
 
 def test_what_is_larger_than_any_cell_is_excluded():
     pixels = np.full((480, 640, 3), (225, 222, 218), np.uint8)
     cv2.ellipse(pixels, (300, 240), (200, 40), 0, 0, 360, (95, 45, 145), -1)
-    (area,) = CellLocator(KEPT, cell_diameter=100.0)(pixels)
-    assert (area.excluded or "").startswith("larger than a cell (6.")
+    (region,) = CellLocator(KEPT, cell_diameter=100.0)(pixels)
+    assert (region.excluded or "").startswith("larger than a cell (6.")
 
 
 def test_cells_of_too_low_a_magnification_are_excluded(field):
     small = cv2.resize(field.pixels, (320, 256), interpolation=cv2.INTER_AREA)  # red cells of 18 pixels
-    reasons = [area.excluded for area in CellLocator(KEPT)(small)]
+    reasons = [region.excluded for region in CellLocator(KEPT)(small)]
     assert len(reasons) >= 5
     assert all((reason or "").startswith("too small (red cells 1") for reason in reasons)
 
 
 @pytest.mark.parametrize(("diameter", "contradicts"), [(35, True), (60, False), (90, False), (200, True)])
 def test_a_given_diameter_that_the_red_cells_contradict_excludes_the_cells(field, diameter, contradicts):
-    reasons = {area.excluded for area in CellLocator(KEPT, cell_diameter=diameter)(field.pixels)}
+    reasons = {region.excluded for region in CellLocator(KEPT, cell_diameter=diameter)(field.pixels)}
     if contradicts:
         assert all("contradicts the field" in (reason or "") for reason in reasons)
     else:
@@ -130,8 +131,8 @@ def test_a_picture_of_thousands_of_things_is_no_field_and_takes_no_minutes():
     for y in range(20, 1944, 40):
         for x in range(20, 2592, 40):
             cv2.circle(pixels, (x, y), 12, (90, 30, 140), -1)
-    (area,) = CellLocator(KEPT)(pixels)
-    assert (area.excluded or "").startswith("not a field of cells (")
+    (region,) = CellLocator(KEPT)(pixels)
+    assert (region.excluded or "").startswith("not a field of cells (")
 
 
 def test_the_gate_is_asked_of_each_cut_out_cell(field):
@@ -141,16 +142,16 @@ def test_the_gate_is_asked_of_each_cut_out_cell(field):
         sides.append(pixels.shape)
         return "blurred" if len(sides) == 1 else None
 
-    areas = CellLocator(KEPT, gate=gate)(field.pixels)
-    assert [area.excluded for area in areas] == ["blurred"] + [None] * (len(areas) - 1)
+    regions = CellLocator(KEPT, gate=gate)(field.pixels)
+    assert [region.excluded for region in regions] == ["blurred"] + [None] * (len(regions) - 1)
     assert len(set(sides)) == 1
 
 
-def boxes(areas: Sequence[Area]) -> list[tuple[int, int, int, int]]:
-    return [area.box for area in areas]
+def boxes(regions: Sequence[Region]) -> list[tuple[int, int, int, int]]:
+    return [region.box for region in regions]
 
 
-def located(manifest: Manifest, pixels: np.ndarray, *, are_pictures: bool, cells: Cells = "auto") -> list[Area]:
+def located(manifest: Manifest, pixels: np.ndarray, *, are_pictures: bool, cells: Cells = "auto") -> list[Region]:
     is_whole = is_whole_of(manifest, cells=cells, are_pictures=are_pictures)
     return list((whole_frame if is_whole(pixels) else locator_of(manifest))(pixels))
 
@@ -187,8 +188,8 @@ def test_a_part_of_a_field_without_a_white_cell_is_not_taken_for_one():
 
 
 def test_a_diameter_that_sieves_every_cell_out_is_told_as_what_it_is(field):
-    (area,) = CellLocator(KEPT, cell_diameter=4096.0)(field.pixels)
-    assert "contradicts the field" in (area.excluded or "")
+    (region,) = CellLocator(KEPT, cell_diameter=4096.0)(field.pixels)
+    assert "contradicts the field" in (region.excluded or "")
 
 
 def test_allidb2s_pictures_are_known_as_pictures_of_one_cell(shared_data):
@@ -208,9 +209,9 @@ def test_a_bundle_that_does_not_say_how_it_shows_a_cell_judges_pictures_of_one_a
     with pytest.raises(BundleError, match="--cell-window"):
         is_whole_of(silent, cells="auto", are_pictures=False)
     cell = render_cell(np.random.default_rng(1), "blast", size=256)
-    assert [area.excluded for area in located(silent, cell, are_pictures=True)] == [None]
-    (area,) = located(silent, field.pixels, are_pictures=True)
-    assert (area.excluded or "").startswith("a whole field, not one cell")
+    assert [region.excluded for region in located(silent, cell, are_pictures=True)] == [None]
+    (region,) = located(silent, field.pixels, are_pictures=True)
+    assert (region.excluded or "").startswith("a whole field, not one cell")
 
 
 def test_a_field_model_judges_the_whole_frame(demo, field):
@@ -222,17 +223,17 @@ def test_a_field_model_judges_the_whole_frame(demo, field):
 
 def test_located_cells_are_told_apart_as_well_as_pictures_of_one(demo):
     """What the model was trained on is what it is shown: the demonstration's cells, found in fields it never saw."""
-    judge = open_judge(Bundle.load(find_bundle(Path("synthetic-cells"))))
+    classifier = open_classifier(Bundle.load(find_bundle(Path("synthetic-cells"))))
     find = locator_of(demo)
     right = judged = 0
     for seed in range(12):
         field = render_field(np.random.default_rng(seed), width=800, height=640)
-        for area in find(field.pixels):
-            x, y = (area.box[0] + area.box[2]) / 2, (area.box[1] + area.box[3]) / 2
+        for region in find(field.pixels):
+            x, y = (region.box[0] + region.box[2]) / 2, (region.box[1] + region.box[3]) / 2
             truth = [cell.label for cell in field.cells if cell.box[0] <= x <= cell.box[2] and cell.box[1] <= y <= cell.box[3]]
-            if truth and area.excluded is None:
+            if truth and region.excluded is None:
                 judged += 1
-                right += judge(area.pixels).label == truth[0]
+                right += classifier(region.pixels).label == truth[0]
     assert judged > 40
     assert right / judged > 0.9
 
@@ -300,9 +301,9 @@ def test_a_bundles_cells_are_shown_as_its_training_pictures_were(demo):
     shares = []
     for seed in range(8):
         field = render_field(np.random.default_rng(seed), width=800, height=640)
-        ruler = locate(field.pixels).red_cell
-        assert ruler is not None
-        shares += [(cell.box[2] - cell.box[0]) / (demo.cell.window * ruler) for cell in field.cells]
+        diameter_px = locate(field.pixels).red_cell_diameter_px
+        assert diameter_px is not None
+        shares += [(cell.box[2] - cell.box[0]) / (demo.cell.window * diameter_px) for cell in field.cells]
     trained = 0.475  # of the picture, on average
     assert np.mean(shares) == pytest.approx(trained, rel=0.1)
 

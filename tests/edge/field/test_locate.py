@@ -56,7 +56,7 @@ def test_small_cells_of_a_large_picture_are_found(tmp_path):
 @pytest.mark.parametrize("diameter", [40.0, 60.0, 120.0])
 def test_the_ruler_is_a_red_cells_diameter(diameter):
     true = RED_CELL_UM * diameter / MEAN_WHITE_CELL_UM
-    found = [locate(field(seed, diameter=diameter).pixels).red_cell for seed in range(5)]
+    found = [locate(field(seed, diameter=diameter).pixels).red_cell_diameter_px for seed in range(5)]
     assert np.median([one for one in found if one]) == pytest.approx(true, rel=0.15)
 
 
@@ -110,8 +110,8 @@ def test_the_same_picture_gives_the_same_cells():
 def test_a_given_diameter_takes_the_place_of_the_measured_one():
     pixels = discs((300, 240), (336, 262), (300, 284), radius=20)
     assert len(locate(pixels).cells) == 1
-    assert len(locate(pixels, red_cell=16.0).cells) == 3
-    assert locate(pixels, red_cell=500.0).cells == ()
+    assert len(locate(pixels, red_cell_diameter_px=16.0).cells) == 3
+    assert locate(pixels, red_cell_diameter_px=500.0).cells == ()
 
 
 def test_the_papers_channel_finds_rendered_cells_too(tmp_path):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolite.bundle import Bundle, Manifest
+from leukolite.bundle import Bundle
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.events import kind_of
 from leukolite.edge.field.quality import picture_gate
+from leukolite.edge.field.view import kind_of
 from leukolite.edge.journal.records import manifest_sha256
 from leukolite.images import read_rgb
+from leukolite.manifest import Manifest
 from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.synthetic import LABELS, render_cell, render_field
 from leukolite.train.datasets import open_dataset

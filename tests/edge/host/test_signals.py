@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from leukolite.edge.events import Control
+from leukolite.edge.control import Control
 from leukolite.edge.host.signals import stopped_by_signals
 
 

@@ -8,7 +8,7 @@ import pytest
 from fakes import Colour
 
 from leukolite.bundle import Bundle
-from leukolite.edge.host.watchdog import RuntimeStuck, WatchedRuntime, open_watched_judge
+from leukolite.edge.host.watchdog import RuntimeStuck, WatchedRuntime, open_watched_classifier
 from leukolite.runtime import TfliteRuntime
 from leukolite.shipped import find_bundle
 
@@ -81,14 +81,14 @@ def bundle() -> Bundle:
 
 
 def test_a_bundle_is_judged_by_a_watched_runtime(bundle):
-    judge = open_watched_judge(bundle, answer_s=30)
-    assert isinstance(judge.runtime, WatchedRuntime)
-    assert judge(bundle.golden.frames[0]).probabilities == pytest.approx(bundle.golden.outputs[0], abs=0.1)
+    classifier = open_watched_classifier(bundle, answer_s=30)
+    assert isinstance(classifier.runtime, WatchedRuntime)
+    assert classifier(bundle.golden.frames[0]).probabilities == pytest.approx(bundle.golden.outputs[0], abs=0.1)
 
 
 def test_a_golden_output_that_does_not_come_is_an_error_at_the_start(bundle, monkeypatch):
     let_go = threading.Event()
     monkeypatch.setattr(TfliteRuntime, "invoke", lambda self, batch: let_go.wait(30))
     with pytest.raises(RuntimeStuck, match=r"litert .* gave no answer"):
-        open_watched_judge(bundle, answer_s=0.05)
+        open_watched_classifier(bundle, answer_s=0.05)
     let_go.set()

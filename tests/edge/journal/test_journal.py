@@ -19,8 +19,9 @@ from journals import frame, left_out, start, verdict
 
 from leukolite.cli import main as leukolite
 from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Entry, file_name, journal_files, read, read_frames, seal, verify
-from leukolite.edge.journal.records import EventRecord, Record, load_salt, printable, slide_id
+from leukolite.edge.journal.records import EventRecord, Record, printable
 from leukolite.edge.journal.sink import check_resumable
+from leukolite.edge.journal.slides import load_salt, slide_id
 from leukolite.edge.journal.writer import GROUP_SECONDS, GroupCommit, create_journal, resume_journal
 from leukolite.errors import JournalError
 

@@ -28,7 +28,8 @@ from PIL import Image
 
 from leukolite.classifier import Latency, Verdict
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.events import AreaVerdict, Control, FrameRecord, RuntimeUsed
+from leukolite.edge.control import Control
+from leukolite.edge.events import FrameResult, RegionResult
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import read, verify
 from leukolite.edge.page import app as page
@@ -38,21 +39,22 @@ from leukolite.edge.page.server import PageServer
 from leukolite.edge.page.state import About, Live
 from leukolite.edge.report.summary import summarise
 from leukolite.errors import LeukoliteError
+from leukolite.runtime import RuntimeInfo
 
 NASTY = '<script>document.title="owned"</script><img src=x onerror=alert(1)>'
 ABOUT = About("tiny", "cell", (NASTY, "healthy"), (NASTY,), "synthetic")
 TOKEN = "secret-token"
 
 
-def judged(index: int, k: int = 0, *, side: int = 64) -> FrameRecord:
+def judged(index: int, k: int = 0, *, side: int = 64) -> FrameResult:
     """A frame with one cell judged as label `k`, one excluded, captured now."""
     frame = a_frame(index, captured_at=time.perf_counter_ns())
     pixels = np.zeros((side, side, 3), np.uint8)
     pixels[..., 0] = 200
     verdict = Verdict(k, ABOUT.labels[k], 0.9, np.array([0.9, 0.1]), Latency(1, 1, 1, 3))
-    areas = AreaVerdict((8, 8, 40, 40), 0.0, verdict, None), AreaVerdict((42, 42, 60, 60), 0.0, None, f"debris {NASTY}")
+    regions = RegionResult((8, 8, 40, 40), 0.0, verdict, None), RegionResult((42, 42, 60, 60), 0.0, None, f"debris {NASTY}")
     frame = replace(frame, pixels=pixels, source=NASTY)
-    return FrameRecord(frame, areas, None, None, 2.0, 0.1, 0, RuntimeUsed("litert", "2", 1, None), Health(), 1e9)
+    return FrameResult(frame, regions, None, None, 2.0, 0.1, 0, RuntimeInfo("litert", "2", 1, None), Health(), 1e9)
 
 
 class Served:

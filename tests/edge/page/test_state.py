@@ -7,24 +7,28 @@ from fakes import a_frame
 
 from leukolite.classifier import Latency, Verdict
 from leukolite.edge.camera.source import Gap, Note
-from leukolite.edge.events import AreaVerdict, Control, FrameRecord, RuntimeUsed
+from leukolite.edge.control import Control
+from leukolite.edge.events import FrameResult, RegionResult
 from leukolite.edge.host.health import Health
 from leukolite.edge.page.state import About, Live, Share, view
+from leukolite.runtime import RuntimeInfo
 
 ABOUT = About("tiny", "cell", ("blast", "healthy"), ("blast",), "synthetic")
 
 
-def judged(*labels: str, index: int = 0, captured_at: int = 0, excluded: str | None = None, **fields: object) -> FrameRecord:
+def judged(*labels: str, index: int = 0, captured_at: int = 0, excluded: str | None = None, **fields: object) -> FrameResult:
     """A record with an area a label; a label in (brackets) is a reason for which the area is excluded."""
-    areas = []
+    regions = []
     for label in labels:
         verdict, reason = None, label.strip("()")
         if not label.startswith("("):
             k = None if label == "abstain" else ABOUT.labels.index(label)
             verdict, reason = Verdict(k, label, 0.9, np.array([0.9, 0.1]), Latency(1, 1, 1, 3)), None
-        areas.append(AreaVerdict((0, 0, 8, 8), 0.0, verdict, reason))
-    used = RuntimeUsed("litert", "2", 1, None)
-    record = FrameRecord(a_frame(index, captured_at=captured_at), tuple(areas), excluded, None, 12.0, 0.1, 0, used, Health(), 1e9)
+        regions.append(RegionResult((0, 0, 8, 8), 0.0, verdict, reason))
+    used = RuntimeInfo("litert", "2", 1, None)
+    record = FrameResult(
+        a_frame(index, captured_at=captured_at), tuple(regions), excluded, None, 12.0, 0.1, 0, used, Health(), 1e9
+    )
     return replace(record, **fields)
 
 
@@ -40,7 +44,7 @@ def test_the_newest_frame_is_shown_with_its_verdicts_and_all_are_counted():
         live.take(judged(*labels, index=i))
     page = shown(live, now=2_500_000_000)
     assert page["picture"]["index"] == 2
-    assert [area["kind"] for area in page["picture"]["areas"]] == ["other", "malignant"]
+    assert [region["kind"] for region in page["picture"]["areas"]] == ["other", "malignant"]
     assert page["picture"]["age_s"] == 2.5
     slide = page["slide"]
     assert [entry["n"] for entry in slide["counted"]] == [3, 2]
@@ -74,8 +78,8 @@ def test_without_malignant_labels_there_is_no_fraction_and_no_alarming_colour():
 def test_only_the_first_noise_levels_areas_are_drawn():
     live = Live(ABOUT)
     record = judged("blast", "healthy")
-    live.take(replace(record, areas=(record.areas[0], replace(record.areas[1], sigma=10.0))))
-    assert [area["label"] for area in shown(live)["picture"]["areas"]] == ["blast"]
+    live.take(replace(record, regions=(record.regions[0], replace(record.regions[1], sigma=10.0))))
+    assert [region["label"] for region in shown(live)["picture"]["areas"]] == ["blast"]
 
 
 def test_an_excluded_frame_is_shown_with_its_reason_and_its_age_is_no_latency():
@@ -90,8 +94,8 @@ def test_an_excluded_frame_is_shown_with_its_reason_and_its_age_is_no_latency():
 def test_a_probability_that_is_no_number_is_shown_as_none():
     live = Live(ABOUT)
     record = judged("blast")
-    verdict = replace(record.areas[0].verdict, probability=float("nan"))
-    live.take(replace(record, areas=(replace(record.areas[0], verdict=verdict),)))
+    verdict = replace(record.regions[0].verdict, probability=float("nan"))
+    live.take(replace(record, regions=(replace(record.regions[0], verdict=verdict),)))
     assert shown(live)["picture"]["areas"][0]["probability"] is None
 
 

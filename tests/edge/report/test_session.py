@@ -8,17 +8,25 @@ import numpy as np
 import pytest
 from rich.console import Console as RichConsole
 
-from leukolite.bundle import Bundle, TensorFormat
-from leukolite.classifier import Judge, Latency, Verdict
+from leukolite.bundle import Bundle
+from leukolite.classifier import Classifier, Latency, Verdict
 from leukolite.edge.camera.source import Frame, Gap, Note
-from leukolite.edge.counts import Tally
-from leukolite.edge.events import AreaVerdict, FrameRecord, RuntimeUsed
+from leukolite.edge.counts import Session, SessionCounts
+from leukolite.edge.events import FrameResult, RegionResult
 from leukolite.edge.host.health import Health
-from leukolite.edge.pipeline import Session
-from leukolite.edge.report.session import VERDICT_HEADER, Console, Keeper, closing_tables, frame_lines, session_csv, session_json
+from leukolite.edge.report.session import (
+    VERDICT_HEADER,
+    Console,
+    ResultCollector,
+    closing_tables,
+    frame_lines,
+    session_csv,
+    session_json,
+)
 from leukolite.errors import SourceError
+from leukolite.manifest import TensorFormat
 from leukolite.preprocess import InputSpec
-from leukolite.runtime import Tensor
+from leukolite.runtime import RuntimeInfo, Tensor
 from leukolite.shipped import find_bundle
 
 LABELS = ("blast", "healthy")
@@ -36,40 +44,48 @@ class Idle:
         raise AssertionError("asked")
 
 
-JUDGE = Judge(Idle(), labels=LABELS, malignant=("blast",), spec=InputSpec(height=8, width=8))
+JUDGE = Classifier(Idle(), labels=LABELS, malignant=("blast",), spec=InputSpec(height=8, width=8))
 
 
-def said(label: str | None, probability: float = 0.9, *, sigma=0.0, excluded: str | None = None, box=(0, 0, 8, 8)) -> AreaVerdict:
+def said(
+    label: str | None, probability: float = 0.9, *, sigma=0.0, excluded: str | None = None, box=(0, 0, 8, 8)
+) -> RegionResult:
     """A verdict with latencies of an hour's digits, the widest that are to be expected."""
     if label is None:
-        return AreaVerdict(box, sigma, None, excluded or "debris")
+        return RegionResult(box, sigma, None, excluded or "debris")
     k = None if label == "abstain" else LABELS.index(label)
     probabilities = np.array([probability, 1 - probability] if k == 0 else [1 - probability, probability])
     latency = Latency(capture=1234.5, preprocess=123.4, invoke=2345.6, total=3703.5)
-    return AreaVerdict(box, sigma, Verdict(k, label, probability, probabilities, latency), None)
+    return RegionResult(box, sigma, Verdict(k, label, probability, probabilities, latency), None)
 
 
 def record(
-    *areas: AreaVerdict, source="slides/a.png", index=0, truth: str | None = None, excluded: str | None = None, **fields: object
-) -> FrameRecord:
+    *regions: RegionResult,
+    source="slides/a.png",
+    index=0,
+    truth: str | None = None,
+    excluded: str | None = None,
+    **fields: object,
+) -> FrameResult:
     frame = Frame(np.zeros((8, 8, 3), np.uint8), index, 0, 1234.5, source, truth)
     known = LABELS.index(truth.lower()) if truth and truth.lower() in LABELS else None
     health = Health(throttle_mask=4)
-    made = FrameRecord(frame, areas, excluded, known, 1999.9, 12.5, 0, RuntimeUsed("idle", "1", 1, None), health, 1e9)
+    made = FrameResult(frame, regions, excluded, known, 1999.9, 12.5, 0, RuntimeInfo("idle", "1", 1, None), health, 1e9)
     return replace(made, **fields)
 
 
-def session(*events: object, stopped_by: str | None = None) -> tuple[Session, Keeper]:
+def session(*events: object, stopped_by: str | None = None) -> tuple[Session, ResultCollector]:
     tally, kept = (
-        Tally(LABELS, ("blast",)),
-        Keeper(
-            LABELS, sorted({area.sigma for event in events if isinstance(event, FrameRecord) for area in event.areas} or {0.0})
+        SessionCounts(LABELS, ("blast",)),
+        ResultCollector(
+            LABELS,
+            sorted({region.sigma for event in events if isinstance(event, FrameResult) for region in event.regions} or {0.0}),
         ),
     )
     for event in events:
         tally.take(event)
         kept.take(event)
-    return Session("slides", tally, (), 2.0, stopped_by, None, RuntimeUsed("idle", "1", 1, None), 0), kept
+    return Session("slides", tally, (), 2.0, stopped_by, None, RuntimeInfo("idle", "1", 1, None), 0), kept
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +93,7 @@ def bundle() -> Bundle:
     return Bundle.load(find_bundle(Path("synthetic-cells")))
 
 
-def as_json(content: tuple[Session, Keeper], bundle: Bundle) -> dict:
+def as_json(content: tuple[Session, ResultCollector], bundle: Bundle) -> dict:
     """Through text and back, with every number a number of JSON."""
     return json.loads(json.dumps(session_json(*content, bundle, JUDGE, 0, {}), allow_nan=False))
 
@@ -224,7 +240,7 @@ def test_an_excluded_frame_stays_in_json_without_a_verdict(bundle):
 
 
 def test_a_cell_that_noise_hides_is_an_empty_field_at_that_level():
-    kept = Keeper(LABELS, (0.0, 20.0))
+    kept = ResultCollector(LABELS, (0.0, 20.0))
     kept.take(record(said("blast", box=(1, 2, 5, 6))))
     assert [(row["sigma"], row["excluded"], len(row["cells"])) for row in kept.rows] == [
         (0.0, None, 1),

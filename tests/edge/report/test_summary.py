@@ -16,26 +16,16 @@ from hypothesis import strategies as st
 from journals import frame, left_out, start, verdict
 
 from leukolite.bundle import Bundle
-from leukolite.classifier import open_judge
+from leukolite.classifier import open_classifier
 from leukolite.cli import main as leukolite
-from leukolite.edge.camera.open import SyntheticCamera
 from leukolite.edge.camera.source import Note
+from leukolite.edge.camera.synthetic import SyntheticCamera
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import GENESIS, Entry, read
-from leukolite.edge.journal.records import (
-    EventRecord,
-    GapRecord,
-    HealthRecord,
-    Record,
-    SourceSettings,
-    StartRecord,
-    Validation,
-    start_record,
-    validation_of,
-)
+from leukolite.edge.journal.records import EventRecord, GapRecord, HealthRecord, Record, SourceSettings, StartRecord, start_record
 from leukolite.edge.journal.sink import open_recording
 from leukolite.edge.journal.writer import create_journal
-from leukolite.edge.pipeline import Limits, Steps, run
+from leukolite.edge.pipeline import FrameProcessing, Limits, run
 from leukolite.edge.report.summary import (
     MOST_REASONS,
     OTHER_REASONS,
@@ -48,7 +38,7 @@ from leukolite.edge.report.summary import (
 )
 from leukolite.edge.report.summary_page import enough_sentence, summary_csv, summary_json, summary_page
 from leukolite.metrics import wilson_interval
-from leukolite.prevalence import Prevalence, lang_reiczigel_interval, prevalence
+from leukolite.prevalence import Prevalence, Validation, lang_reiczigel_interval, prevalence, validation_of
 from leukolite.shipped import find_bundle
 
 GOOD = Validation(sigma=0, malignant=300, hits=292, others=300, rejections=295)
@@ -296,7 +286,7 @@ def test_the_live_summary_is_that_of_the_journal(tmp_path):
     recording = open_recording(tmp_path / "s", began, resume=False, keep_frames=True)
     sink.take(Health(temperature_c=61.0))
     camera = SyntheticCamera("cell", bundle.manifest.labels, 1)
-    run(camera, open_judge(bundle), [recording, sink], Steps(), Limits(frames=12))
+    run(camera, open_classifier(bundle), [recording, sink], FrameProcessing(), Limits(frames=12))
     live, later = sink.summary(), summarise(tmp_path / "s", read(tmp_path / "s"))
     assert live.slides[0].counted == later.slides[0].counted
     assert sum(live.slides[0].counted.values()) == 12

@@ -1,0 +1,23 @@
+"""What is left of a source for a session that is resumed."""
+
+from leukolite.edge.camera.source import FrameSource, Items, Note
+from leukolite.errors import SourceError
+
+
+class RemainingFrames:
+    """A folder, video or on-demand camera from where a resumed session left off; its frames are not counted twice."""
+
+    live = False
+
+    def __init__(self, source: FrameSource, first_index: int) -> None:
+        self.name, self.truths = source.name, source.truths
+        self._source, self._first_index = source, first_index
+
+    def frames(self) -> Items:
+        is_done = True
+        for item in self._source.frames():
+            if isinstance(item, Note) or item.index >= self._first_index:
+                is_done = is_done and isinstance(item, Note)
+                yield item
+        if is_done:
+            raise SourceError(f"{self.name}: all {self._first_index} frames were judged before the session was resumed")

@@ -1,0 +1,51 @@
+"""Network cameras: RTSP, or HTTP with MJPEG or a video, through OpenCV and FFmpeg."""
+
+import time
+from urllib.parse import urlsplit
+
+import cv2
+
+from leukolite.clock import Clock
+from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
+from leukolite.edge.camera.source import Items, Note
+from leukolite.errors import SourceError
+
+OPEN_MS, READ_MS = 5_000, 5_000
+
+
+class StreamCamera:
+    """A network camera: RTSP, or HTTP with MJPEG or a video.
+
+    MJPEG is decoded by Pillow, which refuses a picture that breaks off; FFmpeg would fill in the picture before.
+
+    Raises:
+        SourceError: from `frames`: the server does not answer, or the stream ends.
+    """
+
+    truths: tuple[str, ...] = ()
+    live = True
+
+    def __init__(self, url: str, *, clock: Clock = time.perf_counter_ns) -> None:
+        self.name = without_password(url)
+        self._url, self._clock, self._next = url, clock, 0
+
+    def frames(self) -> Items:
+        silence_opencv()
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS]
+        video = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, limits)
+        try:
+            if not video.isOpened():
+                raise SourceError(f"{self.name}: no video to be had there; does the server run, and is the address right?")
+            encoded = fourcc(video) == "MJPG" and video.set(cv2.CAP_PROP_FORMAT, -1)
+            yield Note(self.name, describe(video))
+            for item in read_frames(video, self.name, self._next, self._clock, encoded=encoded, stamped=False):
+                self._next = item.index + 1
+                yield item
+        finally:
+            video.release()
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown and recorded: without user, password and query."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -1,0 +1,63 @@
+"""The synthetic microscope camera: stained smears rendered from a seed, with their truth."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from leukolite import synthetic
+from leukolite.clock import Clock
+from leukolite.edge.camera.source import Items, timed_frame
+from leukolite.manifest import Unit
+
+SYNTHETIC_CELL_SIZE, SYNTHETIC_FIELD_SIZE = 256, (640, 480)  # pixels
+
+
+class SyntheticCamera:
+    """Renders stained smears with known truth, without end.
+
+    Args:
+        unit: 'cell' shows one white cell in the centre of each frame; 'field' several cells, all blasts or all healthy.
+        labels: the model's; the truth is told only if the camera's classes are among them, since a lymphocyte of the
+            camera's is not what another model calls by a like name.
+        seed: the same seed gives the same frames.
+        rate: frames a second, as a real camera whose frames come whether somebody looks or not; None renders each frame when
+            it is asked for, so that none is skipped.
+    """
+
+    def __init__(
+        self,
+        unit: Unit,
+        labels: Sequence[str],
+        seed: int,
+        rate: float | None = None,
+        *,
+        clock: Clock = time.perf_counter_ns,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.name = "synthetic"
+        self.live = rate is not None
+        self._rate, self._sleep = rate, sleep
+        self.truths: tuple[str, ...] = synthetic.LABELS if set(synthetic.LABELS) <= set(labels) else ()
+        self._unit, self._seed, self._clock = unit, seed, clock
+
+    def frames(self) -> Items:
+        index, first = 0, self._clock() if self.live else 0
+        while True:
+            if self._rate is not None:
+                wait_s = index / self._rate - (self._clock() - first) / 1e9
+                if wait_s > 0:
+                    self._sleep(wait_s)
+            started = self._clock()
+            rng = np.random.default_rng([self._seed, index])
+            label = str(rng.choice(synthetic.LABELS))
+            pixels = self._render(rng, label)
+            yield timed_frame(pixels, index, started, self._clock(), self.name, label if self.truths else None)
+            index += 1
+
+    def _render(self, rng: np.random.Generator, label: str) -> np.ndarray:
+        if self._unit == "cell":
+            return synthetic.render_cell(rng, label, size=SYNTHETIC_CELL_SIZE)
+        width, height = SYNTHETIC_FIELD_SIZE
+        blasts = 0.0 if label == "healthy" else 1.0
+        return synthetic.render_field(rng, width=width, height=height, blast_fraction=blasts).pixels

@@ -1,0 +1,15 @@
+"""How figures, counts and the notice are written, the same in every table, page, card and file."""
+
+RESEARCH_USE = "Research use only; never a diagnosis."
+
+
+def percent(value: float | None) -> str:
+    """'98.7%'; '-' where the value is undefined."""
+    return "-" if value is None else f"{100 * value:.1f}%"
+
+
+def percent_with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    """'98.7% (96.2-99.6)', the 95% interval in brackets."""
+    if value is None or interval is None:
+        return percent(value)
+    return f"{percent(value)} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
