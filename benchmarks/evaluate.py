@@ -154,7 +154,7 @@ def evaluate(
     on_start(len(chosen))
     change = OCCLUSIONS[occlude] if occlude is not None else _as_it_is
     judged, unreadable = evaluate_files(subject.classifier, chosen, sigmas, seed=seed, change=change, on_image=on_image)
-    unusable = (*dataset.unusable, *(Unusable(path, str(error).removeprefix(f"{path}: ")) for path, error in unreadable))
+    unusable = (*dataset.unusable, *(Unusable(path, error.reason) for path, error in unreadable))
     if not judged:
         raise DatasetError(f"{data}: not one image could be read ({unusable[0].path}: {unusable[0].reason})")
     return Evaluation(

@@ -18,7 +18,7 @@ from leukolite.convert.prove import ask_runtime, compare, find_runtime, proof, p
 from leukolite.convert.trained import Made, Settings, Trained, make, measure_gate
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
 from leukolite.decision import Decision
-from leukolite.errors import BundleError, ConversionError, ImageError
+from leukolite.errors import BundleError, ConversionError
 from leukolite.evaluation import evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
 from leukolite.manifest import (
@@ -272,7 +272,7 @@ def _measure(
         on_image=lambda: trained.progress("measuring", next(done), len(trained.kept)),
     )
     if unreadable:
-        raise ImageError(str(unreadable[0][1]))
+        raise unreadable[0][1]
     raw = np.stack(recorder.outputs[:: len(sigmas)])  # at sigma 0, the first of each file's
     truth = np.array([label for _, label in trained.kept])
     flips, _, _ = compare(trained.kept_floats, raw)

@@ -1,18 +1,20 @@
-"""What the pipeline hands on: one immutable record a frame, to any number of sinks; and how another thread steers it."""
+"""What the pipeline hands on: one immutable result per frame, and whatever else happens, to any number of sinks."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from leukolite.classifier import Verdict
+from leukolite.classifier import Latency, Verdict
 from leukolite.edge.camera.source import Frame, Gap, Note
+from leukolite.edge.field.exclusion import Exclusion
 from leukolite.edge.host.health import Health
+from leukolite.errors import LeukoliteError
 from leukolite.geometry import Box
 from leukolite.runtime import RuntimeInfo
 
 
 @dataclass(frozen=True, slots=True)
 class RegionResult:
-    """One verdict on one area, or why there is none: exactly one of `verdict` and `excluded` is None.
+    """One verdict on one region, or why there is none: exactly one of `verdict` and `excluded` is None.
 
     Attributes:
         sigma: of the noise added to the frame, grey levels.
@@ -21,7 +23,7 @@ class RegionResult:
     box: Box
     sigma: float
     verdict: Verdict | None
-    excluded: str | None
+    excluded: Exclusion | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +31,21 @@ class FrameResult:
     """Everything that was found out about one frame.
 
     Attributes:
-        frame: the capture; a sink that keeps records keeps what it needs of them, not the pixels.
-        areas: a verdict or exclusion for each area at each noise level, noise levels outermost; empty if `excluded`.
+        frame: the capture; a sink that keeps results keeps what it needs of them, not the pixels.
+        regions: a verdict or exclusion for each region at each noise level, noise levels outermost; empty if `excluded`.
         excluded: why the whole frame was refused; None if it was not.
         truth: label index, where it is known.
         age_ms: from `frame.captured_at` to the last verdict.
-        locate_ms: quality gate and locator, all noise levels together.
-        skipped: frames of a live camera passed over for this one since the one before.
+        locate_ms: quality gates and locator, all noise levels together.
+        skipped: frames of a live camera that this one overtook.
         runtime: what computed these verdicts.
         health: the machine's latest reading; `health.throttled` is None where the machine cannot tell.
-        wall_time: seconds since 1970 when the record was made.
+        wall_time: seconds since 1970 when the result was made.
     """
 
     frame: Frame
     regions: tuple[RegionResult, ...]
-    excluded: str | None
+    excluded: Exclusion | None
     truth: int | None
     age_ms: float
     locate_ms: float
@@ -52,8 +54,39 @@ class FrameResult:
     health: Health
     wall_time: float
 
+    def at_sigma(self, sigma: float) -> tuple[RegionResult, ...]:
+        """The regions at one noise level."""
+        return tuple(region for region in self.regions if region.sigma == sigma)
 
-Event = FrameResult | Gap | Note | Health  # a Health where its conditions changed
+    def latency(self, sigma: float) -> Latency:
+        """What the frame's verdicts at one noise level took, one after the other; it was captured and searched once."""
+        each = [region.verdict.latency for region in self.at_sigma(sigma) if region.verdict is not None]
+        locate = each[0].locate if each else self.locate_ms
+        return Latency.of(self.frame.capture_ms, locate, sum(one.preprocess for one in each), sum(one.invoke for one in each))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """The session's last event.
+
+    Attributes:
+        stopped_by: who ended it early; None where the source ended or a limit was reached.
+        failure: what ended it, where it failed.
+    """
+
+    source: str
+    stopped_by: str | None
+    failure: LeukoliteError | None
+
+    @property
+    def text(self) -> str:
+        """For records and people."""
+        if self.failure is not None:
+            return f"session failed: {self.failure}"
+        return f"session ended by {self.stopped_by}" if self.stopped_by else "session ended"
+
+
+Event = FrameResult | Gap | Note | Health | SessionEnd  # a Health where its conditions changed
 
 
 class Sink(Protocol):

@@ -1,6 +1,6 @@
 """The loop from frame to verdict, until the source ends, a limit is reached or somebody stops it.
 
-source -> newest frame -> age -> quality gate -> locator -> judge -> sinks
+source -> newest frame -> age -> quality gate -> locator -> classify -> decide -> sinks
 """
 
 import time
@@ -13,18 +13,18 @@ import numpy as np
 from leukolite.classifier import Classifier
 from leukolite.clock import Clock
 from leukolite.edge.camera.capture import Arrival, ReconnectPolicy, arrivals
-from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note, match_truths
+from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.edge.counts import Session, SessionCounts
-from leukolite.edge.events import Event, FrameResult, RegionResult, Sink
-from leukolite.edge.field.view import EMPTY, QualityGate, Treatment, whole_box
+from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd, Sink
+from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion, ExclusionKind
+from leukolite.edge.field.view import Inspection, QualityGate, Region, Treatment, whole_box
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import RestartPolicy, RuntimeStuck
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
 from leukolite.noise import add_gaussian_noise, noise_rng
-from leukolite.runtime import RuntimeInfo
 
-OpenClassifier = Callable[[], Classifier]  # proves the bundle anew
+OpenClassifier = Callable[[], Classifier]  # checks the bundle again
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,44 +44,53 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class FrameProcessing:
-    """What is done to each frame before the judge sees it.
+    """What is done to each frame before it is classified.
 
     Attributes:
-        view_of: how a frame is looked at, decided on the frame as it came; by default whole and ungated.
-        motion: a gate that knows the frames before; asked of what the view's gate lets pass.
+        treatment_of: how a frame is treated, decided on the frame as it came.
+        motion: a gate that knows the frames before; asked of what the treatment's gate lets pass.
         sigmas: standard deviations of the noise added, grey levels; (0,) for the frames as they are.
         seed: of the noise.
-        on_new_slide: told before a new slide's first frame.
+        on_new_slide: called before a new slide's first frame.
     """
 
-    view_of: Callable[[np.ndarray], Treatment] = lambda pixels: Treatment()
+    treatment_of: Callable[[np.ndarray], Treatment]
     motion: QualityGate | None = None
     sigmas: Sequence[float] = (0.0,)
     seed: int = 0
     on_new_slide: Callable[[], None] = lambda: None
 
 
+def whole_and_ungated(classifier: Classifier) -> FrameProcessing:
+    """Every frame is classified whole, whatever it shows."""
+    treatment = Treatment(classifier.shrink)
+    return FrameProcessing(lambda pixels: treatment)
+
+
 def run(
     source: FrameSource,
     classifier: Classifier,
     sinks: Sequence[Sink],
-    steps: FrameProcessing = FrameProcessing(),
+    processing: FrameProcessing | None = None,
     limits: Limits = Limits(),
     *,
+    counts: SessionCounts | None = None,
     control: Control | None = None,
     health: HealthMonitor | None = None,
-    reopening: ReconnectPolicy = ReconnectPolicy(),  # noqa: B008  # immutable
-    restart: OpenClassifier | None = None,
-    restarting: RestartPolicy = RestartPolicy(),  # noqa: B008  # immutable
+    reconnect: ReconnectPolicy = ReconnectPolicy(),  # noqa: B008  # immutable
+    reopen: OpenClassifier | None = None,
+    restart: RestartPolicy = RestartPolicy(),  # noqa: B008  # immutable
     clock: Clock = time.perf_counter_ns,
     wall_clock: Callable[[], float] = time.time,
 ) -> Session:
-    """Judge a source's frames and tell the sinks; close the sinks, however it ends.
+    """Classify a source's frames and tell the sinks; close the sinks, however it ends.
 
     Args:
+        processing: None: `whole_and_ungated`.
+        counts: counts before the sinks are told; None: new ones.
         control: pauses and stops, from other threads and signal handlers.
         health: read between frames; None knows nothing of the machine.
-        restart: makes a new judge when the runtime hangs; None ends the session then.
+        reopen: makes a new classifier when the runtime hangs; None ends the session then.
 
     Returns:
         Also of a session that failed, so that what it saw is not lost; see `Session.failure`.
@@ -90,40 +99,40 @@ def run(
         SourceError: there was not a single frame.
         RuntimeUnavailable: the runtime hung too often before the first verdict.
     """
-    control = control or Control()
-    known, unknown = match_truths(source.truths, classifier.labels)
-    tally = SessionCounts(classifier.labels, classifier.malignant)
+    control, processing = control or Control(), processing or whole_and_ungated(classifier)
+    known, unknown = classifier.classes.match(source.truths)
+    if counts is None:
+        counts = SessionCounts(classifier.classes, processing.sigmas)
     monitor = health or HealthMonitor(Health, clock)
-    loop = _Loop(classifier, (tally, *sinks), steps, limits, known, monitor, restart, restarting, clock, wall_clock)
+    loop = _Loop(classifier, (counts, *sinks), processing, limits, known, monitor, reopen, restart, clock, wall_clock)
     started = clock()
     failure: LeukoliteError | None = None
     with ExitStack() as closings:
         for sink in sinks:
             closings.callback(sink.close)
         try:
-            with closing(arrivals(source, control, reopening, clock=clock)) as items:
+            with closing(arrivals(source, control, reconnect, clock=clock)) as items:
                 for arrival in items:
                     loop.look_at_health()
                     if arrival is not None and control.stopped_by is None:
                         loop.handle(arrival)
                     over = limits.seconds is not None and clock() - started >= limits.seconds * 1e9
-                    if control.stopped_by is not None or tally.frames == limits.frames or over:
+                    if control.stopped_by is not None or counts.frames == limits.frames or over:
                         break
-            if tally.frames == 0 and control.stopped_by is None:
-                gap = tally.first_gap
+            if counts.frames == 0 and control.stopped_by is None:
+                gap = counts.first_gap
                 reason = "" if gap is None else f": {gap.source}: {gap.reason}"
-                raise SourceError(f"{source.name}: not one frame could be read{reason}")
+                raise SourceError(source.name, f"not one frame could be read{reason}")
         except LeukoliteError as error:
             failure = error
-        by = f" by {control.stopped_by}" if control.stopped_by else ""
         try:
-            loop.tell(Note(source.name, f"session ended{by}" if failure is None else f"session failed: {failure}"))
-        except LeukoliteError as error:  # a disk that becomes full with this very note
+            loop.tell(SessionEnd(source.name, control.stopped_by, failure))
+        except LeukoliteError as error:  # a disk that becomes full with this very record
             failure = failure or error
-        if failure is not None and tally.frames == 0:
+        if failure is not None and counts.frames == 0:
             raise failure
         seconds = (clock() - started) / 1e9
-    return Session(source.name, tally, tuple(unknown), seconds, control.stopped_by, failure, loop.runtime, loop.restarts)
+    return Session(source.name, counts, tuple(unknown), seconds, control.stopped_by, failure, loop.runtime, loop.restarts)
 
 
 class _Loop:
@@ -133,19 +142,19 @@ class _Loop:
         self,
         classifier: Classifier,
         sinks: Sequence[Sink],
-        steps: FrameProcessing,
+        processing: FrameProcessing,
         limits: Limits,
         known: Mapping[str, int],
         monitor: HealthMonitor,
-        restart: OpenClassifier | None,
-        restarting: RestartPolicy,
+        reopen: OpenClassifier | None,
+        restart: RestartPolicy,
         clock: Clock,
         wall_clock: Callable[[], float],
     ) -> None:
-        self._judge, self._sinks, self._steps, self._limits = classifier, sinks, steps, limits
+        self._classifier, self._sinks, self._processing, self._limits = classifier, sinks, processing, limits
         self._known, self._monitor, self._clock, self._wall_clock = known, monitor, clock, wall_clock
-        self._restart, self._restarting = restart, restarting
-        self.runtime, self.restarts = _runtime_of(classifier), 0
+        self._reopen, self._restart = reopen, restart
+        self.runtime, self.restarts = classifier.runtime.info, 0
 
     def look_at_health(self) -> None:
         changed = self._monitor.poll()
@@ -155,36 +164,34 @@ class _Loop:
     def handle(self, arrival: Arrival) -> None:
         if not isinstance(arrival.item, Frame):
             if isinstance(arrival.item, Note) and arrival.item.event == "new slide":
-                self._steps.on_new_slide()
+                self._processing.on_new_slide()
             self.tell(arrival.item)
             return
         try:
-            self.tell(self._record(arrival.item, arrival.skipped))
+            self.tell(self._result(arrival.item, arrival.skipped))
         except RuntimeStuck as error:
             self._begin_again(arrival.item, error)
 
-    def _record(self, frame: Frame, skipped: int) -> FrameResult:
-        steps, located_ns = self._steps, 0
-        excluded = _too_old(frame, self._clock(), self._limits.age_ms)
-        if excluded is None:
-            started = self._clock()
-            view = steps.view_of(frame.pixels)
-            gates = (gate for gate in (view.gate, steps.motion) if gate is not None)
-            excluded = next((reason for gate in gates if (reason := gate(frame.pixels)) is not None), None)
-            located_ns += self._clock() - started
+    def _result(self, frame: Frame, skipped: int) -> FrameResult:
+        processing, clock = self._processing, self._clock
+        excluded, locate_ms = _too_old(frame, clock(), self._limits.age_ms), 0.0
         regions: list[RegionResult] = []
-        for sigma in steps.sigmas if excluded is None else ():
-            pixels = frame.pixels
-            if sigma:
-                pixels = add_gaussian_noise(pixels, sigma, noise_rng(steps.seed, frame.index, sigma))
-            started = self._clock()
-            found = view.locator(pixels)
-            located_ns += self._clock() - started
-            for region in found:
-                verdict = self._judge(region.pixels, capture_ms=frame.capture_ms) if region.excluded is None else None
-                regions.append(RegionResult(region.box, sigma, verdict, region.excluded))
-        if excluded is None and not regions:
-            excluded = EMPTY
+        if excluded is None:
+            started = clock()
+            treatment = processing.treatment_of(frame.pixels)
+            decided_ms = (clock() - started) / 1e6  # which treatment: it may look for a cell in the picture's centre
+            inspection = treatment.inspect(frame.pixels, clock)
+            excluded, locate_ms = inspection.excluded, decided_ms + inspection.gate_ms
+            if excluded is None and processing.motion is not None:
+                started = clock()
+                excluded = processing.motion(frame.pixels)
+                locate_ms += (clock() - started) / 1e6
+        if excluded is None:
+            before_ms = locate_ms
+            for sigma in processing.sigmas:
+                locate_ms += self._classify(frame, sigma, treatment, inspection, before_ms, regions)
+            if not regions:
+                excluded = NO_WHITE_CELL
         # a field's truth is not that of each cell in it
         is_whole = all(region.box == whole_box(frame.pixels) for region in regions)
         return FrameResult(
@@ -192,38 +199,70 @@ class _Loop:
             regions=tuple(regions),
             excluded=excluded,
             truth=self._known.get(frame.truth) if frame.truth is not None and is_whole else None,
-            age_ms=(self._clock() - frame.captured_at) / 1e6,
-            locate_ms=located_ns / 1e6,
+            age_ms=round((clock() - frame.captured_at) / 1e6, 4),
+            locate_ms=round(locate_ms, 4),
             skipped=skipped,
             runtime=self.runtime,
             health=self._monitor.latest,
             wall_time=self._wall_clock(),
         )
 
+    def _classify(
+        self,
+        frame: Frame,
+        sigma: float,
+        treatment: Treatment,
+        inspection: Inspection,
+        before_ms: float,
+        results: list[RegionResult],
+    ) -> float:
+        """One noise level's regions and their verdicts.
+
+        Args:
+            before_ms: what was spent on gates before any noise level.
+
+        Returns:
+            What finding the regions took at this level, milliseconds.
+        """
+        pixels, clock = frame.pixels, self._clock
+        if sigma:
+            pixels = add_gaussian_noise(pixels, sigma, noise_rng(self._processing.seed, frame.index, sigma))
+        started = clock()
+        if treatment.locator is not None:
+            regions, shrink_ms = treatment.locator(pixels), 0.0
+            found_ms = (clock() - started) / 1e6
+        else:
+            square = inspection.square if not sigma or inspection.square is None else treatment.shrink(pixels)
+            shrink_ms, found_ms = (clock() - started) / 1e6 if sigma else inspection.shrink_ms, 0.0
+            regions = (Region(whole_box(frame.pixels), square),)
+        for region in regions:
+            verdict = None
+            if region.excluded is None and region.square is not None:
+                verdict = self._classifier.classify(
+                    region.square, capture_ms=frame.capture_ms, locate_ms=before_ms + found_ms, preprocess_ms=shrink_ms
+                )
+            results.append(RegionResult(region.box, sigma, verdict, region.excluded))
+        return found_ms
+
     def _begin_again(self, frame: Frame, error: RuntimeStuck) -> None:
         """A frame that a runtime hung on is a gap; the runtime is replaced, a few times."""
         self.tell(Gap(frame.index, frame.source, f"no verdict: {error}"))
-        if self._restart is None or self.restarts >= self._restarting.times:
+        if self._reopen is None or self.restarts >= self._restart.times:
             raise RuntimeUnavailable(f"{error}; given up after {self.restarts} restarts") from error
         self.restarts += 1
-        self._judge = self._restart()
-        self.runtime = _runtime_of(self._judge)
-        self.tell(Note(frame.source, f"runtime {self.runtime.name} restarted, {self.restarts} of {self._restarting.times} times"))
+        self._classifier = self._reopen()
+        self.runtime = self._classifier.runtime.info
+        self.tell(Note(frame.source, f"runtime {self.runtime.name} restarted, {self.restarts} of {self._restart.times} times"))
 
     def tell(self, event: Event) -> None:
         for sink in self._sinks:
             sink.take(event)
 
 
-def _runtime_of(classifier: Classifier) -> RuntimeInfo:
-    runtime = classifier.runtime
-    return RuntimeInfo(runtime.name, runtime.version, runtime.threads, runtime.delegate)
-
-
-def _too_old(frame: Frame, now: int, limit_ms: float | None) -> str | None:
+def _too_old(frame: Frame, now: int, limit_ms: float | None) -> Exclusion | None:
     age_ms = (now - frame.captured_at) / 1e6
     if age_ms < 0:
-        return f"time stamp in the future (by {-age_ms:.0f} ms)"
+        return Exclusion.of(ExclusionKind.FUTURE, f"by {-age_ms:.0f} ms")
     if limit_ms is not None and age_ms > limit_ms:
-        return f"too old ({age_ms:.0f} ms, at most {limit_ms:g} ms)"
+        return Exclusion.of(ExclusionKind.TOO_OLD, f"{age_ms:.0f} ms, at most {limit_ms:g} ms")
     return None

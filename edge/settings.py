@@ -1,36 +1,36 @@
-"""A recorded session as `edge-run` takes it up again: to go on with it, or to repeat it."""
+"""What decides a session's verdicts, as `edge-run` was asked or as a journal recorded it; and what is opened by it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from leukolite.appearance import look
 from leukolite.bundle import Bundle
 from leukolite.edge.camera.files import is_video
 from leukolite.edge.camera.open import open_camera, open_source
 from leukolite.edge.camera.source import FrameSource
-from leukolite.edge.field.crop import CELLS, Cells, is_whole_of, locator_of
 from leukolite.edge.field.locate import CHANNELS, Channel
-from leukolite.edge.field.quality import nothing_to_see, picture_gate
-from leukolite.edge.field.view import Treatment
+from leukolite.edge.field.one_cell import CELLS, Cells
+from leukolite.edge.field.treatment import treatments
 from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import SourceSettings, StartRecord
 from leukolite.edge.pipeline import FrameProcessing
-from leukolite.errors import BundleError, JournalError
+from leukolite.errors import JournalError
 from leukolite.manifest import Manifest
+from leukolite.runtime import RuntimeOptions
+from leukolite.shipped import shipped_bundles
 
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """What decides a session's verdicts, beside the bundle itself; each field is named like its option of `edge-run`.
+    """What decides a session's verdicts, beside the bundle itself; fields are named like the options of `edge-run`.
 
     Attributes:
-        camera, source: what is judged; one of them.
+        camera, source: what is classified; one of them.
         camera_size: width and height that the camera is asked for, pixels; None: its own.
-        every_frame: judge a field again although the stage has not moved.
-        ungated: judge also what the quality gates would exclude.
-        cells: what a frame shows to a model that judges cells, see `leukolite.edge.field.crop.locator_of`.
+        every_frame: classify a field again although the stage has not moved.
+        ungated: classify also what the quality gates would exclude.
+        cells: what a frame shows to a model that classifies cells, see `leukolite.edge.field.one_cell.is_whole_of`.
         cell_diameter: of a typical white cell, pixels; None measures each field.
         channel: the colour axis on which cells are looked for.
     """
@@ -41,8 +41,7 @@ class SessionSettings:
     source: Path | None
     noise: tuple[float, ...]
     seed: int
-    runtime: str
-    threads: int
+    runtime: RuntimeOptions
     every_frame: bool
     ungated: bool = False
     cells: Cells = "auto"
@@ -87,18 +86,20 @@ def settings_of(start: StartRecord, bundle: Path | None) -> SessionSettings:
     """The settings that a session began with.
 
     Args:
-        bundle: where its bundle is now; None: where it was.
+        bundle: where its bundle is now; None: where it was or, where nothing lies there any more, the shipped one of that name.
     """
+    recorded = Path(start.bundle)
+    if not recorded.exists() and recorded.name in shipped_bundles():
+        recorded = Path(recorded.name)
     width, _, height = start.settings.get("camera_size", "").partition("x")
     return SessionSettings(
-        bundle=bundle or Path(start.bundle),
+        bundle=bundle or recorded,
         camera=start.source.camera,
         source=None if start.source.path is None else Path(start.source.path),
         camera_size=(int(width), int(height)) if height else None,
         noise=tuple(start.sigmas),
         seed=start.source.seed,
         runtime=start.runtime,
-        threads=start.threads,
         every_frame="every_frame" in start.settings,
         ungated="ungated" in start.settings,
         cells=_one_of(CELLS, start.settings.get("cells", "auto")),
@@ -116,28 +117,26 @@ def open_frames(settings: SessionSettings, bundle: Bundle) -> FrameSource:
     return open_source(settings.source or Path())
 
 
-def steps_of(settings: SessionSettings, bundle: Bundle) -> FrameProcessing:
-    """What is done to each frame before the judge sees it.
+def processing_of(settings: SessionSettings, bundle: Bundle) -> FrameProcessing:
+    """What is done to each frame before it is classified.
 
     Raises:
-        BundleError: frames show many cells, and the bundle does not say how its training pictures show one; or it judges
+        BundleError: frames show many cells, and the bundle does not say how its training pictures show one; or it classifies
             fields, and cells are to be found.
     """
     manifest = bundle.manifest
-    # rendered as a model that judges cells wants them, unless fields are asked for
-    if manifest.unit == "field" and (settings.cell_diameter is not None or settings.channel != "a-b"):
-        raise BundleError(f"{manifest.name} judges whole fields: --cell-diameter and --channel are for bundles that judge cells")
+    # rendered as a model that classifies cells wants them, unless fields are asked for
     is_rendered_cell = settings.is_synthetic and settings.cells == "auto" and manifest.unit == "cell"
-    cells = "one" if is_rendered_cell else settings.cells
-    are_pictures = settings.source is not None and not is_video(settings.source)
-    is_whole = is_whole_of(manifest, cells=cells, are_pictures=are_pictures)
-    gate = None if settings.ungated else picture_gate(manifest, rendered=settings.is_rendered(manifest))
-    whole = Treatment(gate)
-    if manifest.unit == "field" or cells == "one":  # a locator that nothing asks takes a tenth of a second to make
-        return FrameProcessing(lambda pixels: whole, sigmas=settings.noise, seed=settings.seed)
-    locator = locator_of(manifest, channel=settings.channel, cell_diameter=settings.cell_diameter, gate=gate)
-    field = Treatment(None if gate is None else lambda pixels: nothing_to_see(look(pixels)), locator)
-    return FrameProcessing(lambda pixels: whole if is_whole(pixels) else field, sigmas=settings.noise, seed=settings.seed)
+    treatment_of = treatments(
+        manifest,
+        cells="one" if is_rendered_cell else settings.cells,
+        are_pictures=settings.source is not None and not is_video(settings.source),
+        channel=settings.channel,
+        cell_diameter=settings.cell_diameter,
+        ungated=settings.ungated,
+        rendered=settings.is_rendered(manifest),
+    )
+    return FrameProcessing(treatment_of, sigmas=settings.noise, seed=settings.seed)
 
 
 Choice = TypeVar("Choice", bound=str)

@@ -66,7 +66,7 @@ class ImageStats:
     focus: float
 
 
-def look(pixels: np.ndarray) -> ImageStats:
+def measure(pixels: np.ndarray) -> ImageStats:
     """Measure a picture, in about a tenth of a millisecond.
 
     Args:
@@ -149,7 +149,7 @@ def appearance_of(
     chosen = sampled(len(files), seed)
     looks = []
     for i in chosen:
-        looks.append(look(crop_and_resize(read_rgb(files[i]), spec)))
+        looks.append(measure(crop_and_resize(read_rgb(files[i]), spec)))
         on_look(len(looks), len(chosen))
     return usual(looks)
 

@@ -1,30 +1,50 @@
 """One image in, one verdict out: preprocess, invoke, calibrate, decide, with the time each took.
 
-`open_judge` is the only way to a verdict: it proves the bundle's tensors and golden outputs on the runtime at hand first.
+`open_classifier` checks the bundle's tensors and golden outputs on the runtime at hand first.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from leukolite.bundle import GOLDEN, Bundle
+from leukolite.classes import Classes
 from leukolite.clock import Clock
-from leukolite.decision import UNCALIBRATED, Decision, calibrate, decide
+from leukolite.decision import ABSTAIN, UNCALIBRATED, Decision, calibrate, decide
 from leukolite.errors import BundleError
-from leukolite.preprocess import InputSpec, input_table, to_input
-from leukolite.runtime import Runtime, TfliteRuntime
+from leukolite.preprocess import InputSpec, crop_and_resize, input_table, to_batch, to_input
+from leukolite.runtime import Runtime, RuntimeOptions, TfliteRuntime
+
+STAGES = ("capture", "locate", "preprocess", "invoke", "total")  # of a `Latency`; the others add up to the last
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds. `total` is capture to verdict; simulated noise is not part of it."""
+    """From source to verdict in milliseconds, to four digits; simulated noise is not part of it.
+
+    Attributes:
+        capture: rendering, reading or decoding the picture.
+        locate: quality gates, and finding and cutting out the cells of a field.
+        preprocess: crop, resize and conversion for the network.
+        invoke: the network, and the decision on its answer.
+    """
 
     capture: float
+    locate: float
     preprocess: float
     invoke: float
-    total: float
+
+    @classmethod
+    def of(cls, capture: float, locate: float, preprocess: float, invoke: float) -> "Latency":
+        """From milliseconds of any precision."""
+        return cls(round(capture, 4), round(locate, 4), round(preprocess, 4), round(invoke, 4))
+
+    @property
+    def total(self) -> float:
+        """The stages' sum."""
+        return round(self.capture + self.locate + self.preprocess + self.invoke, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,75 +66,79 @@ class Verdict:
 
 
 class Classifier:
-    """A model ready to judge. For a bundle make one with `open_judge`, which proves it first.
+    """A model ready to classify, without quality gates or locator. For a bundle make one with `open_classifier`, which checks it.
 
     Args:
         runtime: gives the probabilities.
-        labels: in the order of the runtime's outputs.
-        malignant: those of the labels that mean leukaemia.
+        classes: in the order of the runtime's outputs.
         spec: what the network expects of an image.
     """
 
     def __init__(
         self,
         runtime: Runtime,
-        *,
-        labels: Sequence[str],
-        malignant: Sequence[str],
+        classes: Classes,
         spec: InputSpec,
+        *,
         decision: Decision = UNCALIBRATED,
         clock: Clock = time.perf_counter_ns,
     ) -> None:
-        self.runtime, self.labels, self.malignant, self.spec, self.decision = runtime, labels, malignant, spec, decision
+        self.runtime, self.classes, self.spec, self.decision = runtime, classes, spec, decision
         tensor = runtime.input.format
         self.table = input_table(spec, tensor.dtype, tensor.scale, tensor.zero_point)
-        self._malignant_indices = [list(labels).index(label) for label in malignant]
+        self._malignant_indices = classes.malignant_indices
         self._clock = clock
 
     def __call__(self, pixels: np.ndarray, *, capture_ms: float = 0.0) -> Verdict:
-        """Judge one image.
+        """Classify one image.
 
         Args:
-            pixels: uint8 RGB, shape (height, width, 3), any size; converted and cropped as the manifest says.
+            pixels: uint8 RGB, shape (height, width, 3), any size; cropped, resized and converted as the manifest says.
             capture_ms: how long the image took to capture; it goes into the verdict's latency.
 
         Raises:
             ValueError: `pixels` is not uint8 RGB.
         """
         started = self._clock()
-        batch = to_input(pixels, self.spec, self.table)
+        square = self.shrink(pixels)
+        return self.classify(square, capture_ms=capture_ms, preprocess_ms=(self._clock() - started) / 1e6)
+
+    def shrink(self, pixels: np.ndarray) -> np.ndarray:
+        """The network's picture of an image: cropped and resized, uint8 RGB, shape (spec.height, spec.width, 3)."""
+        return crop_and_resize(pixels, self.spec)
+
+    def classify(
+        self, square: np.ndarray, *, capture_ms: float = 0.0, locate_ms: float = 0.0, preprocess_ms: float = 0.0
+    ) -> Verdict:
+        """Classify what `shrink` made.
+
+        Args:
+            square: uint8 RGB, shape (spec.height, spec.width, 3).
+            capture_ms, locate_ms, preprocess_ms: what was spent on it before, for the verdict's latency.
+        """
+        started = self._clock()
+        batch = to_batch(square, self.table)
         prepared = self._clock()
-        raw = self.runtime.invoke(batch)
-        invoked = self._clock()
-        probabilities = calibrate(raw, self.decision.temperature)
+        probabilities = calibrate(self.runtime.invoke(batch), self.decision.temperature)
         index = decide(probabilities, self.decision, self._malignant_indices)
         ended = self._clock()
-        latency = Latency(
-            capture=capture_ms,
-            preprocess=(prepared - started) / 1e6,
-            invoke=(invoked - prepared) / 1e6,
-            total=capture_ms + (ended - started) / 1e6,
-        )
+        latency = Latency.of(capture_ms, locate_ms, preprocess_ms + (prepared - started) / 1e6, (ended - prepared) / 1e6)
         shown = int(probabilities.argmax()) if index is None else index
-        label = "abstain" if index is None else self.labels[index]
+        label = ABSTAIN if index is None else self.classes.labels[index]
         return Verdict(index, label, float(probabilities[shown]), probabilities, latency)
 
 
 def open_classifier(
     bundle: Bundle,
+    options: RuntimeOptions = RuntimeOptions(),  # noqa: B008  # immutable
     *,
-    runtime: str = "litert",
-    threads: int = 1,
-    allow_cpu: bool = False,
     guard: Callable[[Runtime], Runtime] = lambda runtime: runtime,
     clock: Clock = time.perf_counter_ns,
 ) -> Classifier:
-    """Make a bundle ready to judge, after proving its tensors and golden outputs on this machine.
+    """Make a bundle ready to classify, after checking its tensors and golden outputs on this machine.
 
     Args:
-        runtime: a key of `leukolite.runtime.RUNTIMES`.
-        threads: CPU threads of the runtime.
-        allow_cpu: see `TfliteRuntime`.
+        options: which runtime, and how many threads.
         guard: what is put around the runtime, before its golden outputs are asked for, such as a watchdog.
 
     Raises:
@@ -122,19 +146,12 @@ def open_classifier(
         BundleError: names the tensor or golden output, what was expected and what was found.
     """
     try:
-        interpreter = guard(TfliteRuntime(bundle.model_for(runtime), threads=threads, name=runtime, allow_cpu=allow_cpu))
+        interpreter = guard(TfliteRuntime(bundle.model_for(options.name), options))
     except BundleError as error:
-        raise BundleError(f"{bundle.path}: {error}") from error
+        raise BundleError(f"{bundle.path}: {error}", advice=error.advice) from error
     check_tensors(bundle, interpreter)
     manifest = bundle.manifest
-    classifier = Classifier(
-        interpreter,
-        labels=manifest.labels,
-        malignant=manifest.malignant,
-        spec=manifest.input,
-        decision=manifest.decision,
-        clock=clock,
-    )
+    classifier = Classifier(interpreter, manifest.classes, manifest.input, decision=manifest.decision, clock=clock)
     check_golden(bundle, classifier)
     return classifier
 
@@ -162,10 +179,10 @@ def check_tensors(bundle: Bundle, runtime: Runtime) -> None:
 def check_golden(bundle: Bundle, classifier: Classifier) -> None:
     """Raises: BundleError, where preprocessing or the runtime gives another answer than the reference did."""
     runtime, golden = classifier.runtime, bundle.golden
-    tolerance = bundle.manifest.golden.tolerance.get(runtime.name)
+    tolerance = bundle.manifest.golden.tolerance.get(runtime.info.name)
     if tolerance is None:
         known = ", ".join(sorted(bundle.manifest.golden.tolerance))
-        raise BundleError(f"{bundle.path}: manifest.json golden.tolerance has no entry for {runtime.name} (it has {known})")
+        raise BundleError(f"{bundle.path}: manifest.json golden.tolerance has no entry for {runtime.info.name} (it has {known})")
     # one grey level: OpenCV's rounding of a resized pixel may differ by one between processors
     level = 1.0 if classifier.table is None else float(np.abs(np.diff(classifier.table.astype(np.float64))).max())
     for i, frame in enumerate(golden.frames):
@@ -180,7 +197,7 @@ def check_golden(bundle: Bundle, classifier: Classifier) -> None:
         gap = float(np.abs(output - golden.outputs[i]).max())
         if not gap <= tolerance:
             raise BundleError(
-                f"{bundle.path}: {GOLDEN} output {i} on {runtime.name} {runtime.version}: expected"
+                f"{bundle.path}: {GOLDEN} output {i} on {runtime.info.name} {runtime.info.version}: expected"
                 f" {np.round(golden.outputs[i], 3).tolist()}, found {np.round(output, 3).tolist()}"
                 f" (difference {gap:.3f}, at most {tolerance:g}); do not use this runtime"
             )

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from leukolite.frozen import Frozen
 
+ABSTAIN = "abstain"  # in the place of a label
 SMALLEST_PROBABILITY = 1 / 512  # half a step of a uint8 softmax output: what a quantised 0 stands for
 
 

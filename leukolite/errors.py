@@ -15,7 +15,16 @@ Programming errors are not in this tree and keep their traceback.
 
 
 class LeukoliteError(Exception):
-    """Says what is wrong, where, what was expected and found, and what to do."""
+    """Says what is wrong, where, what was expected and found, and what to do.
+
+    Args:
+        message: the same for everybody, from Python too: it names no option of a command.
+        advice: which options of a command help, a key of `leukolite.advice.ADVICE`; the commands add its text.
+    """
+
+    def __init__(self, message: str, *, advice: str | None = None) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class BundleError(LeukoliteError):
@@ -31,7 +40,16 @@ class DatasetError(LeukoliteError):
 
 
 class ImageError(LeukoliteError):
-    """One image file cannot be used."""
+    """One image file cannot be used.
+
+    Args:
+        name: of the file, or what stands for it.
+        reason: why, without the name.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}" if name else reason)
+        self.name, self.reason = name, reason
 
 
 class JournalError(LeukoliteError):
@@ -39,7 +57,16 @@ class JournalError(LeukoliteError):
 
 
 class SourceError(LeukoliteError):
-    """A camera, video or folder gives no frames."""
+    """A camera, video or folder gives no frames.
+
+    Args:
+        name: of the source; empty where there is none.
+        reason: why, without the name.
+    """
+
+    def __init__(self, name: str, reason: str, *, advice: str | None = None) -> None:
+        super().__init__(f"{name}: {reason}" if name else reason, advice=advice)
+        self.name, self.reason = name, reason
 
 
 class RuntimeUnavailable(LeukoliteError):

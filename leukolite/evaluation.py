@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.classifier import Classifier, Verdict
+from leukolite.classes import Classes
+from leukolite.classifier import STAGES, Classifier, Verdict
 from leukolite.errors import ImageError
 from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
-from leukolite.metrics import measure, positive_label
+from leukolite.metrics import compute_metrics
 from leukolite.noise import add_gaussian_noise, noise_rng
-
-LATENCY_STAGES = ("capture", "preprocess", "invoke", "total")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ def evaluate_files(
     change: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
     on_image: Callable[[], None] = lambda: None,
 ) -> tuple[list[ImageVerdict], list[tuple[Path, ImageError]]]:
-    """Judge labelled image files at every noise level.
+    """Classify labelled image files at every noise level.
 
     Args:
         files: each path with its label index.
@@ -70,7 +69,7 @@ def evaluate_files(
     Returns:
         The verdicts, files outermost, and the files that could not be read.
     """
-    judged: list[ImageVerdict] = []
+    verdicts: list[ImageVerdict] = []
     unreadable: list[tuple[Path, ImageError]] = []
     for index, (path, truth) in enumerate(files):
         try:
@@ -78,33 +77,28 @@ def evaluate_files(
         except ImageError as error:
             unreadable.append((path, error))
         else:
-            judged.extend(classify_at_noise(classifier, pixels, sigmas, seed=seed, source=str(path), index=index, truth=truth))
+            verdicts.extend(classify_at_noise(classifier, pixels, sigmas, seed=seed, source=str(path), index=index, truth=truth))
         on_image()
-    return judged, unreadable
+    return verdicts, unreadable
 
 
-def metrics_by_sigma(judged: Iterable[ImageVerdict], labels: Sequence[str], malignant: Sequence[str]) -> list[NoiseMetrics]:
+def metrics_by_sigma(verdicts: Iterable[ImageVerdict], classes: Classes) -> list[NoiseMetrics]:
     """Metrics at each noise level, over the verdicts whose truth is known; levels without any are left out."""
     levels: dict[float, list[ImageVerdict]] = {}
-    for item in judged:
+    for item in verdicts:
         if item.truth is not None:
             levels.setdefault(item.sigma, []).append(item)
-    positive = positive_label(labels, malignant)
     rows = []
     for sigma, items in levels.items():
         truth = [item.truth for item in items if item.truth is not None]
-        metrics = measure(
-            truth,
-            [item.verdict.index for item in items],
-            np.array([item.verdict.probabilities for item in items]),
-            labels,
-            positive,
+        metrics = compute_metrics(
+            truth, [item.verdict.index for item in items], np.array([item.verdict.probabilities for item in items]), classes
         )
         rows.append(NoiseMetrics(sigma=sigma, **dict(metrics)))
     return rows
 
 
-def latency_summary(verdicts: Sequence[Verdict], stages: Sequence[str] = LATENCY_STAGES) -> dict[str, dict[str, float]]:
+def latency_summary(verdicts: Sequence[Verdict], stages: Sequence[str] = STAGES) -> dict[str, dict[str, float]]:
     """p50, p90, p99 and mean of each stage, milliseconds; empty without verdicts."""
     if not verdicts:
         return {}

@@ -1,9 +1,11 @@
 """Files and folders that are written whole or not at all: built beside their place, then moved there."""
 
 import ctypes
+import errno
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +15,15 @@ from typing import Any, BinaryIO, cast
 from leukolite.errors import LeukoliteError
 
 
+def reason_of(error: OSError) -> str:
+    """What the system says of a failed write or read, in a few words."""
+    return "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+
+
 def _cannot_write(path: Path, error: OSError) -> LeukoliteError:
-    reason = error.strerror or str(error)
-    return LeukoliteError(f"{path}: cannot be written ({reason}); choose a place that exists, is writable and has room")
+    return LeukoliteError(
+        f"{path}: cannot be written ({error.strerror or error}); choose a place that exists, is writable and has room"
+    )
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -174,9 +182,23 @@ def _umask() -> int:
     return mask
 
 
+def is_stdout(path: Path) -> bool:
+    """Whether a file's name stands for stdout."""
+    return str(path) == "-"
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, whole or not at all. Raises: LeukoliteError, if the place cannot be written."""
-    write_file(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    """Write JSON, whole or not at all; to stdout where `path` is '-'.
+
+    Raises:
+        LeukoliteError: the place cannot be written.
+    """
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    if is_stdout(path):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        write_file(path, text)
 
 
 def check_file_place(path: Path | None) -> None:
@@ -185,7 +207,7 @@ def check_file_place(path: Path | None) -> None:
     Raises:
         LeukoliteError: names the place.
     """
-    if path is None:
+    if path is None or is_stdout(path):
         return
     if path.exists() and not path.is_dir() and not path.is_file():
         return  # a device or pipe, as /dev/stdout

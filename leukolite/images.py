@@ -32,18 +32,18 @@ def read_rgb(path: Path) -> np.ndarray:
     """
     try:
         if path.stat().st_size == 0:
-            raise ImageError(f"{path}: the file is empty (0 bytes)")
+            raise ImageError(str(path), "the file is empty (0 bytes)")
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
+        raise ImageError(str(path), "no such file") from error
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
     return _decode(path, str(path))
 
 
 def decode_rgb(data: bytes, name: str) -> np.ndarray:
     """As `read_rgb`, of an image file's bytes; `name` stands in its errors."""
     if not data:
-        raise ImageError(f"{name}: empty (0 bytes)")
+        raise ImageError(name, "empty (0 bytes)")
     return _decode(io.BytesIO(data), name)
 
 
@@ -53,23 +53,23 @@ def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError(
-                    f"{name}: {width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first"
+                    name, f"{width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first"
                 )
             if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would halve 16-bit RGB to 8 without a word
-                raise ImageError(f"{name}: expected 8-bit RGB or grey, found 16-bit samples; convert it first")
+                raise ImageError(name, "expected 8-bit RGB or grey, found 16-bit samples; convert it first")
             picture = image.convert("RGBA") if "transparency" in image.info else image
             opaque = picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255)
             if not opaque and picture.mode not in _EIGHT_BIT_MODES:
-                raise ImageError(f"{name}: expected 8-bit RGB or grey, found Pillow mode {picture.mode}; convert it first")
+                raise ImageError(name, f"expected 8-bit RGB or grey, found Pillow mode {picture.mode}; convert it first")
             return np.ascontiguousarray(np.asarray(picture.convert("RGB"), dtype=np.uint8))
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first") from error
+        raise ImageError(name, f"more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not an image that can be read; expected {', '.join(sorted(SUFFIXES))}") from error
+        raise ImageError(name, f"not an image that can be read; expected {', '.join(sorted(SUFFIXES))}") from error
     except FileNotFoundError as error:
-        raise ImageError(f"{name}: no such file") from error
+        raise ImageError(name, "no such file") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow's decoders raise these on damaged data
-        raise ImageError(f"{name}: damaged or truncated ({error})") from error
+        raise ImageError(name, f"damaged or truncated ({error})") from error
 
 
 def _open(file: Path | io.BytesIO) -> ImageFile.ImageFile:

@@ -4,27 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from leukolite.classes import Classes, Label, check_labels
 from leukolite.decision import Decision
 from leukolite.frozen import Frozen
 from leukolite.metrics import Metrics
 from leukolite.preprocess import InputSpec
 
 SCHEMA, READABLE = 2, (1, 2)  # 2: variant, calibration, fine_tuning, fitted, gate, runtimes, compiled; 1: first
-
-
 TARGET_PATTERN = r"^(edgetpu|ethos-u(55|65|85)-\d+)$"
-
-
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-
-
-# one line, whatever counts as a line's end: labels.txt has one label a line
-Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
-
-
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
 Unit = Literal["cell", "field"]
 
 
@@ -175,8 +164,6 @@ class CompiledModel(Frozen):
 
 
 Range = tuple[float | None, float | None]  # lowest and highest; None: open on that side
-
-
 RANGES = ("lit", "light", "blown", "stain", "red_over_blue", "focus")  # of `Appearance`
 
 
@@ -225,10 +212,12 @@ class Manifest(Frozen):
 
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "Manifest":
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels must be distinct, found {self.labels}")
-        if unknown := [label for label in self.malignant if label not in self.labels]:
-            raise ValueError(f"malignant names {unknown}, which are not among the labels {self.labels}")
+        check_labels(self.labels, self.malignant)
         if self.decision.threshold is not None and (len(self.labels), len(self.malignant)) != (2, 1):
-            raise ValueError("a threshold is for two labels, one of them malignant; here it would be passed over in silence")
+            raise ValueError("a threshold is for two labels, one of them malignant; here nothing would come of it")
         return self
+
+    @property
+    def classes(self) -> Classes:
+        """Labels and malignant ones together."""
+        return Classes.of(self.labels, self.malignant)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from pydantic import Field
 
+from leukolite.classes import Classes
 from leukolite.frozen import Frozen
 
 BOOTSTRAP_RESAMPLES = 1000
@@ -149,18 +150,16 @@ def class_metrics(confusion: np.ndarray, k: int, label: str, area: float | None)
     )
 
 
-def measure(
-    truth: Sequence[int], verdicts: Sequence[int | None], probabilities: np.ndarray, labels: Sequence[str], positive: str | None
-) -> Metrics:
+def compute_metrics(truth: Sequence[int], verdicts: Sequence[int | None], probabilities: np.ndarray, classes: Classes) -> Metrics:
     """All metrics of one set of verdicts.
 
     Args:
         truth: class indices, length n.
         verdicts: class indices, length n; None where the classifier abstained: counted, and left out of the rest.
         probabilities: shape (n, classes).
-        labels: the classes' names in order.
-        positive: for two classes the one that counts as positive (the malignant one); None for macro averages.
+        classes: in the order of the probabilities; of two the positive one counts, of more all in macro averages.
     """
+    labels, positive = classes.labels, classes.positive
     decided = [i for i, verdict in enumerate(verdicts) if verdict is not None]
     kept_truth = np.array([truth[i] for i in decided], dtype=int)
     kept_verdicts = np.array([verdicts[i] for i in decided], dtype=int)
@@ -193,13 +192,6 @@ def measure(
         confusion=confusion.tolist(),
         classes=rows,
     )
-
-
-def positive_label(labels: Sequence[str], malignant: Sequence[str]) -> str | None:
-    """The class that counts as positive: of two classes the malignant one; None where macro averages are due."""
-    if len(labels) != 2:
-        return None
-    return malignant[0] if len(malignant) == 1 else labels[1]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -91,5 +91,17 @@ def to_input(pixels: np.ndarray, spec: InputSpec, table: np.ndarray | None) -> n
     Returns:
         Shape (1, spec.height, spec.width, 3), of the table's dtype, or uint8 where `table` is None.
     """
-    resized = crop_and_resize(pixels, spec)
-    return (resized if table is None else table[resized])[np.newaxis]
+    return to_batch(crop_and_resize(pixels, spec), table)
+
+
+def to_batch(square: np.ndarray, table: np.ndarray | None) -> np.ndarray:
+    """What `crop_and_resize` made, as the network's input.
+
+    Args:
+        square: uint8 RGB, shape (height, width, 3).
+        table: from `input_table`.
+
+    Returns:
+        Shape (1, height, width, 3), of the table's dtype, or uint8 where `table` is None.
+    """
+    return (square if table is None else table[square])[np.newaxis]

@@ -56,7 +56,7 @@ class Prevalence:
     """The share of malignant ones among those with a verdict.
 
     Attributes:
-        n: cells with a verdict; `called`: those that were called malignant.
+        n: cells with a verdict; `n_malignant`: those that were called malignant.
         apparent, apparent_interval: as counted, with the 95% interval of a plain share (Wilson).
         fraction, interval: corrected for the confusion matrix, 95%; None where there is no matrix to correct by, see `note`.
         enough: the interval is no wider than wanted; of the uncorrected one where there is no other.
@@ -66,7 +66,7 @@ class Prevalence:
     """
 
     n: int
-    called: int
+    n_malignant: int
     apparent: float | None
     apparent_interval: Interval | None
     fraction: float | None
@@ -76,39 +76,39 @@ class Prevalence:
     note: str
 
 
-def prevalence(called: int, n: int, validation: Validation | None, *, wanted_width: float = WANTED_WIDTH) -> Prevalence:
+def prevalence(n_malignant: int, n: int, validation: Validation | None, *, wanted_width: float = WANTED_WIDTH) -> Prevalence:
     """Estimate the share of malignant cells.
 
     Args:
-        called: how many of `n` cells with a verdict the model called malignant; abstentions are in neither.
+        n_malignant: how many of `n` cells with a verdict the model called malignant; abstentions are in neither.
         validation: how it did on images it was not trained on.
         wanted_width: of the 95% interval, upper minus lower end.
     """
     note = _why_uncorrected(validation)
     if n == 0:
         return Prevalence(0, 0, None, None, None, None, False, _cells_needed(0.5, validation, note, wanted_width), note)
-    apparent, apparent_interval = called / n, wilson_interval(called, n)
+    apparent, apparent_interval = n_malignant / n, wilson_interval(n_malignant, n)
     fraction = interval = None
     if validation is not None and not note:
-        low, high = lang_reiczigel_interval(called, n, validation)
+        low, high = lang_reiczigel_interval(n_malignant, n, validation)
         if high < 0 or low > 1:
             note = _CONTRADICTED.format("fewer" if high < 0 else "more")
-            return Prevalence(n, called, apparent, apparent_interval, None, None, False, None, note)
+            return Prevalence(n, n_malignant, apparent, apparent_interval, None, None, False, None, note)
         se, sp = validation.hits / validation.malignant, validation.rejections / validation.others
         fraction, interval = _clip((apparent + sp - 1) / (se + sp - 1)), (_clip(low), _clip(high))
-    enough = _width(called, n, validation, note) <= wanted_width
+    enough = _width(n_malignant, n, validation, note) <= wanted_width
     needed = n if enough else _cells_needed(apparent, validation, note, wanted_width)
     more = None if needed is None else max(needed - n, 0 if enough else 1)
-    return Prevalence(n, called, apparent, apparent_interval, fraction, interval, enough, more, note)
+    return Prevalence(n, n_malignant, apparent, apparent_interval, fraction, interval, enough, more, note)
 
 
-def lang_reiczigel_interval(called: float, n: float, validation: Validation) -> Interval:
+def lang_reiczigel_interval(n_malignant: float, n: float, validation: Validation) -> Interval:
     """95% limits of the true share, not cut to 0..1: limits beyond it say that the counts and the matrix do not fit.
 
     Source: Lang and Reiczigel 2014.
     """
     n_, n_se, n_sp = n + _Z2, validation.malignant + 2, validation.others + 2
-    q, se, sp = (called + _Z2 / 2) / n_, (validation.hits + 1) / n_se, (validation.rejections + 1) / n_sp
+    q, se, sp = (n_malignant + _Z2 / 2) / n_, (validation.hits + 1) / n_se, (validation.rejections + 1) / n_sp
     youden = se + sp - 1
     p = (q + sp - 1) / youden
     var_se, var_sp = se * (1 - se) / n_se, sp * (1 - sp) / n_sp
@@ -143,12 +143,12 @@ def _cells_needed(q: float, validation: Validation | None, note: str, wanted_wid
     return high
 
 
-def _width(called: float, n: int, validation: Validation | None, note: str) -> float:
+def _width(n_malignant: float, n: int, validation: Validation | None, note: str) -> float:
     """Of the interval that counts; of the whole of it, since one that is cut at 0 or 1 looks surer than it is."""
     if validation is None or note:
-        low, high = wilson_interval(round(called), n) or (0.0, 1.0)
+        low, high = wilson_interval(round(n_malignant), n) or (0.0, 1.0)
     else:
-        low, high = lang_reiczigel_interval(called, n, validation)
+        low, high = lang_reiczigel_interval(n_malignant, n, validation)
     return high - low
 
 

@@ -6,13 +6,16 @@ LiteRT is the default, tflite-runtime the elder on old images, edgetpu is LiteRT
 import importlib
 import importlib.metadata
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
+from pydantic import Field, StringConstraints
 
-from leukolite.errors import BundleError, RuntimeUnavailable
+from leukolite.errors import BundleError, RuntimeUnavailable, first_line
+from leukolite.frozen import Frozen
 from leukolite.manifest import TensorFormat
 from leukolite.quiet import quiet
+from leukolite.wording import count
 
 # name -> (module with the Interpreter, package, how to get it)
 RUNTIMES = {
@@ -33,13 +36,38 @@ class Tensor:
     format: TensorFormat
 
 
-class Runtime(Protocol):
-    """Runs one model. `name` and `version` are those of what really computes; `delegate` is an accelerator's library, if any."""
+class RuntimeOptions(Frozen):
+    """Which runtime is asked for, and how.
 
-    name: str
-    version: str
-    threads: int
-    delegate: str | None
+    Attributes:
+        name: a key of `RUNTIMES`.
+        threads: CPU threads, 1 or more.
+        allow_cpu: where the Edge TPU is asked for and cannot compute, let LiteRT do so on the CPU.
+    """
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "litert"
+    threads: int = Field(default=1, ge=1)
+    allow_cpu: bool = False
+
+
+class RuntimeInfo(Frozen):
+    """What really computes: name, version, CPU threads, and the accelerator's library; a `delegate` of None is the CPU."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    version: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    threads: int = Field(ge=1)
+    delegate: Annotated[str, StringConstraints(min_length=1, max_length=4000)] | None = None
+
+    def __str__(self) -> str:
+        """'litert 2.3.0, 1 thread', with the accelerator's library where there is one."""
+        delegate = f" with {self.delegate}" if self.delegate else ""
+        return f"{self.name} {self.version}{delegate}, {count(self.threads, 'thread')}"
+
+
+class Runtime(Protocol):
+    """Runs one model. `info` is of what really computes."""
+
+    info: RuntimeInfo
     input: Tensor
     output: Tensor
 
@@ -53,38 +81,39 @@ class TfliteRuntime:
 
     Args:
         model: the .tflite file's bytes.
-        threads: CPU threads, 1 or more.
-        name: a key of `RUNTIMES`.
-        allow_cpu: where the Edge TPU is asked for and cannot compute, let LiteRT do so on the CPU; `name` then says litert.
+        options: where the CPU computes in the Edge TPU's place, `info.name` says litert.
 
     Raises:
         RuntimeUnavailable: the package is not installed or does not load, or the accelerator is not there or not used.
         BundleError: the runtime refuses the model.
     """
 
-    def __init__(self, model: bytes, *, threads: int = 1, name: str = "litert", allow_cpu: bool = False) -> None:
+    def __init__(self, model: bytes, options: RuntimeOptions = RuntimeOptions()) -> None:  # noqa: B008  # immutable
+        name = options.name
         module_name, package, remedy = RUNTIMES[name]
         try:
             module: Any = importlib.import_module(module_name)
-            self.version = importlib.metadata.version(package)
+            version = importlib.metadata.version(package)
         except (ImportError, AttributeError) as error:  # tflite-runtime beside numpy 2 fails with an AttributeError
             raise RuntimeUnavailable(f"the runtime {name} cannot be loaded ({error}); {remedy}") from error
-        self.threads = threads
-        delegates = _edgetpu(module, model, allow_cpu=allow_cpu) if name == "edgetpu" else []
-        self.delegate = EDGETPU_LIBRARY if delegates else None
-        self.name = "litert" if name == "edgetpu" and not delegates else name
-        options = {"experimental_delegates": delegates} if delegates else {}
+        delegates = _edgetpu(module, model, allow_cpu=options.allow_cpu) if name == "edgetpu" else []
+        self.info = RuntimeInfo(
+            name="litert" if name == "edgetpu" and not delegates else name,
+            version=version,
+            threads=options.threads,
+            delegate=EDGETPU_LIBRARY if delegates else None,
+        )
+        with_delegates = {"experimental_delegates": delegates} if delegates else {}
         try:
             with quiet():
-                self._interpreter = module.Interpreter(model_content=model, num_threads=threads, **options)
+                self._interpreter = module.Interpreter(model_content=model, num_threads=options.threads, **with_delegates)
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            if EDGETPU_OP.decode() in reason:
+            if EDGETPU_OP.decode() in str(error):
                 raise BundleError(
-                    f"the model was compiled for the Edge TPU, {self.name} cannot run it; --runtime edgetpu"
+                    f"the model was compiled for the Edge TPU, {self.info.name} cannot run it", advice="edgetpu"
                 ) from error
-            raise BundleError(f"{self.name} {self.version} refuses the model ({reason[:200]})") from error
+            raise BundleError(f"{self.info.name} {version} refuses the model ({first_line(error)})") from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BundleError(f"expected a model with one input and one output, found {len(inputs)} and {len(outputs)}")
@@ -97,7 +126,7 @@ class TfliteRuntime:
         try:
             self._interpreter.invoke()
         except RuntimeError as error:
-            raise BundleError(f"{self.name} {self.version} fails on the model ({' '.join(str(error).split())[:200]})") from error
+            raise BundleError(f"{self.info.name} {self.info.version} fails on the model ({first_line(error)})") from error
         raw = self._interpreter.get_tensor(self._output_index)[0]
         if raw.dtype == np.float32:
             return np.asarray(raw)
@@ -118,16 +147,16 @@ def _edgetpu(module: Any, model: bytes, *, allow_cpu: bool) -> list[Any]:
         if allow_cpu:
             return []
         raise RuntimeUnavailable(
-            "the model was not compiled for the Edge TPU: all of it would run on the CPU; compile it with edgetpu_compiler,"
-            " or allow that with --allow-cpu"
+            "the model was not compiled for the Edge TPU: all of it would run on the CPU; compile it with edgetpu_compiler",
+            advice="allow-cpu",
         )
     try:
         with quiet():
             return [module.load_delegate(EDGETPU_LIBRARY)]
     except (OSError, ValueError, RuntimeError) as error:  # the library is missing; no device; the device is in use
-        reason = " ".join(str(error).split()) or "no Edge TPU answers"
+        reason = first_line(error) if str(error).strip() else "no Edge TPU answers"
         raise RuntimeUnavailable(
-            f"the Edge TPU cannot be used ({reason[:200]}); plug it in, sudo apt install libedgetpu1-std,"
+            f"the Edge TPU cannot be used ({reason}); plug it in, sudo apt install libedgetpu1-std,"
             " or take a bundle that was not compiled for it"
         ) from error
 
@@ -143,13 +172,3 @@ def _tensor(detail: dict[str, Any]) -> Tensor:
     if not scale > 0:
         raise BundleError(f"tensor {detail['name']}: {dtype} without quantisation parameters")
     return Tensor(shape, TensorFormat(dtype=dtype, scale=float(scale), zero_point=int(zero_point)))
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeInfo:
-    """What really computed a verdict. `delegate` is the accelerator's library; None means the CPU."""
-
-    name: str
-    version: str
-    threads: int
-    delegate: str | None

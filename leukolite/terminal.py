@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError
 
 
@@ -28,7 +29,8 @@ class Command(click.Command):
         except click.UsageError as error:
             raise _one_line(error) from error
         except LeukoliteError as error:
-            raise click.ClickException(" ".join(str(error).split("\n"))) from error
+            advice = f"; {ADVICE[error.advice]}" if error.advice else ""
+            raise click.ClickException(" ".join(f"{error}{advice}".split("\n"))) from error
         except OSError as error:  # a path too long, a folder without permission; a closed pipe is click's own affair
             if error.errno == errno.EPIPE:
                 raise
@@ -72,9 +74,13 @@ class LazyGroup(click.Group):
             raise _one_line(error) from error
 
 
-def stdout() -> Console:
-    """Where results go, as they are: a label or path in [square brackets] is no style."""
-    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+def stdout(*, to_stderr: bool = False) -> Console:
+    """Where results go, as they are: a label or path in [square brackets] is no style.
+
+    Args:
+        to_stderr: stdout takes JSON: what people read goes to stderr.
+    """
+    return Console(stderr=to_stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -13,3 +13,13 @@ def percent_with_interval(value: float | None, interval: tuple[float, float] | N
     if value is None or interval is None:
         return percent(value)
     return f"{percent(value)} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
+
+
+def count(n: int, noun: str, plural: str | None = None) -> str:
+    """'1 frame', '2,000 frames'."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def shown_label(label: str) -> str:
+    """A class's label for people: C-NMC calls its blasts `all`, which reads like 'all of them'."""
+    return "all (ALL blast)" if label == "all" else label

@@ -127,7 +127,7 @@ def load_images(dataset: Dataset, spec: InputSpec, on_image: Callable[[], None] 
             pixels[len(kept)] = crop_and_resize(read_rgb(sample.path), spec)
             kept.append(sample)
         except ImageError as error:
-            unusable.append(Unusable(sample.path, _reason(sample.path, error)))
+            unusable.append(Unusable(sample.path, error.reason))
         on_image()
     readable = replace(dataset, samples=tuple(kept), unusable=tuple(unusable))
     _refuse_empty_classes(readable)
@@ -291,7 +291,3 @@ def _refuse_empty_classes(dataset: Dataset) -> None:
     if empty:
         detail = f" ({describe_unusable(dataset.unusable, 1)[1].strip()})" if dataset.unusable else ""
         raise DatasetError(f"{dataset.root}: no usable image of class {', '.join(empty)}{detail}; every class needs some")
-
-
-def _reason(path: Path, error: ImageError) -> str:
-    return str(error).removeprefix(f"{path}: ")

@@ -18,7 +18,8 @@ from pydantic import Field, ValidationError
 
 from leukolite.errors import TrainingError
 from leukolite.frozen import Frozen
-from leukolite.manifest import Label, Unit
+from leukolite.classes import Label
+from leukolite.manifest import Unit
 from leukolite.metrics import Metrics
 from leukolite.preprocess import InputSpec
 from leukolite.train.datasets import Dataset

@@ -73,7 +73,7 @@ def survey(dataset: Dataset, on_image: Callable[[], None] = lambda: None) -> Sur
         try:
             pixels = read_rgb(sample.path)
         except ImageError as error:
-            unusable.append(Unusable(sample.path, str(error).removeprefix(f"{sample.path}: ")))
+            unusable.append(Unusable(sample.path, error.reason))
         else:
             kept.append(sample)
             sizes[f"{pixels.shape[1]}x{pixels.shape[0]}"] += 1

@@ -102,7 +102,7 @@ class Capture:
     def _ready(self) -> bool:
         return bool(self._messages) or self._frame is not None or self._ended is not None
 
-    def read_frames(self) -> None:
+    def _read(self) -> None:
         ended: BaseException | str = "the camera's pictures have ended"
         try:
             with closing(self._source.frames()) as items:
@@ -117,7 +117,7 @@ class Capture:
                             self._messages.append(item)
                         self._changed.notify()
         except SourceError as error:
-            ended = str(error).removeprefix(f"{self._source.name}: ")
+            ended = error.reason if error.name == self._source.name else str(error)
         except BaseException as error:  # noqa: BLE001  # raised again where it is seen, by `get`
             ended = error
         with self._changed:
@@ -188,13 +188,13 @@ def _live(
                 yield None
                 continue
             if reason is not None and next_index == 0:  # it never worked: say so at once
-                raise SourceError(f"{source.name}: {reason}")
+                raise SourceError(source.name, f"{reason}")
             reason = reason or f"no frame for {patience_s:g} s"
             released = False
             while not released:
                 failures += 1
                 if failures > reopening.times:
-                    raise SourceError(f"{source.name}: {reason}; given up after {reopening.times} reopenings")
+                    raise SourceError(source.name, f"{reason}; given up after {reopening.times} reopenings")
                 yield Arrival(Gap(next_index, source.name, f"signal lost: {reason}"))
                 due = clock() + reopening.wait_s(failures) * 1e9
                 while (left_s := (due - clock()) / 1e9) > 0:

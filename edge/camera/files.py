@@ -33,7 +33,7 @@ class ImageFolder:
             found = sorted(file for file in path.rglob("*") if is_image_name(file) and file.is_file())
             self._files = [(file, _class_folder(path, file)) for file in found]
             if not self._files:
-                raise SourceError(f"{path}: no image in this folder; expected .jpg, .png, .tif, .bmp or .webp files")
+                raise SourceError(str(path), "no image in this folder; expected .jpg, .png, .tif, .bmp or .webp files")
         self.truths = tuple(sorted({truth for _, truth in self._files if truth is not None}))
 
     def frames(self) -> Items:
@@ -42,7 +42,7 @@ class ImageFolder:
             try:
                 pixels = read_rgb(file)
             except ImageError as error:
-                yield Gap(index, str(file), str(error).removeprefix(f"{file}: "))
+                yield Gap(index, str(file), error.reason)
             else:
                 yield timed_frame(pixels, index, started, self._clock(), str(file), truth)
 
@@ -62,7 +62,7 @@ class VideoFile:
         silence_opencv()
         self._video = cv2.VideoCapture(str(path))
         if not self._video.isOpened():
-            raise SourceError(f"{path}: the video cannot be opened; is it whole, and of a format that OpenCV reads?")
+            raise SourceError(str(path), "the video cannot be opened; is it whole, and of a format that OpenCV reads?")
 
     def frames(self) -> Items:
         announced = int(self._video.get(cv2.CAP_PROP_FRAME_COUNT))

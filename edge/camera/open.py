@@ -1,7 +1,4 @@
-"""Where frames come from: the synthetic microscope camera, a folder, one image, a video file; hardware is in `cameras.py`.
-
-A source yields `Frame`s in R,G,B order, and a `Gap` for each that could not be had: never a made-up picture.
-"""
+"""A source by the name that a user gives it. A new kind of camera is a file of its own and an entry here."""
 
 import re
 from collections.abc import Sequence
@@ -31,7 +28,7 @@ def open_camera(name: str, unit: Unit, labels: Sequence[str], *, seed: int, size
     """
     kind, _, rest = name.partition(":")
     if size is not None and kind not in ("picamera2", "v4l2"):
-        raise SourceError(f"{kind}: --camera-size is for picamera2 and v4l2 cameras; this one has a size of its own")
+        raise SourceError(kind, "this camera has a size of its own", advice="camera-size-kinds")
     if kind == "synthetic" and (not rest or _is_rate(rest)):
         return SyntheticCamera(unit, labels, seed, float(rest) if rest else None)
     if kind == "picamera2" and (not rest or rest.isdecimal()):
@@ -40,7 +37,7 @@ def open_camera(name: str, unit: Unit, labels: Sequence[str], *, seed: int, size
         return V4l2Camera(rest, size)
     if kind in STREAMS and rest.startswith("//"):
         return StreamCamera(name)
-    raise SourceError(f"no camera named {name!r}; there is {', '.join(CAMERAS)}")
+    raise SourceError("", f"no camera named {name!r}; there is {', '.join(CAMERAS)}")
 
 
 def _is_rate(text: str) -> bool:
@@ -50,5 +47,5 @@ def _is_rate(text: str) -> bool:
 def open_source(path: Path) -> FrameSource:
     """A folder, an image or a video as a source. Raises: SourceError, if it is missing, empty or cannot be opened."""
     if not path.exists():
-        raise SourceError(f"{path}: no such file or folder; expected a folder of images, an image or a video")
+        raise SourceError(str(path), "no such file or folder; expected a folder of images, an image or a video")
     return VideoFile(path) if is_video(path) else ImageFolder(path)

@@ -41,12 +41,12 @@ def read_frames(
         started = clock()
         got, picture = video.retrieve() if grabbed else (False, None)
         if not got or picture is None:
-            raise SourceError(f"{name}: no more frames come; is it still plugged in and running?")
+            raise SourceError(name, "no more frames come; is it still plugged in and running?")
         try:
             pixels = decode_rgb(picture.tobytes(), name) if encoded else _to_rgb(picture)
         except ImageError as error:
             failures += 1
-            yield Gap(index, name, str(error).removeprefix(f"{name}: "))
+            yield Gap(index, name, error.reason)
         else:
             failures = 0
             age = started - round(video.get(cv2.CAP_PROP_POS_MSEC) * 1e6) if stamped else -1
@@ -54,12 +54,12 @@ def read_frames(
             taken = started - age if believable else started
             yield Frame(pixels, index, taken, (clock() - started) / 1e6, name, None, "sensor" if believable else "arrival")
         index += 1
-    raise SourceError(f"{name}: {READ_FAILURES} pictures in a row cannot be decoded")
+    raise SourceError(name, f"{READ_FAILURES} pictures in a row cannot be decoded")
 
 
 def _to_rgb(picture: np.ndarray) -> np.ndarray:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ImageError(f"expected 8-bit colour pictures, found {picture.dtype} of shape {picture.shape}")
+        raise ImageError("", f"expected 8-bit colour pictures, found {picture.dtype} of shape {picture.shape}")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 

@@ -1,7 +1,4 @@
-"""Hardware: the Raspberry Pi camera (picamera2), UVC microscopes (V4L2), network streams (RTSP, HTTP, MJPEG); what is plugged in.
-
-A camera's `frames` opens it, and closes it when the generator is closed. Pictures are R,G,B in memory, or refused.
-"""
+"""A camera on the Raspberry Pi's ribbon cable, through picamera2. Pictures are R,G,B in memory, or refused."""
 
 import importlib
 import os
@@ -9,7 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 
 from leukolite.clock import Clock
@@ -22,7 +18,6 @@ NO_PICAMERA2 = (
     " and make the virtual environment with python3 -m venv --system-site-packages"
 )
 STILL_SIZE: Size = (1296, 972)  # a quarter of the OV5647's and IMX219's pixels, 4:3, binned on the sensor
-PREVIEW_SIZE: Size = (320, 240)  # 320 is a multiple of the 64 bytes that libcamera pads YUV420 rows to
 RGB_IN_MEMORY = "BGR888"  # libcamera names the channels from the word's high end: BGR888 lies as R,G,B in memory
 SETTLING_FRAMES, SETTLING_S = 90, 10.0  # at most, whichever is over first
 SETTLED_FRAMES, SETTLED_WITHIN = 5, 0.01  # alike in a row; relative change
@@ -50,7 +45,6 @@ class PiCamera:
     def __init__(self, number: int = 0, size: Size = STILL_SIZE, *, clock: Clock = time.perf_counter_ns) -> None:
         self.name = f"picamera2:{number}"
         self._number, self._size, self._clock, self._next = number, size, clock, 0
-        self._has_preview = size[0] >= PREVIEW_SIZE[0] and size[1] >= PREVIEW_SIZE[1]  # the scaler only shrinks
 
     def frames(self) -> Items:
         camera = self._open()
@@ -63,9 +57,9 @@ class PiCamera:
                 self._next += 1
                 yield item
         except TimeoutError as error:
-            raise SourceError(f"{self.name}: no frame within {FRAME_WITHIN_S:g} s; check its cable") from error
+            raise SourceError(self.name, f"no frame within {FRAME_WITHIN_S:g} s; check its cable") from error
         except (RuntimeError, OSError, KeyError) as error:
-            raise SourceError(f"{self.name}: the camera is lost ({first_line(error)}); check its cable") from error
+            raise SourceError(self.name, f"the camera is lost ({first_line(error)}); check its cable") from error
         finally:
             self._close(camera)
 
@@ -74,23 +68,22 @@ class PiCamera:
         found = library.Picamera2.global_camera_info()
         if self._number >= len(found):
             have = ", ".join(f"{info['Num']}: {info['Model']}" for info in found) or "none"
-            raise SourceError(f"{self.name}: no such camera (found {have}); check its cable, then edge-run --list-cameras")
+            raise SourceError(self.name, f"no such camera (found {have}); check its cable", advice="list-cameras")
         try:
             return library.Picamera2(self._number)
         except (RuntimeError, OSError, IndexError) as error:
-            raise SourceError(f"{self.name}: cannot be opened ({first_line(error)}); does another program hold it?") from error
+            raise SourceError(self.name, f"cannot be opened ({first_line(error)}); does another program hold it?") from error
 
     def _close(self, camera: Any) -> None:
         try:
             camera.close()  # stops it, too
         except (RuntimeError, OSError) as error:  # as picamera2 does when the camera is gone
-            raise SourceError(f"{self.name}: cannot be closed ({first_line(error)}); check its cable") from error
+            raise SourceError(self.name, f"cannot be closed ({first_line(error)}); check its cable") from error
 
     def _configure(self, camera: Any) -> None:
         camera.configure(
             camera.create_still_configuration(
                 main={"format": RGB_IN_MEMORY, "size": self._size},
-                lores={"format": "YUV420", "size": PREVIEW_SIZE} if self._has_preview else None,
                 buffer_count=3,
                 queue=False,  # never a picture from before it was asked for
                 display=None,
@@ -99,10 +92,12 @@ class PiCamera:
         )
         main = camera.camera_configuration()["main"]
         if main["format"] != RGB_IN_MEMORY or tuple(main["size"]) != self._size:
-            remedy = "ask for that with --camera-size" if main["format"] == RGB_IN_MEMORY else "a USB camera is v4l2:/dev/videoN"
+            is_size = main["format"] == RGB_IN_MEMORY
             raise SourceError(
-                f"{self.name}: expected {RGB_IN_MEMORY} of {self._size[0]}x{self._size[1]}, the camera gives {main['format']}"
-                f" of {main['size'][0]}x{main['size'][1]}; {remedy}"
+                self.name,
+                f"expected {RGB_IN_MEMORY} of {self._size[0]}x{self._size[1]}, the camera gives {main['format']}"
+                f" of {main['size'][0]}x{main['size'][1]}{'' if is_size else '; a USB camera is v4l2:/dev/videoN'}",
+                advice="camera-size-of-its-own" if is_size else None,
             )
 
     def _capture(self, camera: Any) -> Frame | Gap:
@@ -110,7 +105,6 @@ class PiCamera:
         request = camera.capture_request(wait=FRAME_WITHIN_S)
         try:
             pixels = np.ascontiguousarray(request.make_array("main"))
-            small = request.make_array("lores") if self._has_preview else None
             stamp = request.get_metadata().get("SensorTimestamp")
         finally:
             request.release()
@@ -119,7 +113,6 @@ class PiCamera:
         if pixels.dtype != np.uint8 or pixels.shape != (height, width, 3):
             return Gap(self._next, self.name, f"expected {height}x{width}x3 bytes, found {pixels.dtype} of {pixels.shape}")
         taken = None if stamp is None else _from_boot_time(int(stamp), ended)
-        preview = None if small is None else cv2.cvtColor(small, cv2.COLOR_YUV2RGB_I420)[: PREVIEW_SIZE[1], : PREVIEW_SIZE[0]]
         return Frame(
             pixels,
             self._next,
@@ -128,7 +121,6 @@ class PiCamera:
             self.name,
             None,
             "arrival" if taken is None else "sensor",
-            preview,
         )
 
 
@@ -136,7 +128,7 @@ def _lock(camera: Any, clock: Clock) -> str:
     """Let exposure, gain and white balance settle, hold them there, and say what they are."""
     before, alike, settled, started = camera.capture_metadata(wait=FRAME_WITHIN_S), 0, False, clock()
     if not {"ExposureTime", "AnalogueGain"} <= before.keys():
-        raise SourceError("the camera does not tell its exposure, so it cannot be locked; a USB camera is v4l2:/dev/videoN")
+        raise SourceError("", "the camera does not tell its exposure, so it cannot be locked; a USB camera is v4l2:/dev/videoN")
     for _ in range(SETTLING_FRAMES):
         if clock() - started > SETTLING_S * 1e9:
             break
@@ -178,4 +170,4 @@ def import_picamera2() -> Any:
     try:
         return importlib.import_module("picamera2")
     except (ImportError, ValueError, OSError) as error:  # ValueError: its simplejpeg beside another NumPy
-        raise SourceError(NO_PICAMERA2.format(first_line(error))) from error
+        raise SourceError("", NO_PICAMERA2.format(first_line(error))) from error

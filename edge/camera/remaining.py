@@ -20,4 +20,4 @@ class RemainingFrames:
                 is_done = is_done and isinstance(item, Note)
                 yield item
         if is_done:
-            raise SourceError(f"{self.name}: all {self._first_index} frames were judged before the session was resumed")
+            raise SourceError(self.name, f"all {self._first_index} frames were judged before the session was resumed")

@@ -1,6 +1,6 @@
 """What every source of frames speaks: frames, gaps where there should have been one, and notes for the record."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -19,7 +19,6 @@ class Frame:
         source: the file's or camera's name.
         truth: the label it is known to have; None where nobody knows.
         timed_by: 'sensor' where `captured_at` is the camera's own time stamp, 'arrival' where it is when the picture was here.
-        preview: the camera's own small copy, uint8 RGB; None where it makes none.
     """
 
     pixels: np.ndarray
@@ -29,12 +28,11 @@ class Frame:
     source: str
     truth: str | None
     timed_by: Literal["sensor", "arrival"] = "arrival"
-    preview: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A frame that could not be had, and why."""
+    """A frame that was not available, and why."""
 
     index: int
     source: str
@@ -81,16 +79,6 @@ class FrameSource(Protocol):
 Size = tuple[int, int]  # width, height in pixels
 
 
-def match_truths(truths: Sequence[str], labels: Sequence[str]) -> tuple[dict[str, int], list[str]]:
-    """Which label each truth names, whatever its case.
-
-    Returns:
-        Truth -> label index, and the truths that are no label: their frames count as of unknown truth.
-    """
-    index_of = {label.casefold(): k for k, label in enumerate(labels)}
-    known = {truth: index_of[truth.casefold()] for truth in truths if truth.casefold() in index_of}
-    return known, [truth for truth in truths if truth not in known]
-
-
 def timed_frame(pixels: np.ndarray, index: int, started: int, ended: int, source: str, truth: str | None) -> Frame:
+    """A frame that was made between two readings of the clock, nanoseconds."""
     return Frame(pixels, index, ended, (ended - started) / 1e6, source, truth)

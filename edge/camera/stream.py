@@ -35,7 +35,7 @@ class StreamCamera:
         video = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, limits)
         try:
             if not video.isOpened():
-                raise SourceError(f"{self.name}: no video to be had there; does the server run, and is the address right?")
+                raise SourceError(self.name, "no video to be had there; does the server run, and is the address right?")
             encoded = fourcc(video) == "MJPG" and video.set(cv2.CAP_PROP_FORMAT, -1)
             yield Note(self.name, describe(video))
             for item in read_frames(video, self.name, self._next, self._clock, encoded=encoded, stamped=False):

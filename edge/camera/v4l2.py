@@ -34,7 +34,7 @@ class V4l2Camera:
         video = cv2.VideoCapture(self._device, cv2.CAP_V4L2)
         try:
             if not video.isOpened():
-                raise SourceError(f"{self.name}: cannot be opened; is it a camera, and does another program hold it?")
+                raise SourceError(self.name, "cannot be opened; is it a camera, and does another program hold it?")
             video.set(cv2.CAP_PROP_BUFFERSIZE, 1)
             if self._size is not None:
                 _set_size(self.name, video, self._size)
@@ -49,9 +49,9 @@ class V4l2Camera:
 
 def _check_device(name: str, device: Path) -> None:
     if not device.exists():
-        raise SourceError(f"{name}: no such device; is the camera plugged in? edge-run --list-cameras shows what is")
+        raise SourceError(name, "no such device; is the camera plugged in?", advice="list-cameras")
     if not os.access(device, os.R_OK | os.W_OK):
-        raise SourceError(f"{name}: this user may not use it; sudo usermod -aG video $USER, then log in again")
+        raise SourceError(name, "this user may not use it; sudo usermod -aG video $USER, then log in again")
 
 
 def _set_size(name: str, video: cv2.VideoCapture, size: Size) -> None:
@@ -59,6 +59,4 @@ def _set_size(name: str, video: cv2.VideoCapture, size: Size) -> None:
     video.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
     found = (int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT)))
     if found != size:
-        raise SourceError(
-            f"{name}: gives {found[0]}x{found[1]} where {size[0]}x{size[1]} was asked for; choose another --camera-size"
-        )
+        raise SourceError(name, f"gives {found[0]}x{found[1]} where {size[0]}x{size[1]} was asked for", advice="camera-size")

@@ -1,27 +1,29 @@
-"""Has the stage moved since the last field that was judged? A field that is still under the lens must not be counted twice.
+"""Has the stage moved since the last field that was classified? A field that is still under the lens must not count twice.
 
 Both pictures are made small and grey and freed of everything broad (uneven light, vignetting, exposure); then the middle of the
-field judged before is looked for in the picture at hand, within a small shift, by normalised cross-correlation, which a change
-of brightness or contrast leaves as it is. Source: Lewis 1995, Fast Normalized Cross-Correlation (OpenCV TM_CCOEFF_NORMED).
+earlier field is looked for in the picture at hand, within a small shift, by normalised cross-correlation, which a change of
+brightness or contrast leaves as it is. Source: Lewis 1995, Fast Normalized Cross-Correlation (OpenCV TM_CCOEFF_NORMED).
 """
 
 import cv2
 import numpy as np
 
+from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
+
 SMALL_SIDE = 128  # pixels of the longer side: noise of 10 grey levels shrinks to 2 in a 640x480 frame
 LEAST_SHIFT = 0.05  # of the picture's longer side: less is the stage's jitter
 MOST_SHIFT = 0.25  # half the picture must be left to look for
 LIKENESS = 0.8  # correlation: the same field reaches 0.97 and more, another one seldom 0.4; see docs/journal.md
-NOT_MOVED = "stage not moved"
+NOT_MOVED = Exclusion.of(ExclusionKind.NOT_MOVED)
 
 _BROAD = SMALL_SIDE / 12  # sigma of what counts as broad, pixels; a white cell is some 10 to 20 wide
 _LEAST_TEXTURE = 1.0  # grey levels; a field with less is empty, and like every other empty one
 
 
 class StageMotion:
-    """A gate (uint8 RGB frame -> why it must not be judged) that lets each field pass once.
+    """A gate (uint8 RGB frame -> why it must not be classified) that lets each field pass once.
 
-    Make it the last of the gates: what passes it counts as judged, and later frames are held against that.
+    Make it the last of the gates: what passes it counts as classified, and later frames are held against that.
 
     Args:
         least_shift: how far the stage must move for a new field, as a share of the picture's longer side, up to `MOST_SHIFT`.
@@ -32,19 +34,19 @@ class StageMotion:
         if not 0 < least_shift <= MOST_SHIFT:
             raise ValueError(f"expected a shift above 0 and at most {MOST_SHIFT}, found {least_shift}")
         self._least_shift, self._likeness = least_shift, likeness
-        self._judged: np.ndarray | None = None
+        self._held: np.ndarray | None = None
 
-    def __call__(self, pixels: np.ndarray) -> str | None:
+    def __call__(self, pixels: np.ndarray) -> Exclusion | None:
         """`NOT_MOVED` where this is the field that passed last; None, and it is the one to hold against, where it is not."""
         field = detail(pixels)
-        if self._judged is not None and likeness(self._judged, field, self._least_shift) >= self._likeness:
+        if self._held is not None and likeness(self._held, field, self._least_shift) >= self._likeness:
             return NOT_MOVED
-        self._judged = field
+        self._held = field
         return None
 
     def forget(self) -> None:
-        """Let the next frame pass whatever it shows: a new slide, or the last one to pass was not judged after all."""
-        self._judged = None
+        """Let the next frame pass whatever it shows: a new slide, or the last one to pass was not classified after all."""
+        self._held = None
 
 
 def detail(pixels: np.ndarray) -> np.ndarray:

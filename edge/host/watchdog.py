@@ -1,4 +1,4 @@
-"""A runtime that hangs, as an accelerator whose USB cable is loose, must not hang the session: it is given up and made anew."""
+"""A runtime that hangs, as an accelerator whose USB cable is loose, must not hang the session: it is given up and restarted."""
 
 import threading
 import weakref
@@ -9,7 +9,7 @@ import numpy as np
 from leukolite.bundle import Bundle
 from leukolite.classifier import Classifier, open_classifier
 from leukolite.errors import LeukoliteError
-from leukolite.runtime import Runtime
+from leukolite.runtime import Runtime, RuntimeOptions
 
 
 class RuntimeStuck(LeukoliteError):
@@ -49,10 +49,9 @@ class WatchedRuntime:
 
     def __init__(self, runtime: Runtime, answer_s: float) -> None:
         self.watched = runtime
-        self.name, self.version, self.threads, self.delegate = runtime.name, runtime.version, runtime.threads, runtime.delegate
-        self.input, self.output = runtime.input, runtime.output
+        self.info, self.input, self.output = runtime.info, runtime.input, runtime.output
         self._answer_s, self._stuck, self._exchange = answer_s, False, _Exchange()
-        threading.Thread(target=_work, args=(runtime, self._exchange), name=f"runtime {runtime.name}", daemon=True).start()
+        threading.Thread(target=_work, args=(runtime, self._exchange), name=f"runtime {runtime.info.name}", daemon=True).start()
         weakref.finalize(self, self._exchange.dismiss)
 
     def invoke(self, batch: np.ndarray) -> np.ndarray:
@@ -68,7 +67,7 @@ class WatchedRuntime:
             exchange.asked.release()
             self._stuck = not exchange.answered.acquire(timeout=self._answer_s)
         if self._stuck:
-            raise RuntimeStuck(f"{self.name} {self.version} gave no answer within {self._answer_s:g} s")
+            raise RuntimeStuck(f"{self.info.name} {self.info.version} gave no answer within {self._answer_s:g} s")
         answer = exchange.answer
         if isinstance(answer, BaseException):
             raise answer
@@ -76,20 +75,14 @@ class WatchedRuntime:
         return answer
 
 
-def open_watched_classifier(
-    bundle: Bundle, *, runtime: str = "litert", threads: int = 1, allow_cpu: bool = False, answer_s: float
-) -> Classifier:
-    """`open_judge` with a runtime whose answers must come within `answer_s`, its golden ones among them.
+def open_watched_classifier(bundle: Bundle, options: RuntimeOptions = RuntimeOptions(), *, answer_s: float) -> Classifier:  # noqa: B008
+    """`open_classifier` with a runtime whose answers must come within `answer_s`, its golden ones among them.
 
     Raises:
-        RuntimeUnavailable, BundleError: as `open_judge`.
+        RuntimeUnavailable, BundleError: as `open_classifier`.
         RuntimeStuck: a golden output did not come in time.
     """
-
-    def watch(inner: Runtime) -> Runtime:
-        return WatchedRuntime(inner, answer_s)
-
-    return open_classifier(bundle, runtime=runtime, threads=threads, allow_cpu=allow_cpu, guard=watch)
+    return open_classifier(bundle, options, guard=lambda inner: WatchedRuntime(inner, answer_s))
 
 
 def _work(runtime: Runtime, exchange: _Exchange) -> None:

@@ -8,17 +8,20 @@ import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from leukolite import __version__
 from leukolite.bundle import Bundle
+from leukolite.classes import Classes
+from leukolite.edge.field.exclusion import Exclusion
 from leukolite.frozen import Frozen
 from leukolite.geometry import Box
 from leukolite.manifest import Manifest, Sha256, Unit
 from leukolite.prevalence import Validation, validation_of
+from leukolite.runtime import RuntimeInfo, RuntimeOptions
 
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "ai-edge-litert", "tflite-runtime")
 
@@ -26,6 +29,9 @@ Milliseconds = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+ReadableExclusion = Annotated[
+    Exclusion, BeforeValidator(lambda value: Exclusion.parse(value) if isinstance(value, str) else value)
+]
 Picture = Annotated[str, StringConstraints(pattern=r"^frames/[0-9]{9}\.png$")]  # never a path out of the session's folder
 
 
@@ -44,12 +50,13 @@ class SourceSettings(Frozen):
 
 
 class StartRecord(Frozen):
-    """The first record of every journal: who judges, what is judged, how.
+    """The first record of every journal: what classifies, what is classified, how.
 
     Attributes:
         bundle: where the bundle was found.
+        classes: of the model.
         manifest_sha256: of the manifest's content, see `manifest_sha256`; resuming and replaying ask for the very same.
-        runtime: name of the runtime asked for; each frame says what ran.
+        runtime: what was asked for; each frame says what ran.
         sigmas: noise levels added, grey levels; the first is the one that is counted.
         settings: every further setting that changes a verdict, as text.
         versions: of leukolite, Python, the machine and the libraries that touch pixels.
@@ -58,16 +65,14 @@ class StartRecord(Frozen):
     """
 
     kind: Literal["start"] = "start"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2  # 2: classes, runtime, exclusions with their kind, locate among the latencies; 1: first
     bundle: Text
     name: Name
     unit: Unit
-    labels: tuple[Name, ...] = Field(min_length=2)
-    malignant: tuple[Name, ...]
+    classes: Classes
     manifest_sha256: Sha256
     model_sha256: Sha256
-    runtime: Name
-    threads: int = Field(ge=1)
+    runtime: RuntimeOptions
     sigmas: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
     source: SourceSettings
     settings: dict[Name, Text] = Field(default={})
@@ -75,14 +80,15 @@ class StartRecord(Frozen):
     slide: Name | None = None
     validation: Validation | None = None
 
-
-class RuntimeRecord(Frozen):
-    """What really computed; `delegate` is None on the CPU."""
-
-    name: Name
-    version: Name
-    threads: int = Field(ge=1)
-    delegate: Text | None = None
+    @model_validator(mode="before")
+    @classmethod
+    def _from_schema_1(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("schema_version") != 1:
+            return data
+        rest = {name: value for name, value in data.items() if name not in ("labels", "malignant", "threads")}
+        classes = {"labels": data.get("labels"), "malignant": data.get("malignant")}
+        runtime = {"name": data.get("runtime"), "threads": data.get("threads")}
+        return rest | {"schema_version": 2, "classes": classes, "runtime": runtime}
 
 
 class FrameRecord(Frozen):
@@ -94,11 +100,11 @@ class FrameRecord(Frozen):
         captured_ns: the capturing clock's nanoseconds (monotonic; means nothing beyond the process).
         timed_by: 'sensor' or 'arrival', see `leukolite.edge.camera.source.Frame`.
         age_ms: from `captured_ns` to the last verdict.
-        locate_ms: quality gate and locator.
-        skipped: frames of a live camera passed over for this one.
+        locate_ms: quality gates and locator, at all noise levels together.
+        skipped: frames of a live camera that this one overtook.
         width, height: pixels.
         truth: the label it is known to have.
-        excluded: why the whole frame was not judged; then no verdict follows.
+        excluded: why the whole frame was not classified; then no verdict follows.
         verdicts: how many verdict records follow; fewer in the file mean that the machine died in between.
         throttled: whether the processor was slowed down; None where nobody knows.
         pixels_sha256: see `pixels_sha256`; in a journal it is always there.
@@ -116,9 +122,9 @@ class FrameRecord(Frozen):
     width: int = Field(ge=1)
     height: int = Field(ge=1)
     truth: Name | None = None
-    excluded: Text | None = None
+    excluded: ReadableExclusion | None = None
     verdicts: int = Field(ge=0)
-    runtime: RuntimeRecord
+    runtime: RuntimeInfo
     throttled: bool | None = None
     temperature_c: float | None = None
     pixels_sha256: Sha256 | None = None
@@ -132,22 +138,23 @@ class FrameRecord(Frozen):
 
 
 class LatencyRecord(Frozen):
-    """Milliseconds, as `leukolite.classifier.Latency`."""
+    """Milliseconds, as `leukolite.classifier.Latency`; `locate` was not among the stages of schema 1."""
 
     capture: Milliseconds
+    locate: Milliseconds = 0.0
     preprocess: Milliseconds
     invoke: Milliseconds
     total: Milliseconds
 
 
 class VerdictRecord(Frozen):
-    """One verdict on one area of the frame before it, or why there is none.
+    """One verdict on one region of the frame before it, or why there is none.
 
     Attributes:
         index: the frame's number in its source.
         box: x0, y0, x1, y1 in the frame's pixels.
         sigma: noise that was added to the frame, grey levels.
-        label: a label of the model's, or 'abstain'; None where the area was excluded.
+        label: a label of the model's, or 'abstain'; None where the region was excluded.
         probability: calibrated, of the label, or of the top class where the model abstains.
         probabilities: calibrated, of each label in the manifest's order.
         excluded: why there is no verdict.
@@ -161,18 +168,18 @@ class VerdictRecord(Frozen):
     probability: Probability | None = None
     probabilities: tuple[Probability, ...] = ()
     latency_ms: LatencyRecord | None = None
-    excluded: Text | None = None
+    excluded: ReadableExclusion | None = None
 
     @model_validator(mode="after")
     def _verdict_or_reason(self) -> "VerdictRecord":
         given = (self.label is not None, self.probability is not None, bool(self.probabilities), self.latency_ms is not None)
         if len(set(given)) != 1 or given[0] == (self.excluded is not None):
-            raise ValueError("a label with its probabilities and latency, or a reason why the area was excluded")
+            raise ValueError("a label with its probabilities and latency, or a reason why the region was excluded")
         return self
 
 
 class GapRecord(Frozen):
-    """A frame that could not be had, or a time without a signal."""
+    """A frame that was not available, or a time without a signal."""
 
     kind: Literal["gap"] = "gap"
     source: Text
@@ -216,8 +223,7 @@ Record = Annotated[
 def start_record(
     bundle: Bundle,
     *,
-    runtime: str,
-    threads: int,
+    runtime: RuntimeOptions,
     sigmas: Sequence[float],
     source: SourceSettings,
     settings: Mapping[str, str],
@@ -234,12 +240,10 @@ def start_record(
         bundle=printable(str(bundle.path.resolve())),
         name=manifest.name,
         unit=manifest.unit,
-        labels=tuple(manifest.labels),
-        malignant=tuple(manifest.malignant),
+        classes=manifest.classes,
         manifest_sha256=manifest_sha256(manifest),
         model_sha256=manifest.model_sha256,
         runtime=runtime,
-        threads=threads,
         sigmas=tuple(sigmas),
         source=source,
         settings=dict(settings),

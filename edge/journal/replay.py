@@ -12,12 +12,12 @@ from pathlib import Path
 
 from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
-from leukolite.edge.events import Event, RegionResult
-from leukolite.edge.events import FrameResult as FrameResult
+from leukolite.edge.events import Event, FrameResult, RegionResult
 from leukolite.edge.journal.format import OnLine, read, read_frames
 from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
 from leukolite.edge.pipeline import FrameProcessing, run
 from leukolite.errors import ImageError, JournalError, SourceError
+from leukolite.geometry import Box
 from leukolite.images import read_rgb
 
 SHOWN_DIFFERENCES = 100  # all are counted, so many are kept
@@ -31,13 +31,13 @@ class Difference:
 
     Attributes:
         index, source: of the frame.
-        box: of the area; None where the whole frame is meant.
+        box: of the region; None where the whole frame is meant.
         what: what was recorded and what was found.
     """
 
     source: str
     index: int
-    box: tuple[int, int, int, int] | None
+    box: Box | None
     what: str
 
 
@@ -46,7 +46,7 @@ class Replay:
     """How a session was repeated.
 
     Attributes:
-        frames: judged again.
+        frames: classified again.
         verdicts: of them compared.
         excluded: whole frames that were excluded then and so have nothing to repeat.
         different: verdicts and frames that differ; `differences` holds the first `SHOWN_DIFFERENCES` of them.
@@ -70,27 +70,29 @@ def replay(
     folder: Path,
     classifier: Classifier,
     open_source: OpenSource,
-    steps: FrameProcessing,
+    processing: FrameProcessing,
     *,
     tolerance: float = 0.0,
     on_line: OnLine = lambda length: None,
 ) -> Replay:
-    """Judge a recorded session's frames again.
+    """Classify a recorded session's frames again.
 
     Args:
-        judge: of the very bundle the session was recorded with, see `check_replayable`.
+        classifier: of the very bundle the session was recorded with, see `check_replayable`.
         open_source: opens the source of a session whose frames were not kept.
-        steps: the session's view, noise and seed; without stage motion.
+        processing: the session's treatment, noise and seed; without stage motion.
         tolerance: how far a probability may lie from the recorded one; 0 on the machine that recorded it.
-        on_line: told each journal line's length in bytes, for a progress bar.
+        on_line: called with each journal line's length in bytes, for a progress bar.
 
     Raises:
         JournalError: the journal does not verify.
     """
     source = _RecordedFrames(folder, open_source, on_line)
     comparison = _Comparison(source, tolerance)
-    with suppress(SourceError):  # not one frame could be had: each is among the differences
-        run(source, classifier, [comparison], steps)
+    with suppress(SourceError):  # not one frame was available: each is among the differences
+        session = run(source, classifier, [comparison], processing)
+        if session.failure is not None:  # the journal does not verify from some line on
+            raise session.failure
     return Replay(
         comparison.frames, comparison.verdicts, source.excluded, comparison.different, tuple(comparison.shown), comparison.gap
     )
@@ -145,7 +147,9 @@ class _RecordedFrames:
         pixels = read_rgb(self._folder / record.picture) if record.picture else again.at(record.index).pixels
         found = pixels_sha256(pixels)
         if found != record.pixels_sha256:
-            raise SourceError(f"the picture is another (sha256 {found[:12]}, recorded {(record.pixels_sha256 or 'none')[:12]})")
+            raise SourceError(
+                "", f"the picture is another (sha256 {found[:12]}, recorded {(record.pixels_sha256 or 'none')[:12]})"
+            )
         return Frame(pixels, record.index, record.captured_ns, 0.0, record.source, None)
 
 
@@ -167,11 +171,11 @@ class _SourceAgain:
             self._next = item.index + 1
             if item.index == index:
                 if isinstance(item, Gap):
-                    raise SourceError(f"frame {index} cannot be read any more: {item.reason}")
+                    raise SourceError("", f"frame {index} cannot be read any more: {item.reason}")
                 return item
             if item.index > index:
                 break
-        raise SourceError(f"the source has no frame {index} any more")
+        raise SourceError("", f"the source has no frame {index} any more")
 
 
 class _Comparison:
@@ -220,11 +224,11 @@ class _Comparison:
             if max(gaps) > self._tolerance:
                 self._differs(frame, recorded.box, f"{then} as recorded, but a probability differs by {max(gaps):.6f}")
 
-    def _differs(self, frame: FrameRecord, box: tuple[int, int, int, int] | None, what: str) -> None:
+    def _differs(self, frame: FrameRecord, box: Box | None, what: str) -> None:
         self.different += 1
         if len(self.shown) < SHOWN_DIFFERENCES:
             self.shown.append(Difference(frame.source, frame.index, box, what))
 
 
-def _place(box: tuple[int, int, int, int], sigma: float) -> str:
+def _place(box: Box, sigma: float) -> str:
     return f"{box}, sigma {sigma:g}"

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leukolite.edge.camera.source import Gap, Note
-from leukolite.edge.events import Event, RegionResult
-from leukolite.edge.events import FrameResult as FrameResult
+from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import Entry, read
 from leukolite.edge.journal.records import (
@@ -17,20 +16,19 @@ from leukolite.edge.journal.records import (
     HealthRecord,
     LatencyRecord,
     Record,
-    RuntimeRecord,
     StartRecord,
     VerdictRecord,
     pixels_sha256,
     printable,
 )
-from leukolite.edge.journal.writer import GroupCommit, Journal, create_journal, resume_journal
+from leukolite.edge.journal.writer import CLOSED, GroupCommit, Journal, create_journal, resume_journal
 from leukolite.errors import JournalError, LeukoliteError
-from leukolite.files import write_file
+from leukolite.files import reason_of, write_file
 from leukolite.sheets import encode_png
 
 PICTURES = "frames"
 
-_SAME_ON_RESUME = ("manifest_sha256", "model_sha256", "runtime", "sigmas", "source", "settings")
+_SAME_ON_RESUME = ("manifest_sha256", "model_sha256", "sigmas", "source", "settings")
 
 
 @dataclass(frozen=True)
@@ -49,18 +47,23 @@ class RecordingState:
     unsynced: int
     unrecorded: int
 
+    @property
+    def stopped_early(self) -> str | None:
+        """`stopped`, unless the journal was closed at the session's end."""
+        return None if self.stopped == CLOSED else self.stopped
+
 
 class JournalSink:
-    """Records a session. A `Sink`; `mark` may be called from any thread.
+    """Records a session. A `Sink`.
 
     Args:
         journal: where to; the sink closes it.
-        keep_frames: write each judged frame as a lossless PNG beside the journal, so that a camera's session can be replayed.
+        keep_frames: write each classified frame as a lossless PNG beside the journal, so that a camera's session can be replayed.
         keep_running: go on without a record once the disk is full; else `take` raises and so ends the session.
     """
 
     def __init__(self, journal: Journal, start: StartRecord, *, keep_frames: bool = False, keep_running: bool = False) -> None:
-        self._journal, self._labels = journal, start.labels
+        self._journal, self._labels = journal, start.classes.labels
         self._keep_frames, self._keep_running = keep_frames, keep_running
         self._commit = GroupCommit(journal)
         self._lock, self._raised = threading.Lock(), False
@@ -110,10 +113,13 @@ class JournalSink:
         try:
             write_file(self._journal.folder / name, encode_png(event.frame.pixels))
         except LeukoliteError as error:
-            reason = "disk full" if "No space left" in str(error) else str(error)
-            self._journal.stop(f"a frame cannot be kept ({reason})")
+            self._journal.stop(f"a frame cannot be kept ({_reason_of(error)})")
             return None
         return name
+
+
+def _reason_of(error: LeukoliteError) -> str:
+    return reason_of(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
 
 
 def open_recording(
@@ -130,9 +136,9 @@ def open_recording(
     """Begin a session's record, or go on with one.
 
     Args:
-        start: what judges now; a session is resumed by the very same bundle, runtime, noise, source and settings only.
-        on_stop: told in one line why recording stopped.
-        on_entry: told, in order, each entry that a resumed session holds already, as a summary needs them.
+        start: what classifies now; a session is resumed by the very same bundle, runtime, noise, source and settings only.
+        on_stop: called with one line that says why recording stopped.
+        on_entry: called, in order, with each entry that a resumed session holds already, as a summary needs them.
         options: of `Journal`.
 
     Raises:
@@ -157,8 +163,9 @@ def open_recording(
 
 def check_resumable(folder: Path, before: StartRecord, now: StartRecord) -> None:
     """Raises: JournalError, that names the first thing which is not as it was when the session began."""
-    for name in _SAME_ON_RESUME:
-        was, found = getattr(before, name), getattr(now, name)
+    pairs = [("runtime", before.runtime.name, now.runtime.name)]
+    pairs += [(name, getattr(before, name), getattr(now, name)) for name in _SAME_ON_RESUME]
+    for name, was, found in pairs:
         if was != found:
             raise JournalError(
                 f"{folder}: the session was recorded with {_shown(name, was)}, not {_shown(name, found)};"
@@ -187,24 +194,26 @@ def records_of(
             return (EventRecord(event=event.event, detail=detail, slide=event.slide),)
         case Health():
             return (_health_record(event),)
+        case SessionEnd():
+            return (EventRecord(event="note", detail=printable(f"{event.source}: {event.text}")),)
 
 
 def _frame_record(event: FrameResult, labels: Sequence[str], sha256: str | None, picture: str | None) -> FrameRecord:
-    frame, runtime = event.frame, event.runtime
+    frame = event.frame
     return FrameRecord(
         source=printable(frame.source),
         index=frame.index,
         captured_ns=frame.captured_at,
         timed_by=frame.timed_by,
-        age_ms=round(event.age_ms, 4),
-        locate_ms=round(event.locate_ms, 4),
+        age_ms=event.age_ms,
+        locate_ms=event.locate_ms,
         skipped=event.skipped,
         width=frame.pixels.shape[1],
         height=frame.pixels.shape[0],
         truth=None if event.truth is None else labels[event.truth],
-        excluded=None if event.excluded is None else printable(event.excluded),
+        excluded=event.excluded,
         verdicts=len(event.regions),
-        runtime=RuntimeRecord(name=runtime.name, version=runtime.version, threads=runtime.threads, delegate=runtime.delegate),
+        runtime=event.runtime,
         throttled=event.health.throttled,
         temperature_c=event.health.temperature_c,
         pixels_sha256=sha256,
@@ -215,9 +224,7 @@ def _frame_record(event: FrameResult, labels: Sequence[str], sha256: str | None,
 def _verdict_record(index: int, region: RegionResult) -> VerdictRecord:
     verdict = region.verdict
     if verdict is None:
-        return VerdictRecord(
-            index=index, box=region.box, sigma=region.sigma, excluded=printable(region.excluded or "no reason given")
-        )
+        return VerdictRecord(index=index, box=region.box, sigma=region.sigma, excluded=region.excluded)
     latency = verdict.latency
     return VerdictRecord(
         index=index,
@@ -227,10 +234,11 @@ def _verdict_record(index: int, region: RegionResult) -> VerdictRecord:
         probability=verdict.probability,
         probabilities=tuple(float(value) for value in verdict.probabilities),
         latency_ms=LatencyRecord(
-            capture=round(latency.capture, 4),
-            preprocess=round(latency.preprocess, 4),
-            invoke=round(latency.invoke, 4),
-            total=round(latency.total, 4),
+            capture=latency.capture,
+            locate=latency.locate,
+            preprocess=latency.preprocess,
+            invoke=latency.invoke,
+            total=latency.total,
         ),
     )
 
@@ -255,14 +263,3 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 def _shown(name: str, value: object) -> str:
     text = value[:12] if name.endswith("sha256") and isinstance(value, str) else str(value)
     return f"{name.replace('_', ' ')} {text}"
-
-
-class ResumePoint:
-    """Where a recorded session stood, told entry by entry."""
-
-    def __init__(self) -> None:
-        self.next_index = 0
-
-    def take(self, entry: Entry) -> None:
-        if isinstance(entry.record, FrameRecord | GapRecord):
-            self.next_index = max(self.next_index, entry.record.index + 1)

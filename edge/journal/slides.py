@@ -9,8 +9,6 @@ from pathlib import Path
 from leukolite.errors import JournalError
 
 SLIDE_DIGITS = 16  # of the HMAC: 64 bits, more slides than a laboratory will ever have
-
-
 SALT_BYTES = 32
 
 

@@ -4,7 +4,6 @@
 what came after the last fsync: `GROUP_RECORDS` records or `GROUP_SECONDS`. The format is in docs/journal.md.
 """
 
-import errno
 import fcntl
 import os
 import threading
@@ -16,10 +15,13 @@ from leukolite.clock import Clock, WallClock
 from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Verified, file_name, seal, verify
 from leukolite.edge.journal.records import EventRecord, Record, StartRecord
 from leukolite.errors import JournalError
+from leukolite.files import reason_of
 
 GROUP_SECONDS = 1.0
 FILE_BYTES = 16 * 1024 * 1024
 RESERVE, RESERVE_BYTES = ".reserve", 64 * 1024  # given up on a full disk, so that the journal can still say so
+
+CLOSED = "the journal was closed"
 
 _JUMP_SECONDS = 2.0  # more than an NTP slew, less than what anybody sets a clock by
 
@@ -104,7 +106,7 @@ class Journal:
                 self._sync_file(fd)
             except OSError as error:
                 # after a failed fsync the kernel may have dropped the pages: nothing more is certain
-                self._stop(f"{_reason(error)}; the last {self.unsynced} records may be lost")
+                self._stop(f"{reason_of(error)}; the last {self.unsynced} records may be lost")
                 return
             finally:
                 os.close(fd)
@@ -136,7 +138,7 @@ class Journal:
             os.close(self._fd)
             os.close(self._folder_fd)
             self._fd = self._folder_fd = -1
-            self.stopped = self.stopped or "the journal was closed"
+            self.stopped = self.stopped or CLOSED
 
     def _write(self, records: Sequence[Record], now: int, wall: float) -> None:
         """The records' lines, all or none of them."""
@@ -154,7 +156,7 @@ class Journal:
             self._write_all(content)
         except OSError as error:
             self.unrecorded += len(records)
-            self._end(_reason(error))
+            self._end(reason_of(error))
             return
         self._size += len(content)
         self.anchor, self.records = anchor, self.records + len(records)
@@ -182,7 +184,7 @@ class Journal:
             self._sync_file(self._fd)
             self.synced = self.records
         except OSError as error:
-            reason = f"{reason}, then {_reason(error)}"
+            reason = f"{reason}, then {reason_of(error)}"
         self._stop(reason)
 
     def _stop(self, reason: str) -> None:
@@ -344,11 +346,5 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _reason(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk full"
-    return error.strerror or str(error)
-
-
 def _unwritable(folder: Path, error: OSError) -> JournalError:
-    return JournalError(f"{folder}: cannot be written ({_reason(error)}); choose a place that exists, is writable and has room")
+    return JournalError(f"{folder}: cannot be written ({reason_of(error)}); choose a place that exists, is writable and has room")

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from leukolite.clock import Clock
 from leukolite.edge.control import Control
 from leukolite.edge.host.health import Health
-from leukolite.edge.page.state import Estimate, Live, LiveState, RecordingState, as_counted, view
+from leukolite.edge.page.state import Estimate, Live, LiveState, RecordingState, as_counted, state_json
 
 LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent
 PERIOD_S = 0.2  # a state is made at most so often, however many look
@@ -69,7 +69,7 @@ def application(
         token: what a viewer must have; None lets everybody in who comes to this very machine by its own name.
         clock: the one that frames are timed by.
     """
-    states = _States(lambda state: view(state, live.about, control, health(), recording(), clock(), estimate), live)
+    states = _States(lambda state: state_json(state, live.about, control, health(), recording(), clock(), estimate), live)
 
     async def show(request: Request) -> Response:
         return Response(await states.body(request.query_params.get("has", "")), media_type="application/json")
@@ -181,7 +181,7 @@ class _States:
         state = self._live.now
         if state.picture != self._shown:
             self._shown, self._name = state.picture, f"{self._session}-{state.picture}"
-            self._jpeg = "" if state.record is None else base64.b64encode(picture_jpeg(state.record.frame.pixels)).decode()
+            self._jpeg = "" if state.result is None else base64.b64encode(picture_jpeg(state.result.frame.pixels)).decode()
         content = {"id": self._name, **self._describe(state)}
         self._bare = json.dumps(content, allow_nan=False).encode()
         self._full = json.dumps({**content, "jpeg": self._jpeg}, allow_nan=False).encode()

@@ -54,7 +54,7 @@ async function draw(state) {
   $("pixels").replaceChildren(image);
   $("picture").style.aspectRatio = `${picture.width} / ${picture.height}`;
   $("picture").style.width = `min(100%, calc(74vh * ${picture.width / picture.height}))`;
-  drawn = picture.areas;
+  drawn = picture.regions;
   $("boxes").replaceChildren(...drawn.map((area) => {
     const [x0, y0, x1, y1] = area.box, box = node("div", undefined, `box ${area.kind}`);
     box.style.left = `${(100 * x0) / picture.width}%`; box.style.width = `${(100 * (x1 - x0)) / picture.width}%`;
@@ -104,7 +104,7 @@ function tell(state) {
     row([`${noun}s counted`, number(slide.n)]),
     row(["frames", number(slide.frames)]),
     ...(slide.skipped ? [row(["frames overtaken by newer ones", number(slide.skipped)])] : []),
-    ...(slide.gaps ? [row(["frames that could not be had", number(slide.gaps)])] : []));
+    ...(slide.gaps ? [row(["frames that were not available", number(slide.gaps)])] : []));
   $("excluded").replaceChildren(...(slide.excluded.length
     ? slide.excluded.map((entry) => row([entry.reason, number(entry.n)]))
     : [row(["nothing yet", ""])]));
@@ -152,7 +152,7 @@ function judgeAge() {
   else if (state === "lost") veil = `signal lost: ${last.lost}`;
   else if (picture === null) veil = last === null ? "connecting" : "waiting for the first frame";
   else if (old) veil = `no new frame for ${age.toFixed(0)} s`;
-  else if (picture.excluded !== null) veil = `not judged: ${picture.excluded}`;
+  else if (picture.excluded !== null) veil = `not classified: ${picture.excluded}`;
   $("veil").hidden = veil === "";
   $("veil").textContent = veil;
   $("picture").classList.toggle("old", offline || old || ["paused", "lost", "ended"].includes(state));

@@ -84,8 +84,8 @@ def serve_page(
 
 
 def _corrected_by(validation: Validation | None) -> Estimate:
-    def estimate(called: int, n: int) -> Share:
-        found = prevalence(called, n, validation)
+    def estimate(n_malignant: int, n: int) -> Share:
+        found = prevalence(n_malignant, n, validation)
         if found.fraction is None:
             return Share(found.apparent, found.apparent_interval, f"as counted, not corrected: {found.note}")
         return Share(found.fraction, found.interval, "corrected for the model's errors")

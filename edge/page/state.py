@@ -9,21 +9,24 @@ import threading
 import time
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from leukolite.classes import Classes
 from leukolite.clock import Clock
+from leukolite.decision import ABSTAIN
 from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.control import Control
-from leukolite.edge.counts import SessionCounts
-from leukolite.edge.events import Event, FrameResult, RegionResult
+from leukolite.edge.counts import SessionCounts, SlideCounts, by_kind
+from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.slides import SALT_BYTES, slide_id
 from leukolite.manifest import Manifest, Unit
 from leukolite.metrics import Interval, wilson_interval
+from leukolite.wording import shown_label
 
 RECENT_FRAMES = 100  # that the latency and the rate shown are of
 KEPT_MESSAGES = 6
@@ -53,13 +56,12 @@ class About:
 
     name: str
     unit: Unit
-    labels: tuple[str, ...]
-    malignant: tuple[str, ...]
+    classes: Classes
     source: str
 
     @classmethod
     def of(cls, manifest: Manifest, source: str) -> "About":
-        return cls(manifest.name, manifest.unit, tuple(manifest.labels), tuple(manifest.malignant), source)
+        return cls(manifest.name, manifest.unit, manifest.classes, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,11 @@ class Share:
 Estimate = Callable[[int, int], Share]  # how many were called malignant, of how many
 
 
-def as_counted(called: int, n: int) -> Share:
+def as_counted(n_malignant: int, n: int) -> Share:
     """The plain share, with Wilson's interval."""
-    return Share(called / n if n else None, wilson_interval(called, n), "as counted, not corrected for the model's errors")
+    return Share(
+        n_malignant / n if n else None, wilson_interval(n_malignant, n), "as counted, not corrected for the model's errors"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +98,11 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class SlideCount:
-    """The present slide's counts, at the first noise level.
-
-    Attributes:
-        number: of the slide in this session, from 1.
-        slide: salted id; None for a first slide that nobody named.
-        said: verdicts by label and 'abstain'.
-        excluded: areas and frames without a verdict, by reason.
-        skipped: frames that a newer one overtook; `gaps`: frames that could not be had.
-    """
+class ShownSlide:
+    """The slide under the lens: its number in this session, from 1, and a copy of its counts."""
 
     number: int
-    slide: str | None
-    frames: int
-    said: Mapping[str, int]
-    excluded: Mapping[str, int]
-    skipped: int
-    gaps: int
+    counts: SlideCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +111,14 @@ class LiveState:
 
     Attributes:
         picture: number of the frame shown, from 1; 0 where there is none yet.
-        record: that frame; None before the slide's first.
+        result: that frame's; None before the slide's first.
         lost: why there is no newer frame; None while they come.
-        recent: of the newest frames that were judged, oldest first: the clock's nanoseconds, and their ages in milliseconds.
+        recent: of the newest frames that were classified, oldest first: the clock's nanoseconds, and their ages in milliseconds.
     """
 
     picture: int
-    record: FrameResult | None
-    slide: SlideCount
+    result: FrameResult | None
+    slide: ShownSlide
     lost: str | None
     recent: tuple[tuple[int, float], ...]
     messages: tuple[Message, ...]
@@ -138,6 +129,7 @@ class Live:
     """A `Sink` that keeps the newest state alone: it encodes nothing, writes nothing and waits for nobody.
 
     Args:
+        counts: the session's, told of each event before this sink is; read in the pipeline's thread alone.
         clock: the one that frames are timed by.
         salt: of the slides' ids; None: one drawn for this session alone, and never shown or kept.
         on_new_slide: told a new slide's id, from the thread that began it.
@@ -146,20 +138,20 @@ class Live:
     def __init__(
         self,
         about: About,
+        counts: SessionCounts,
         *,
         clock: Clock = time.perf_counter_ns,
         wall_clock: Callable[[], float] = time.time,
         salt: bytes | None = None,
         on_new_slide: Callable[[str], None] = lambda slide: None,
     ) -> None:
-        self.about = about
+        self.about, self._counts = about, counts
         self._clock, self._wall_clock = clock, wall_clock
         self._salt, self._on_new_slide = salt or secrets.token_bytes(SALT_BYTES), on_new_slide
         self._lock = threading.Lock()  # held for microseconds: two threads count, when a slide begins
-        self._tally = SessionCounts(about.labels, about.malignant)
         self._number, self._began, self._pictures, self._ended = 1, clock(), 0, False
-        self._slide: str | None = None
-        self._record: FrameResult | None = None
+        self._slide = counts.slide.copy()
+        self._result: FrameResult | None = None
         self._lost: str | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_FRAMES)
         self._messages: deque[Message] = deque(maxlen=KEPT_MESSAGES)
@@ -175,16 +167,18 @@ class Live:
                     if event.excluded is None:
                         self._recent.append((self._clock(), event.age_ms))
                     self._pictures += 1
-                    self._record = event
-                    self._tally.take(event)
+                    self._result = event
                 case Gap():
                     self._lost = event.reason
-                    self._tally.take(event)
                     self._tell(f"{event.source}: {event.reason}")
                 case Note() if event.event != "new slide":  # told when it was begun
                     self._tell(f"{event.source}: {event.text}")
+                case SessionEnd():
+                    self._tell(f"{event.source}: {event.text}")
                 case Health():
                     self._tell(f"machine: {', '.join(event.conditions) or 'well again'}")
+            if self._counts.slide.slide == self._slide.slide:  # else the slide that was begun is still to come
+                self._slide = self._counts.slide.copy()
             self.now = self._state()
 
     def close(self) -> None:
@@ -208,12 +202,12 @@ class Live:
         if not 0 < len(given) <= SLIDE_NAME_CHARACTERS:
             raise ValueError(f"type the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
         with self._lock:
-            slide = self._slide = slide_id(given, self._salt)
+            slide = slide_id(given, self._salt)
+            self._slide = SlideCounts(slide)
             self._number += 1
             self._began = self._clock()
-            self._record = None  # the slide before is not to be taken for this one
+            self._result = None  # the slide before is not to be taken for this one
             self._recent.clear()
-            self._tally = SessionCounts(self.about.labels, self.about.malignant)
             self._tell(f"new slide {slide}")
             self.now = self._state()
         self._on_new_slide(slide)
@@ -223,15 +217,12 @@ class Live:
         self._messages.append(Message(self._wall_clock(), text))
 
     def _state(self) -> LiveState:
-        tally = self._tally
-        slide = SlideCount(
-            self._number, self._slide, tally.frames, dict(tally.predicted_counts), dict(tally.excluded), tally.skipped, tally.gaps
-        )
-        picture = 0 if self._record is None else self._pictures
-        return LiveState(picture, self._record, slide, self._lost, tuple(self._recent), tuple(self._messages), self._ended)
+        slide = ShownSlide(self._number, self._slide)
+        picture = 0 if self._result is None else self._pictures
+        return LiveState(picture, self._result, slide, self._lost, tuple(self._recent), tuple(self._messages), self._ended)
 
 
-def view(
+def state_json(
     state: LiveState,
     about: About,
     control: Control,
@@ -246,15 +237,15 @@ def view(
         recording: None where nothing is recorded.
         now: the clock's nanoseconds.
     """
-    record = state.record
+    result = state.result
     return {
         "state": _condition(state, control),
         "lost": state.lost,
         "model": {"name": about.name, "unit": about.unit, "source": about.source},
-        "picture": None if record is None else _picture(record, about, now),
+        "picture": None if result is None else _picture(result, about, now),
         "slide": _slide(state.slide, about, estimate),
         "latency": _latency(state, now),
-        "runtime": None if record is None else _runtime(record),
+        "runtime": None if result is None else str(result.runtime),
         "health": _health(health),
         "recording": _recording(recording),
         "messages": [{"at": message.at, "text": message.text} for message in reversed(state.messages)],
@@ -268,29 +259,29 @@ def _condition(state: LiveState, control: Control) -> str:
         return "paused"
     if state.lost is not None:
         return "lost"
-    return "waiting" if state.record is None else "running"
+    return "waiting" if state.result is None else "running"
 
 
-def _picture(record: FrameResult, about: About, now: int) -> dict[str, Any]:
-    first = record.regions[0].sigma if record.regions else 0.0
+def _picture(result: FrameResult, about: About, now: int) -> dict[str, Any]:
+    first = result.regions[0].sigma if result.regions else 0.0
     return {
-        "index": record.frame.index,
-        "source": record.frame.source,
-        "width": record.frame.pixels.shape[1],
-        "height": record.frame.pixels.shape[0],
-        "age_s": round((now - record.frame.captured_at) / 1e9, 2),
-        "excluded": record.excluded,
+        "index": result.frame.index,
+        "source": result.frame.source,
+        "width": result.frame.pixels.shape[1],
+        "height": result.frame.pixels.shape[0],
+        "age_s": round((now - result.frame.captured_at) / 1e9, 2),
+        "excluded": None if result.excluded is None else str(result.excluded),
         "sigma": first,
-        "areas": [_area(region, about) for region in record.regions if region.sigma == first],
+        "regions": [_region(region, about) for region in result.at_sigma(first)],
     }
 
 
-def _area(region: RegionResult, about: About) -> dict[str, Any]:
+def _region(region: RegionResult, about: About) -> dict[str, Any]:
     verdict = region.verdict
     if verdict is None:
         kind = "excluded"
     elif verdict.index is None:
-        kind = "abstain"
+        kind = ABSTAIN
     else:
         kind = _kind(verdict.label, about)
     return {
@@ -298,31 +289,32 @@ def _area(region: RegionResult, about: About) -> dict[str, Any]:
         "kind": kind,
         "label": None if verdict is None else verdict.label,
         "probability": None if verdict is None else _rounded(verdict.probability, 3),
-        "excluded": region.excluded,
+        "excluded": None if region.excluded is None else str(region.excluded),
     }
 
 
 def _kind(label: str, about: About) -> str:
     """How a label is coloured: 'malignant', 'other', or 'plain' where the model knows no malignant label."""
-    if not about.malignant:
+    if not about.classes.malignant:
         return "plain"
-    return "malignant" if label in about.malignant else "other"
+    return "malignant" if label in about.classes.malignant else "other"
 
 
-def _slide(slide: SlideCount, about: About, estimate: Estimate) -> dict[str, Any]:
-    n = sum(slide.said.get(label, 0) for label in about.labels)
-    called = sum(slide.said.get(label, 0) for label in about.malignant)
-    share = estimate(called, n) if about.malignant else None
+def _slide(shown: ShownSlide, about: About, estimate: Estimate) -> dict[str, Any]:
+    slide, classes = shown.counts, about.classes
+    n = sum(slide.predicted[label] for label in classes.labels)
+    n_malignant = sum(slide.predicted[label] for label in classes.malignant)
+    share = estimate(n_malignant, n) if classes.malignant else None
     return {
-        "number": slide.number,
+        "number": shown.number,
         "id": slide.slide,
         "frames": slide.frames,
         "n": n,
-        "counted": [{"label": label, "kind": _kind(label, about), "n": slide.said.get(label, 0)} for label in about.labels],
-        "abstained": slide.said.get("abstain", 0),
-        "excluded": [
-            {"reason": reason, "n": count} for reason, count in sorted(slide.excluded.items(), key=lambda item: -item[1])
+        "counted": [
+            {"label": shown_label(label), "kind": _kind(label, about), "n": slide.predicted[label]} for label in classes.labels
         ],
+        "abstained": slide.predicted[ABSTAIN],
+        "excluded": [{"reason": kind, "n": n} for kind, n in by_kind(slide.excluded).items()],
         "skipped": slide.skipped,
         "gaps": slide.gaps,
         "share": None if share is None else {"value": share.value, "interval": share.interval, "note": share.note},
@@ -336,19 +328,13 @@ def _latency(state: LiveState, now: int) -> dict[str, Any] | None:
     ages = np.array([age_ms for _, age_ms in state.recent])
     spent_s = (now - state.recent[0][0]) / 1e9
     return {
-        "timed_by": "arrival" if state.record is None else state.record.frame.timed_by,
+        "timed_by": "arrival" if state.result is None else state.result.frame.timed_by,
         "frames": len(ages),
         "last_ms": round(float(ages[-1]), 2),
         "p50_ms": round(float(np.percentile(ages, 50)), 2),
         "p99_ms": round(float(np.percentile(ages, 99)), 2),
         "frames_per_s": round((len(ages) - 1) / spent_s, 1) if spent_s > 0 and len(ages) > 1 else None,
     }
-
-
-def _runtime(record: FrameResult) -> str:
-    used = record.runtime
-    delegate = f" with {used.delegate}" if used.delegate else ""
-    return f"{used.name} {used.version}{delegate}, {used.threads} thread{'s' if used.threads > 1 else ''}"
 
 
 def _health(health: Health) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from leukolite.edge.report.summary import Summary
 from leukolite.files import write_file, write_json
 from leukolite.metrics import Interval
 from leukolite.prevalence import Prevalence
-from leukolite.wording import RESEARCH_USE, percent, percent_with_interval
+from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown_label
 
-SCHEMA = 1
+SCHEMA = {"name": "summary", "version": 2}  # 2: one count for all files, kinds of exclusions; 1: first
 PAGE, SUMMARY_JSON, SUMMARY_CSV = "summary.html", "summary.json", "summary.csv"
 
 
@@ -44,6 +44,7 @@ def summary_page(summary: Summary) -> str:
         noun=summary.start.unit,
         with_interval=percent_with_interval,
         sentence=enough_sentence,
+        shown_label=shown_label,
         research_use=RESEARCH_USE,
         version=__version__,
     )
@@ -53,6 +54,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     """The summary for machines, without thumbnails."""
     content = asdict(summary)
     content["start"] = summary.start.model_dump(mode="json")
+    content["runtimes"] = [runtime.model_dump() for runtime in summary.runtimes]
     content["began"], content["last"] = (None if at is None else at.isoformat() for at in (summary.began, summary.last))
     for slide in content["slides"]:
         del slide["thumbnails"]
@@ -60,10 +62,10 @@ def summary_json(summary: Summary) -> dict[str, Any]:
 
 
 def summary_csv(summary: Summary) -> str:
-    """One row a slide."""
+    """One row per slide."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    labels = summary.start.labels
+    labels = summary.start.classes.labels
     figures = ["n", "called_malignant", "apparent", "apparent_low", "apparent_high", "fraction", "low", "high", "enough", "more"]
     writer.writerow(["slide", "frames", *labels, "abstained", "excluded", *figures])
     for slide in summary.slides:
@@ -88,7 +90,7 @@ def _figures(blasts: Prevalence | None) -> Sequence[object]:
         return [""] * 10
     shares = [blasts.apparent, *_ends(blasts.apparent_interval), blasts.fraction, *_ends(blasts.interval)]
     rounded = ["" if share is None else round(share, 6) for share in shares]
-    return [blasts.n, blasts.called, *rounded, "yes" if blasts.enough else "no", "" if blasts.more is None else blasts.more]
+    return [blasts.n, blasts.n_malignant, *rounded, "yes" if blasts.enough else "no", "" if blasts.more is None else blasts.more]
 
 
 def _ends(interval: Interval | None) -> tuple[float | None, float | None]:

@@ -340,7 +340,7 @@ def test_what_was_seen_before_a_failure_is_returned():
 
 
 def test_a_camera_that_is_lost_for_good_is_a_failure_after_its_frames():
-    source = Listed([a_frame(0)], [SourceError("listed: gone")], live=True)
+    source = Listed([a_frame(0)], [SourceError("listed", "gone")], live=True)
     session = run(source, colour_classifier(), [], reopening=ReconnectPolicy(first_s=0, longest_s=0, times=2))
     assert str(session.failure) == "listed: gone; given up after 2 reopenings"
     assert (session.tally.frames, session.tally.gaps) == (1, 2)

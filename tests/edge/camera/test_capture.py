@@ -73,7 +73,7 @@ def test_closing_releases_the_camera_once_its_read_returns():
 
 def test_a_camera_that_fails_is_a_gap_and_is_opened_again():
     wait = threading.Event()
-    source = Listed([a_frame(0), SourceError("listed: unplugged")], [a_frame(1), lambda: wait.wait(0.5)], live=True)
+    source = Listed([a_frame(0), SourceError("listed", "unplugged")], [a_frame(1), lambda: wait.wait(0.5)], live=True)
     items = given(source, 4)
     assert items[0].index == 0
     assert items[1] == Gap(1, "listed", "signal lost: unplugged")
@@ -127,18 +127,18 @@ def test_a_camera_that_opens_and_shows_nothing_is_opened_again():
 
 def test_a_camera_that_never_opened_is_an_error_at_once():
     with pytest.raises(SourceError, match="listed: no such device"):
-        given(Listed([SourceError("listed: no such device")], live=True), 1)
+        given(Listed([SourceError("listed", "no such device")], live=True), 1)
 
 
 def test_a_camera_that_stays_away_is_given_up():
-    source = Listed([a_frame(0)], [SourceError("listed: gone")], live=True)
+    source = Listed([a_frame(0)], [SourceError("listed", "gone")], live=True)
     with pytest.raises(SourceError, match="listed: gone; given up after 3 reopenings"):
         given(source, 99)
     assert source.opened == 4
 
 
 def test_a_frame_between_two_losses_starts_the_count_anew():
-    losses = [[a_frame(i), SourceError("listed: loose cable")] for i in range(8)]
+    losses = [[a_frame(i), SourceError("listed", "loose cable")] for i in range(8)]
     items = given(Listed(*losses, live=True), 22)
     assert sum(isinstance(item, Frame) for item in items) == 8
 

@@ -274,7 +274,7 @@ def test_json_is_strict_where_figures_are_undefined(bundle, records):
 
 def test_json_says_what_a_session_failed_of(bundle):
     content, kept = session(record(said("blast")))
-    failed = replace(content, failure=SourceError("cam: unplugged; given up after 10 reopenings"))
+    failed = replace(content, failure=SourceError("cam", "unplugged; given up after 10 reopenings"))
     assert as_json((failed, kept), bundle)["failure"] == "cam: unplugged; given up after 10 reopenings"
     assert as_json((content, kept), bundle)["failure"] is None
 
