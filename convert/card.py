@@ -105,11 +105,16 @@ def _how(training: Training) -> list[str]:
             "- The images above calibrated, gated and judged it; what it saw in training is not known: the figures may flatter.",
         ]
     return [
-        f"- Recipe: `{recipe['model']}`, {recipe['source']}",
+        f"- Recipe: {_recipe(training)}, {recipe['source']}",
         f"- Start: {recipe['weights']}; at most {recipe['epochs']} epochs of batch {recipe['batch_size']}, Adam at"
         f" {recipe['learning_rate']}, schedule {recipe['schedule']}; seed {training.seed}",
         f"- Augmentation: {_settings(recipe['augmentation'])}",
     ]
+
+
+def _recipe(training: Training) -> str:
+    name, network = training.recipe.get("name"), f"`{training.recipe['model']}`"
+    return network if name is None else f"`{name}` (network {network})"
 
 
 def _kind(manifest: Manifest) -> str:

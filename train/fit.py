@@ -161,7 +161,7 @@ def train(
     if recipe.balance == "desaturate":
         shown += [Shown(i, is_copy=True) for i in doubled(truth, split.train)]
     settings: dict[str, Any] = {
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.training_settings(),
         "dataset": dataset.fingerprint(),
         "split": [[dataset.samples[i].sha256 for i in split.part(name)] for name in PARTS],
         "seed": seed,
@@ -236,7 +236,7 @@ def _finished(out: Path, recipe: Recipe, settings: dict[str, Any]) -> Run | None
         return None
     run, split = runs.load_run(out), runs.load_run_split(out)
     made_by = {
-        "recipe": run.recipe.model_dump(mode="json"),
+        "recipe": run.recipe.training_settings(),
         "dataset": run.dataset_fingerprint,
         "split": [[entry.sha256 for entry in split[name]] for name in PARTS],
         "seed": run.seed,

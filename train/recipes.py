@@ -1,9 +1,10 @@
 """How each published system is trained: model, input, split, augmentation, optimiser, schedule, stopping, with sources."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from leukolite.bundle import name_and_network
 from leukolite.errors import TrainingError
 from leukolite.train.augment import Augmentation
 from leukolite.train.models import MODELS
@@ -14,6 +15,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
+    name: str | None = Field(default=None, description="its key in `RECIPES`; None in the records of older runs")
     model: str
     source: str
     side: int = Field(ge=32, le=1024, description="input height and width, pixels")
@@ -36,6 +38,15 @@ class Recipe(BaseModel):
     early_stop: int | None = Field(default=None, ge=1, description="epochs without a better monitored value")
     monitor: Literal["val_loss", "val_accuracy"] = Field(description="whose best epoch is kept")
     precision: Literal["float32", "mixed_bfloat16"] = Field(default="float32", description="of training; the model is float32")
+
+    @property
+    def title(self) -> str:
+        """'mobilenet_m_robust (network mobilenet_m)'."""
+        return name_and_network(self.name, self.model)
+
+    def training_settings(self) -> dict[str, Any]:
+        """Every field that training depends on, as JSON has it: all but the name, which older runs do not record."""
+        return self.model_dump(mode="json", exclude={"name"})
 
     @field_validator("model")
     @classmethod
@@ -147,12 +158,13 @@ RECIPES: dict[str, Recipe] = {
 RECIPES["light_cnn_32"] = RECIPES["light_cnn"].model_copy(
     update={"model": "light_cnn_32", "source": f"{_ADIWIJAYA}: the text's variant, 32 filters everywhere; else as light_cnn"}
 )
+RECIPES = {name: recipe.model_copy(update={"name": name}) for name, recipe in RECIPES.items()}
 
 CROP_FRACTION = {"c-nmc": 0.9}  # of 450 pixels: holds 99% of the cells whole (measured on fold 0), and enlarges them by 1.1
 
 
 def resolve(recipe: Recipe, overrides: dict[str, object]) -> Recipe:
-    """A recipe with some fields replaced.
+    """A recipe with some fields replaced; it keeps its name, which says where the others come from.
 
     Args:
         overrides: field name to value, as text or typed; an augmentation's field is named `augmentation.FIELD`.
@@ -160,7 +172,7 @@ def resolve(recipe: Recipe, overrides: dict[str, object]) -> Recipe:
     Raises:
         TrainingError: an unknown field, or a value that the field cannot have.
     """
-    fields = recipe.model_dump()
+    fields = recipe.model_dump(exclude={"name"})
     for key, value in overrides.items():
         group, _, inner = key.rpartition(".")
         target = fields.get(group) if group else fields
@@ -170,7 +182,7 @@ def resolve(recipe: Recipe, overrides: dict[str, object]) -> Recipe:
         is_list = isinstance(target[inner], (tuple, list))
         target[inner] = value.split(",") if is_list and isinstance(value, str) else value
     try:
-        return Recipe.model_validate(fields)
+        return Recipe.model_validate(fields | {"name": recipe.name})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

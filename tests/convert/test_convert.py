@@ -156,6 +156,17 @@ def test_the_card_has_counts_intervals_and_the_warning(bundle):
         assert f"| **{label}** | {row[0]} | {row[1]} |" in card
 
 
+def test_the_recipes_name_is_in_manifest_and_card(bundle):
+    assert bundle.manifest.training.recipe["name"] == "small_cnn"
+    assert "- Recipe: `small_cnn` (network `small_cnn`), leukolite's own" in model_card(bundle.manifest, 1)
+
+
+def test_the_card_of_a_bundle_of_before_recipes_were_named_has_the_network_alone(bundle):
+    recipe = {key: value for key, value in bundle.manifest.training.recipe.items() if key != "name"}
+    older = bundle.manifest.training.model_copy(update={"recipe": recipe})
+    assert "- Recipe: `small_cnn`, leukolite's own" in model_card(bundle.manifest.model_copy(update={"training": older}), 1)
+
+
 def test_a_card_without_training_or_measurements_still_says_what_it_is(bundle):
     bare = bundle.manifest.model_copy(update={"training": None, "measured": None})
     card = model_card(bare, 1_000_000)
