@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leukolite.bundle import GateLevel, NoiseMetrics
-from leukolite.convert.package import Conversion, Outcome
+from leukolite.convert.make_bundle import Conversion, Outcome
 from leukolite.metrics import wilson_interval
 from leukolite.terminal import percent_with_interval
 

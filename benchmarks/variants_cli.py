@@ -54,7 +54,7 @@ def variants(
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import_keras("leukolite variants")
     from leukolite.benchmarks.variants import Tried, markdown, to_json
-    from leukolite.convert.package import convert_run
+    from leukolite.convert.make_bundle import convert_run
     from leukolite.convert.trained import Settings, open_trained
 
     settings = Settings(

@@ -144,8 +144,8 @@ def convert(
     import_keras("leukolite convert")
     from leukolite.bundle import CellPicture
     from leukolite.convert import report
-    from leukolite.convert.foreign import Foreign, open_foreign
-    from leukolite.convert.package import convert_run
+    from leukolite.convert.external import Foreign, open_foreign
+    from leukolite.convert.make_bundle import convert_run
     from leukolite.convert.study import study_calibration
     from leukolite.convert.trained import Settings, open_trained
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from leukolite.bundle import Fitted, GateLevel, RuntimeProof
 from leukolite.convert.gate import Flip
-from leukolite.convert.package import Conversion, Outcome
+from leukolite.convert.make_bundle import Conversion, Outcome
 from leukolite.convert.study import StudyRow
 from leukolite.convert.variants import VARIANTS
 from leukolite.decision import Decision

@@ -7,7 +7,7 @@ from pathlib import Path
 from leukolite.bundle import Calibration, GateLevel
 from leukolite.convert.child import Progress
 from leukolite.convert.images import calibration_images
-from leukolite.convert.prove import ask_runtime
+from leukolite.convert.parity import ask_runtime
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.trained import Settings, measure_gate, open_trained
 from leukolite.convert.variants import VARIANTS

@@ -235,8 +235,8 @@ AUTO = ("int8", "float16")
 
 
 def test_auto_takes_the_first_that_passes_and_says_why_the_earlier_did_not(call, finished_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("leukolite.convert.package.AUTO_ORDER", AUTO)
-    monkeypatch.setattr("leukolite.convert.package.failures", lossy("int8"))
+    monkeypatch.setattr("leukolite.convert.make_bundle.AUTO_ORDER", AUTO)
+    monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("int8"))
     result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0")
     assert result.exit_code == 0, result.output
     assert Bundle.load(tmp_path / "bundle").manifest.variant == "float16"
@@ -247,8 +247,8 @@ def test_auto_takes_the_first_that_passes_and_says_why_the_earlier_did_not(call,
 
 
 def test_auto_stops_at_the_first_that_passes(call, finished_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("leukolite.convert.package.AUTO_ORDER", AUTO)
-    monkeypatch.setattr("leukolite.convert.package.failures", lossy("float16"))
+    monkeypatch.setattr("leukolite.convert.make_bundle.AUTO_ORDER", AUTO)
+    monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("float16"))
     result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0")
     assert result.exit_code == 0, result.output
     assert Bundle.load(tmp_path / "bundle").manifest.variant == "int8"
@@ -257,7 +257,7 @@ def test_auto_stops_at_the_first_that_passes(call, finished_run, tmp_path, monke
 def test_what_fails_the_gate_is_not_written_and_the_old_bundle_stays(call, finished_run, tiny_bundle, tmp_path, monkeypatch):
     old = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
     before = {path.name: path.read_bytes() for path in old.iterdir()}
-    monkeypatch.setattr("leukolite.convert.package.failures", lossy("int8"))
+    monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("int8"))
     result = call(leukolite, "convert", finished_run, "--out", old, "--noise", "0")
     assert result.exit_code == 1
     assert "not written: int8; see above why" in result.stderr

@@ -10,7 +10,7 @@ from PIL import Image
 
 from leukolite.bundle import Bundle
 from leukolite.convert.images import GOLDEN_FRAMES, Images, prepare
-from leukolite.convert.prove import Answers, ask_runtime, compare, find_runtime, proof, proofs
+from leukolite.convert.parity import Answers, ask_runtime, compare, find_runtime, proof, proofs
 from leukolite.errors import ConversionError
 from leukolite.evaluation import evaluate_files
 from leukolite.judge import open_judge

@@ -26,7 +26,7 @@ from leukolite.convert.card import model_card
 from leukolite.convert.fitting import ece, fit_decision
 from leukolite.convert.gate import Flip, failures, find_flips
 from leukolite.convert.images import golden_frames
-from leukolite.convert.prove import ask_runtime, compare, find_runtime, proof, proofs
+from leukolite.convert.parity import ask_runtime, compare, find_runtime, proof, proofs
 from leukolite.convert.trained import Made, Settings, Trained, make, measure_gate
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
 from leukolite.decision import Decision
@@ -91,7 +91,7 @@ def convert_run(opened: AbstractContextManager[Trained], out: Path, *, name: str
     """Make bundles of a trained model, of each variant that passes the gate.
 
     Args:
-        opened: from `open_trained` or `leukolite.convert.foreign.open_foreign`, made with the same settings; not yet entered.
+        opened: from `open_trained` or `leukolite.convert.external.open_foreign`, made with the same settings; not yet entered.
         out: the bundle's folder; of several variants (without `auto`) the folder of one folder a variant.
         name: the bundle's; of several `name`-`variant`.
 

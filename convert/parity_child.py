@@ -1,4 +1,4 @@
-"""The process that runs a .tflite file on one runtime; `leukolite.convert.prove` starts it. Not for use by hand.
+"""The process that runs a .tflite file on one runtime; `leukolite.convert.parity` starts it. Not for use by hand.
 
 It needs NumPy and a runtime, nothing else: the interpreter may be one that knows neither leukolite nor this Python's packages.
 It reads job.json, model.tflite, pixels.npy (uint8) and table.npy (what each grey level becomes) of the folder it is given, says

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leukolite.bundle import RuntimeProof
-from leukolite.convert import prove_child
+from leukolite.convert import parity_child
 from leukolite.convert.child import ChildFailed, Progress, no_progress, run_child
 from leukolite.convert.images import Images
 from leukolite.errors import ConversionError
@@ -95,9 +95,9 @@ def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: Progr
 
 
 def _ask(python: Path, folder: Path, names: Sequence[str], progress: Progress) -> Any:
-    """What `prove_child` says of the job in `folder`; without a model there it only says which runtime it has."""
+    """What `parity_child` says of the job in `folder`; without a model there it only says which runtime it has."""
     (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name][:2] for name in names}}))
-    return run_child([str(python), prove_child.__file__, str(folder)], progress)
+    return run_child([str(python), parity_child.__file__, str(folder)], progress)
 
 
 def compare(reference: np.ndarray, outputs: np.ndarray) -> tuple[int, float, float]:
