@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukolite.appearance import appearance_of
 from leukolite.bundle import Appearance, Calibration, CellPicture, FineTuning, Gate
+from leukolite.convert.appearance import ranges_of_files
 from leukolite.convert.child import Progress
 from leukolite.convert.gate import GATE_SIGMAS, gate_level
 from leukolite.convert.images import Images, calibration_images, located, prepare, read_inputs
@@ -106,7 +106,7 @@ class Trained:
     def appearance(self) -> Appearance | None:
         """What pictures of the training part look like; None where they are too few to tell."""
         files = [file for file, _ in located(self.root, self.split["train"], self.run)]
-        return appearance_of(files, self.run.input, self.settings.seed, partial(self.progress, "appearance"))
+        return ranges_of_files(files, self.run.input, self.settings.seed, partial(self.progress, "appearance"))
 
     @cached_property
     def floats(self) -> np.ndarray:

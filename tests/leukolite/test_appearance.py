@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukolite.appearance import LEAST_SAMPLE, SAMPLE, Look, look, sampled, usual
-from leukolite.bundle import RANGES, Appearance
+from leukolite.appearance import Look, look
+from leukolite.bundle import RANGES
 from leukolite.noise import add_gaussian_noise
 from leukolite.synthetic import LABELS, render_cell, render_field
 
 CELLS = [render_cell(np.random.default_rng(i), LABELS[i % 2], size=224) for i in range(60)]
-LOOKS = [look(cell) for cell in CELLS]
 FIELD = render_field(np.random.default_rng(1), width=480, height=480).pixels
 
 cells = st.sampled_from(CELLS)
@@ -85,33 +84,3 @@ def test_any_picture_has_finite_numbers(height, width, seed):
 
 def test_a_picture_without_light_has_no_look():
     assert look(np.zeros((224, 224, 3), np.uint8)) == Look(0, 0, 0, 0, 0, 0, 0)
-
-
-def test_the_ranges_hold_nearly_all_that_they_were_made_of():
-    found = usual(LOOKS)
-    assert isinstance(found, Appearance)
-    assert found.images == len(LOOKS)
-    for name in RANGES:
-        low, high = getattr(found, name)
-        inside = [(low is None or getattr(one, name) >= low) and (high is None or getattr(one, name) <= high) for one in LOOKS]
-        assert all(inside), name
-
-
-def test_no_margin_reaches_where_swapped_pictures_lie():
-    found = usual(LOOKS)
-    assert found is not None
-    assert max(one.red_over_blue for one in LOOKS) < 0
-    assert found.red_over_blue[1] is not None
-    assert found.red_over_blue[1] <= 0
-
-
-def test_too_few_pictures_do_not_tell_what_is_usual():
-    assert usual(LOOKS[: LEAST_SAMPLE - 1]) is None
-
-
-@given(st.integers(0, 5000), st.integers(0, 100))
-def test_a_sample_is_in_order_without_doubles_and_the_same_for_the_same_seed(count, seed):
-    chosen = sampled(count, seed)
-    assert chosen == sorted(set(chosen)) == sampled(count, seed)
-    assert len(chosen) == min(count, SAMPLE)
-    assert all(0 <= i < count for i in chosen)
