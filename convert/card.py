@@ -2,9 +2,9 @@
 
 from leukolite.appearance import describe
 from leukolite.bundle import Appearance, CellPicture, CompiledModel, Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof, Training
+from leukolite.convert.provenance import is_external
 from leukolite.convert.variants import VARIANTS
 from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval
-from leukolite.train.recipes import FOREIGN
 
 DATASETS = {
     "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): photographs of whole fields, one hospital, one microscope",
@@ -79,7 +79,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
     if manifest.appearance is not None:
         lines += ["## What is not judged", "", *_appearance(manifest.appearance), ""]
     if manifest.runtimes:
-        lines += ["## Runtimes", "", *(f"- {_proof(one)}" for one in manifest.runtimes), ""]
+        lines += ["## Runtimes", "", *(f"- {_runtime(one)}" for one in manifest.runtimes), ""]
     if manifest.compiled:
         lines += ["## Accelerators", "", *(f"- {_compiled(one)}" for one in manifest.compiled), ""]
     limits = LIMITS[training.dataset if training is not None else "folders"]
@@ -99,10 +99,11 @@ def _cell_picture(picture: CellPicture) -> str:
 
 def _how(training: Training) -> list[str]:
     recipe = training.recipe
-    if recipe["model"] == FOREIGN:
+    if is_external(recipe):
         return [
             f"- Network: {recipe['source']}",
-            "- The images above calibrated, gated and judged it; what it saw in training is not known: the figures may flatter.",
+            "- The images above calibrated, gated and measured it; what it saw in training is not known, so the figures may"
+            " flatter.",
         ]
     return [
         f"- Recipe: {_recipe(training)}, {recipe['source']}",
@@ -187,7 +188,7 @@ def _appearance(usual: Appearance) -> list[str]:
     ]
 
 
-def _proof(one: RuntimeProof) -> str:
+def _runtime(one: RuntimeProof) -> str:
     name = f"{one.name} {one.version or ''}".strip()
     if one.outcome != "proved":
         return f"{name}: {one.outcome} ({one.reason})"

@@ -55,7 +55,7 @@ def _run(folder: Path, module: Any) -> None:
         raw = interpreter.get_tensor(answer["index"])[0]
         outputs[i] = raw if raw.dtype == np.float32 else (raw.astype(np.float32) - zero_point) * np.float32(scale)
         if i % 10 == 9:
-            _say({"stage": "judging", "done": i + 1, "total": len(pixels)})
+            _say({"stage": "running", "done": i + 1, "total": len(pixels)})
     np.save(folder / "outputs.npy", outputs)
     np.save(folder / "invoke_ms.npy", times)
 

@@ -53,7 +53,7 @@ def fitted_lines(fitted: Fitted, decision: Decision) -> list[str]:
         return [f"temperature and threshold not fitted: {fitted.n} {fitted.part} images are too few"]
     lines = [
         f"temperature {decision.temperature:g} of {fitted.n} {fitted.part} images: ECE {percent(fitted.ece_before)} ->"
-        f" {percent(fitted.ece_after)}; on the judged part {percent(before)} -> {percent(after)}"
+        f" {percent(fitted.ece_after)}; on the measured part {percent(before)} -> {percent(after)}"
     ]
     if decision.threshold is not None:
         lines.append(f"threshold {decision.threshold:g}")
@@ -88,7 +88,7 @@ def parity_table(conversion: Conversion) -> Table:
 
 
 def parity_rows(conversion: Conversion) -> list[tuple[str, RuntimeProof, float | None]]:
-    """Variant, proof and median invoke; the float32 file first, then each variant on each runtime that was at hand."""
+    """Variant, parity and median invoke; the float32 file first, then each variant on each runtime that was at hand."""
     rows: list[tuple[str, RuntimeProof, float | None]] = [("float32", conversion.float_tflite, conversion.float_p50_ms)]
     for outcome in conversion.outcomes:
         tried = [] if outcome.manifest is None else [one for one in outcome.manifest.runtimes if one.outcome != "untried"]

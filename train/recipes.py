@@ -63,8 +63,6 @@ class Recipe(BaseModel):
         return split
 
 
-FOREIGN = "foreign"  # in the place of a model's name: a network that leukolite did not train
-
 _MAKEM = "Makem, Tamas and Busoniu 2025, doi 10.3389/frai.2025.1620252"
 _ADIWIJAYA = "Adiwijaya, Ardiansyah and Swasono 2025, doi 10.22219/kinetik.v10i1.2027"
 

@@ -97,9 +97,9 @@ def ancestry(weights: str) -> Ancestry:
     return Ancestry(frozenset(trained), frozenset(entry.sha256 for entry in split["validation"]))
 
 
-def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
-    """split.json's content: the files of each part, relative to the dataset's root, with what belongs together."""
-    parts = {
+def split_files(dataset: Dataset, split: Split, groups: np.ndarray) -> dict[str, list[SplitFile]]:
+    """The files of each part, relative to the dataset's root, with what belongs together."""
+    return {
         name: [
             SplitFile(
                 path=dataset.samples[i].path.relative_to(dataset.root).as_posix(),
@@ -107,12 +107,17 @@ def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
                 sha256=dataset.samples[i].sha256,
                 group=int(groups[i]),
                 subject=dataset.samples[i].subject,
-            ).model_dump()
+            )
             for i in split.part(name)
         ]
         for name in PARTS
     }
-    return json.dumps(parts, indent=0) + "\n"
+
+
+def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
+    """split.json's content."""
+    parts = split_files(dataset, split, groups)
+    return json.dumps({name: [file.model_dump() for file in files] for name, files in parts.items()}, indent=0) + "\n"
 
 
 def load_run(folder: Path) -> Run:

@@ -272,19 +272,45 @@ def test_fine_tuned_int8_is_full_integer_and_near_the_float_model(call, finished
     check_file(bundle.model, VARIANTS["int8-qat"], bundle.manifest.input)
     assert (bundle.manifest.fine_tuning.images, bundle.manifest.fine_tuning.epochs) == (28, 1)
     assert bundle.manifest.calibration is None
-    proof = bundle.manifest.runtimes[0]
-    assert proof.outcome == "proved"
-    assert proof.max_difference < 0.1
+    litert = bundle.manifest.runtimes[0]
+    assert litert.outcome == "proved"
+    assert litert.max_difference < 0.1
     assert open_judge(bundle).table is None, "raw bytes go in"
 
 
 def test_the_study_shows_accuracy_for_each_number_of_images_and_writes_nothing(call, finished_run, tmp_path):
-    result = call(leukolite, "convert", finished_run, "--calibration-study", "--json", tmp_path / "study.json")
+    result = call(leukolite, "calibration-study", finished_run, "--json", tmp_path / "study.json")
     assert result.exit_code == 0, result.output
     rows = json.loads((tmp_path / "study.json").read_text())["calibration_study"]
     assert [row["calibration"]["count"] for row in rows] == [16, 28]
     assert [row["calibration"]["classes"] for row in rows] == [{"blast": 8, "healthy": 8}, {"blast": 14, "healthy": 14}]
     assert names(tmp_path) == ["study.json"]
+
+
+def test_a_study_of_a_folder_that_is_no_run_is_refused(refuses, tmp_path):
+    assert "not a finished run" in refuses(leukolite, "calibration-study", tmp_path)
+
+
+def test_a_study_without_a_run_is_a_wrong_call(refuses):
+    assert "Missing argument 'RUN'" in refuses(leukolite, "calibration-study", code=2)
+
+
+def test_a_study_whose_json_cannot_be_written_is_refused_before_the_work(refuses, finished_run, tmp_path):
+    assert "cannot be written" in refuses(leukolite, "calibration-study", finished_run, "--json", tmp_path)
+
+
+def test_the_study_by_its_spelling_of_before_is_sent_to_its_command(refuses, finished_run):
+    line = refuses(leukolite, "convert", finished_run, "--calibration-study", code=2)
+    assert "use `leukolite calibration-study RUN`" in line
+
+
+def test_spellings_of_before_are_not_offered_any_more(call):
+    shown = call(leukolite, "convert", "--help").stdout
+    assert [word for word in ("--keras", "--labels", "--unit", "--values", "--calibration-study") if word in shown] == []
+
+
+def test_a_conversion_without_a_run_is_a_wrong_call(refuses, tmp_path):
+    assert "Missing argument 'RUN'" in refuses(leukolite, "convert", "--out", tmp_path / "bundle", code=2)
 
 
 def test_without_a_place_to_write_to_the_call_is_wrong(refuses, finished_run):
@@ -295,16 +321,18 @@ def test_without_a_place_to_write_to_the_call_is_wrong(refuses, finished_run):
     ("options", "said"),
     [
         (("--auto", "--to", "int8"), "leave out --to"),
-        (("--calibration-study",), "leave out --out"),
+        (("--calibration-study",), "leukolite calibration-study RUN"),
         (("--to", "int8,int4"), "found 'int4'"),
+        (("--on-black",), "goes with --cell-window"),
+        (("--to", "float16", "--target", "edgetpu"), "--target compiles int8 or int8-qat"),
     ],
-    ids=["auto and to", "study and out", "unknown variant"],
+    ids=["auto and to", "study and out", "unknown variant", "black without a window", "accelerator of floats"],
 )
 def test_options_that_contradict_are_a_wrong_call(refuses, finished_run, tmp_path, options, said):
     assert said in refused(refuses, finished_run, tmp_path, *options, code=2)
 
 
-def test_an_interpreter_to_prove_with_is_looked_at_before_the_work(refuses, finished_run, tmp_path):
+def test_another_interpreter_is_tried_before_the_work(refuses, finished_run, tmp_path):
     assert "cannot be started" in refused(refuses, finished_run, tmp_path, "--prove-with", tmp_path / "no-python")
 
 

@@ -1,12 +1,22 @@
-"""`leukolite convert --keras`: a model that leukolite did not train becomes a bundle, or is refused in one line."""
+"""`leukolite convert-keras`: a model that leukolite did not train becomes a bundle, or is refused in one line."""
 
 import numpy as np
 import pytest
 
 from leukolite.bundle import Bundle
 from leukolite.cli import main as leukolite
+from leukolite.convert.child import no_progress
+from leukolite.convert.converted import convert_model
+from leukolite.convert.external import ExternalModel, source_of_keras
+from leukolite.convert.inputs import ConversionInputs
+from leukolite.convert.provenance import is_external
+from leukolite.convert.settings import ConversionSettings
+from leukolite.convert.source import ConversionSource
+from leukolite.convert.variants import VARIANTS
+from leukolite.errors import ConversionError
 from leukolite.judge import open_judge
 from leukolite.terminal import import_keras
+from leukolite.train.recipes import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
 LOOSE = ("--max-drop", 100, "--max-recall-drop", 100, "--calibration", 100)
@@ -33,17 +43,8 @@ def convert(cells, tmp_path):
     def words(model, *options: object, labels: str = "blast\nhealthy\n", values: str = "0..1") -> tuple[object, ...]:
         model.save(tmp_path / "net.keras")
         (tmp_path / "labels.txt").write_text(labels)
-        files = (
-            "--keras",
-            tmp_path / "net.keras",
-            "--labels",
-            tmp_path / "labels.txt",
-            "--data",
-            cells,
-            "--out",
-            tmp_path / "net",
-        )
-        return ("convert", *files, "--out", tmp_path / "net", "--unit", "cell", "--values", values, *LOOSE, *options)
+        files = (tmp_path / "net.keras", "--labels", tmp_path / "labels.txt", "--data", cells, "--out", tmp_path / "net")
+        return ("convert-keras", *files, "--unit", "cell", "--values", values, *LOOSE, *options)
 
     return words
 
@@ -73,7 +74,7 @@ def test_labels_in_another_order_than_the_folders_are_the_models(call, convert, 
 @pytest.mark.parametrize(
     ("changes", "labels", "says"),
     [
-        ({"outputs": 3}, "blast\nhealthy\n", "expected one output a label (2"),
+        ({"outputs": 3}, "blast\nhealthy\n", "expected one output per label (2"),
         ({"outputs": 3}, "blast\nhealthy\nother\n", "they must be the same"),
         ({"side": None}, "blast\nhealthy\n", "leaves height or width open"),
         ({"channels": 1}, "blast\nhealthy\n", "expected RGB images"),
@@ -103,17 +104,82 @@ def test_a_file_that_is_no_model_is_refused(refuses, convert, tmp_path):
     assert "no Keras model, or damaged" in refuses(leukolite, *words)
 
 
+def test_a_malignant_label_that_is_none_of_the_models_is_refused(refuses, convert):
+    assert "expected the malignant labels among blast, healthy, found other" in refuses(
+        leukolite, *convert(network(), "--malignant", "blast,other")
+    )
+
+
+REQUIRED = {"--labels": "labels.txt", "--unit": "cell", "--values": "0..1", "--data": "cells", "--out": "bundle"}
+
+
+@pytest.mark.parametrize("option", REQUIRED)
+def test_what_is_not_guessed_is_asked_for_in_one_line(refuses, option):
+    given = [word for name, value in REQUIRED.items() if name != option for word in (name, value)]
+    assert f"Missing option '{option}'" in refuses(leukolite, "convert-keras", "net.keras", *given, code=2)
+
+
 @pytest.mark.parametrize(
-    ("options", "says"),
+    "words",
     [
-        (("--keras", "net.keras"), "--keras needs --labels, --unit, --values, --data"),
-        (("run", "--keras", "net.keras"), "give a RUN, or a model with --keras"),
-        (("run", "--unit", "cell"), "--unit goes with --keras"),
+        ("--keras", "net.keras", *(word for pair in REQUIRED.items() for word in pair)),
+        ("--keras", "net.keras"),
+        ("--keras",),
+        ("run", "--keras", "net.keras", "--out", "bundle"),
+        ("run", "--unit", "cell", "--out", "bundle"),
+        ("run", "--values", "-1..1", "--out", "bundle"),
+        ("run", "--malignant", "blast", "--out", "bundle"),
     ],
+    ids=" ".join,
 )
-def test_half_a_call_is_a_wrong_call(refuses, options, says):
-    assert says in refuses(leukolite, "convert", *options, "--out", "b", code=2)
+def test_the_spelling_of_before_is_sent_to_the_new_command(refuses, words):
+    assert "has moved: use `leukolite convert-keras FILE --labels FILE" in refuses(leukolite, "convert", *words, code=2)
 
 
 def test_fine_tuning_wants_a_run(refuses, convert):
     assert "int8-qat" in refuses(leukolite, *convert(network(), "--to", "int8-qat"), code=2)
+
+
+def test_only_a_run_is_tried_variant_by_variant(refuses, convert):
+    assert "No such option" in refuses(leukolite, *convert(network(), "--auto"), code=2)
+
+
+# the source
+
+
+@pytest.fixture
+def source(cells, tmp_path) -> ConversionSource:
+    network().save(tmp_path / "net.keras")
+    (tmp_path / "labels.txt").write_text("healthy\nblast\n")
+    external = ExternalModel(tmp_path / "net.keras", tmp_path / "labels.txt", "cell", (0.0, 1.0), None, cells)
+    return source_of_keras(external, 3, no_progress)
+
+
+def test_a_source_of_a_keras_file_says_what_is_known_and_offers_no_fine_tuning(source, cells):
+    assert (source.labels, source.malignant, source.unit) == (["healthy", "blast"], ["blast"], "cell")
+    assert (source.root, source.dataset, source.seed, source.split_by) == (cells, "synthetic", 3, "image")
+    assert (source.spec.height, source.spec.width) == (32, 32)
+    assert source.seen_before == []
+    assert source.fine_tuning is None
+
+
+def test_its_images_calibrate_gate_or_measure_and_none_does_two_of_them(source):
+    hashes = {part: {file.sha256 for file in files} for part, files in source.split.items()}
+    assert sum(map(len, hashes.values())) == len(set[str]().union(*hashes.values())) == 40
+    assert {part: sum(counts.values()) for part, counts in source.counts.items()} == {
+        part: len(files) for part, files in hashes.items()
+    }
+    assert source.holdout_part == "test"
+
+
+def test_its_record_has_the_shape_that_bundles_of_before_have(source):
+    assert is_external(source.recipe)
+    assert set(source.recipe) == set(Recipe.model_fields) - {"name"}
+    assert (source.recipe["model"], source.recipe["weights"], source.recipe["epochs"]) == ("foreign", "net.keras", 0)
+    assert str(source.recipe["source"]).startswith("net.keras, a Keras model that leukolite did not train")
+
+
+def test_fine_tuning_a_source_that_nobody_knows_the_training_of_is_refused(source, tmp_path):
+    inputs = ConversionInputs(source, ConversionSettings(), tmp_path, no_progress)
+    with pytest.raises(ConversionError, match="int8-qat fine-tunes a run of `leukolite train`"):
+        convert_model(inputs, VARIANTS["int8-qat"])
