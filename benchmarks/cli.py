@@ -6,30 +6,20 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from leukolite.benchmarks import stress
+from leukolite.benchmarks import evaluate as stress
 from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
-from leukolite.benchmarks.pictures import write_pictures
-from leukolite.edge.shipped import find_bundle
-from leukolite.files import check_replaceable, write_file
+from leukolite.benchmarks.plots import write_pictures
+from leukolite.files import check_file_place, check_replaceable, write_file, write_json
+from leukolite.options import SEED, Sigmas
 from leukolite.runtime import RUNTIMES
-from leukolite.terminal import (
-    SEED,
-    Command,
-    Sigmas,
-    add_task,
-    check_file_place,
-    import_keras,
-    percent,
-    percent_with_interval,
-    progress_bar,
-    results_table,
-    stdout,
-    warn,
-    write_json,
-)
+from leukolite.shipped import find_bundle
+from leukolite.tables import results_table
+from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
+from leukolite.train.backend import import_keras
 from leukolite.train.datasets import describe_unusable
 from leukolite.train.recipes import RECIPES
+from leukolite.wording import percent, percent_with_interval
 
 
 @click.command(cls=Command)
@@ -161,7 +151,7 @@ def _spread(values: Sequence[float], unit: str, digits: int) -> str:
 def _tables(evaluation: stress.Evaluation) -> list[Table]:
     results = evaluation.results
     positive = results[0].positive
-    runtime = evaluation.judge.runtime
+    runtime = evaluation.classifier.runtime
     whose = f"positive class {positive}" if positive else "macro averages"
     covered = f", {evaluation.occlude} covered" if evaluation.occlude else ""
     table = results_table(
@@ -177,7 +167,7 @@ def _tables(evaluation: stress.Evaluation) -> list[Table]:
         table.add_row(f"{row.sigma:g}", accuracy, *rates, f"{total['p50']:.2f}", f"{total['p99']:.2f}")
     first = results[0]
     confusion = results_table(f"Confusion at sigma {first.sigma:g} (row: truth, column: verdict)")
-    for heading in ("", *evaluation.judge.labels):
+    for heading in ("", *evaluation.classifier.labels):
         confusion.add_column(heading, justify="right")
     classes = results_table(f"Each class against the rest at sigma {first.sigma:g}")
     for heading in ("", "n", "recall (95%)", "prec.", "spec.", "F1", "AUC"):

@@ -19,15 +19,15 @@ from leukolite.appearance import look
 from leukolite.benchmarks.locating import read_marks
 from leukolite.benchmarks.shipped import shipped
 from leukolite.bundle import Bundle
-from leukolite.edge.quality import nothing_to_see, unlike_training
-from leukolite.edge.session import kind_of
+from leukolite.classifier import open_classifier
+from leukolite.edge.field.quality import nothing_to_see, unlike_training
+from leukolite.edge.field.view import kind_of
 from leukolite.images import read_rgb
-from leukolite.judge import open_judge
 from leukolite.metrics import wilson_interval
 from leukolite.noise import add_gaussian_noise, noise_rng
 from leukolite.preprocess import crop_and_resize
-from leukolite.terminal import percent_with_interval
 from leukolite.train.datasets import open_dataset
+from leukolite.wording import percent_with_interval
 
 FOLDERS = {"taleqani": "taleqani", "c-nmc": "C-NMC_Leukemia", "all-idb2": "ALL_IDB2"}
 NOISE = (10.0, 20.0)  # sigma, at the capture's own resolution
@@ -161,13 +161,13 @@ def empty_fields(fields: Iterable[np.ndarray], side: int = 80) -> list[np.ndarra
 
 def cost(bundle: Bundle, pictures: list[np.ndarray]) -> str:
     """Median of the gate's and of `invoke()`'s time, in turns."""
-    judge = open_judge(bundle)
+    classifier = open_classifier(bundle)
     gate_ms, invoke_ms = [], []
     for pixels in (pictures * 10)[:500]:
         started = time.perf_counter_ns()
         reason_of(pixels, bundle)
         gated = time.perf_counter_ns()
-        judge.runtime.invoke(pixels[np.newaxis])
+        classifier.runtime.invoke(pixels[np.newaxis])
         gate_ms.append((gated - started) / 1e6)
         invoke_ms.append((time.perf_counter_ns() - gated) / 1e6)
     gate, invoke = float(np.median(gate_ms)), float(np.median(invoke_ms))

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from leukolite.edge.locate import WHITE_CELL, Channel, locate
-from leukolite.edge.session import Box
+from leukolite.edge.field.locate import WHITE_CELL, Channel, locate
 from leukolite.errors import DatasetError
+from leukolite.geometry import Box
 from leukolite.images import is_image_name, read_rgb
 from leukolite.metrics import wilson_interval
 
@@ -52,7 +52,7 @@ class FieldScore:
     marked: int
     found: int
     paired: int
-    red_cell: float | None
+    red_cell_diameter_px: float | None
     ms: float
 
 
@@ -181,14 +181,14 @@ def pairs(found: Sequence[Box], field: MarkedField) -> int:
     return int((maximum_bipartite_matching(csr_matrix(np.array(together, np.uint8))) >= 0).sum())
 
 
-def _score(field: MarkedField, channel: Channel, red_cell: float | None) -> FieldScore:
+def _score(field: MarkedField, channel: Channel, red_cell_diameter_px: float | None) -> FieldScore:
     pixels = read_rgb(field.file)
     started = time.process_time_ns()
-    located = locate(pixels, channel=channel, red_cell=red_cell)
+    located = locate(pixels, channel=channel, red_cell_diameter_px=red_cell_diameter_px)
     ms = (time.process_time_ns() - started) / 1e6
     boxes = [cell.box for cell in located.cells]
     size = pixels.shape[1], pixels.shape[0]
-    return FieldScore(field.file.name, size, field.marked, len(boxes), pairs(boxes, field), located.red_cell, ms)
+    return FieldScore(field.file.name, size, field.marked, len(boxes), pairs(boxes, field), located.red_cell_diameter_px, ms)
 
 
 def _holds(box: Box, point: Point) -> bool:

@@ -5,18 +5,12 @@ from pathlib import Path
 import click
 
 from leukolite.benchmarks.locating import Half, score
-from leukolite.edge.locate import CHANNELS, Channel
-from leukolite.terminal import (
-    Command,
-    Finite,
-    add_task,
-    check_file_place,
-    percent_with_interval,
-    progress_bar,
-    results_table,
-    stdout,
-    write_json,
-)
+from leukolite.edge.field.locate import CHANNELS, Channel
+from leukolite.files import check_file_place, write_json
+from leukolite.options import Finite
+from leukolite.tables import results_table
+from leukolite.terminal import Command, add_task, progress_bar, stdout
+from leukolite.wording import percent_with_interval
 
 HALVES: tuple[Half, ...] = ("even", "odd", "all")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from leukolite.classifier import Classifier
 from leukolite.errors import ImageError
 from leukolite.images import read_rgb
-from leukolite.judge import Judge
 from leukolite.preprocess import crop_and_resize
 from leukolite.train.survey import CORNERS, corners
 
@@ -61,7 +61,7 @@ def median_colour(pixels: np.ndarray) -> np.ndarray:
     return np.median(pixels.reshape(-1, 3), axis=0).astype(np.uint8)
 
 
-def occlusion_map(judge: Judge, pixels: np.ndarray, label: int) -> np.ndarray:
+def occlusion_map(classifier: Classifier, pixels: np.ndarray, label: int) -> np.ndarray:
     """How much the probability of a class falls when a patch is covered there.
 
     Args:
@@ -73,23 +73,23 @@ def occlusion_map(judge: Judge, pixels: np.ndarray, label: int) -> np.ndarray:
 
     Source: Zeiler and Fergus 2014, section 4.2; the patch has the image's median colour.
     """
-    picture = crop_and_resize(pixels, judge.spec)
+    picture = crop_and_resize(pixels, classifier.spec)
     height, width = picture.shape[:2]
     patch, stride = max(4, round(_PATCH * height)), max(2, round(_STRIDE * height))
     colour = median_colour(picture)
-    whole = judge.runtime.invoke(_batch(picture, judge))[label]
+    whole = classifier.runtime.invoke(_batch(picture, classifier))[label]
     fall, visits = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     for top in range(0, height - patch // 2, stride):
         for left in range(0, width - patch // 2, stride):
             covered = picture.copy()
             covered[top : top + patch, left : left + patch] = colour
-            part = judge.runtime.invoke(_batch(covered, judge))[label]
+            part = classifier.runtime.invoke(_batch(covered, classifier))[label]
             fall[top : top + patch, left : left + patch] += whole - part
             visits[top : top + patch, left : left + patch] += 1
     return fall / np.maximum(visits, 1)
 
 
-def saliency_tiles(judge: Judge, files: Sequence[Path], label: int) -> list[np.ndarray]:
+def saliency_tiles(classifier: Classifier, files: Sequence[Path], label: int) -> list[np.ndarray]:
     """Each picture as the network gets it, and beside it the same with its occlusion map laid over; uint8 RGB."""
     tiles = []
     for path in files:
@@ -97,14 +97,14 @@ def saliency_tiles(judge: Judge, files: Sequence[Path], label: int) -> list[np.n
             pixels = read_rgb(path)
         except ImageError:
             continue  # named by the evaluation itself
-        picture = crop_and_resize(pixels, judge.spec)
-        heat = np.maximum(occlusion_map(judge, pixels, label), 0)
+        picture = crop_and_resize(pixels, classifier.spec)
+        heat = np.maximum(occlusion_map(classifier, pixels, label), 0)
         shade = (255 * heat / max(float(heat.max()), 1e-6)).astype(np.uint8)
         colours = cv2.cvtColor(cv2.applyColorMap(shade, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
         tiles += [picture, cv2.addWeighted(picture, 0.5, colours, 0.5, 0)]
     return tiles
 
 
-def _batch(picture: np.ndarray, judge: Judge) -> np.ndarray:
+def _batch(picture: np.ndarray, classifier: Classifier) -> np.ndarray:
     """A picture that is cropped and resized already, as the runtime's input."""
-    return (picture if judge.table is None else judge.table[picture])[np.newaxis]
+    return (picture if classifier.table is None else classifier.table[picture])[np.newaxis]

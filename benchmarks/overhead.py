@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from leukolite.bundle import Bundle
-from leukolite.edge.frames import Frame, Gap, Items
-from leukolite.edge.health import HealthMonitor, read_health
-from leukolite.edge.pipeline import Steps, run
-from leukolite.edge.quality import picture_gate
-from leukolite.edge.session import Event, FrameRecord, Gate, View
-from leukolite.edge.watchdog import Restarting, WatchedRuntime, open_watched_judge
-from leukolite.judge import Judge
+from leukolite.classifier import Classifier
+from leukolite.edge.camera.source import Frame, Gap, Items
+from leukolite.edge.events import Event, FrameResult
+from leukolite.edge.field.quality import picture_gate
+from leukolite.edge.field.view import QualityGate, Treatment
+from leukolite.edge.host.health import HealthMonitor, read_health
+from leukolite.edge.host.watchdog import RestartPolicy, WatchedRuntime, open_watched_classifier
+from leukolite.edge.pipeline import FrameProcessing, run
 from leukolite.preprocess import to_input
 from leukolite.runtime import Runtime
 from leukolite.synthetic import LABELS, render_cell
@@ -69,20 +70,20 @@ def measure_overhead(path: Path, *, threads: int, rounds: int, frames: int, size
         BundleError: the bundle is not whole.
     """
     bundle = Bundle.load(path)
-    judge = open_watched_judge(bundle, threads=threads, answer_s=Restarting().answer_s)
-    assert isinstance(judge.runtime, WatchedRuntime)
-    bare_runtime = judge.runtime.watched
+    classifier = open_watched_classifier(bundle, threads=threads, answer_s=RestartPolicy().answer_s)
+    assert isinstance(classifier.runtime, WatchedRuntime)
+    bare_runtime = classifier.runtime.watched
     pictures = [render_cell(np.random.default_rng(i), LABELS[i % 2], size=size) for i in range(DISTINCT_FRAMES)]
-    batches = [to_input(picture, judge.spec, judge.table) for picture in pictures]
+    batches = [to_input(picture, classifier.spec, classifier.table) for picture in pictures]
     gate = picture_gate(bundle.manifest, rendered=True)
     _time_invoke(bare_runtime, batches, frames)
     runner, bare = [], []
     for _ in range(rounds):
         bare.append(_time_invoke(bare_runtime, batches, frames))
-        runner.append(_time_runner(judge, gate, pictures, frames))
+        runner.append(_time_runner(classifier, gate, pictures, frames))
     return Overhead(
         model=bundle.manifest.name,
-        runtime=f"{judge.runtime.name} {judge.runtime.version}",
+        runtime=f"{classifier.runtime.name} {classifier.runtime.version}",
         threads=threads,
         frame=(size, size),
         frames_a_round=frames,
@@ -98,7 +99,7 @@ class _Ends:
         self.times: list[int] = []
 
     def take(self, event: Event) -> None:
-        if isinstance(event, FrameRecord):
+        if isinstance(event, FrameResult):
             self.times.append(time.perf_counter_ns())
         elif isinstance(event, Gap):
             raise AssertionError(f"frames in memory have no gaps: {event}")
@@ -107,14 +108,14 @@ class _Ends:
         pass
 
 
-def _time_runner(judge: Judge, gate: Gate | None, pictures: list[np.ndarray], frames: int) -> float:
+def _time_runner(classifier: Classifier, gate: QualityGate | None, pictures: list[np.ndarray], frames: int) -> float:
     """Median time between one verdict and the next, milliseconds."""
     ends = _Ends()
     run(
         _Memory(pictures, frames),
-        judge,
+        classifier,
         [ends],
-        Steps(lambda pixels: View(gate)),
+        FrameProcessing(lambda pixels: Treatment(gate)),
         health=HealthMonitor(read_health, time.perf_counter_ns),
     )
     return float(np.median(np.diff(ends.times))) / 1e6

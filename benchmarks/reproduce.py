@@ -13,18 +13,19 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rich.table import Table
 
-from leukolite.benchmarks.pictures import write_pictures
-from leukolite.benchmarks.stress import Evaluation
-from leukolite.bundle import NoiseMetrics
+from leukolite.benchmarks.evaluate import Evaluation
+from leukolite.benchmarks.plots import write_pictures
 from leukolite.errors import DatasetError, LeukoliteError, TrainingError
 from leukolite.evaluation import evaluate_files
-from leukolite.files import check_replaceable
-from leukolite.terminal import percent, results_table, write_json
+from leukolite.files import check_replaceable, write_json
+from leukolite.manifest import NoiseMetrics
+from leukolite.progress import OnProgress
+from leukolite.tables import results_table
 from leukolite.train.augment import Augmentation
 from leukolite.train.datasets import Dataset, open_dataset
-from leukolite.train.loop import Progress
 from leukolite.train.recipes import Recipe
 from leukolite.train.runs import Run, load_run, load_run_split
+from leukolite.wording import percent
 
 SCHEMA = 1
 SETTINGS, RESULT, TABLES = "reproduce.json", "tables.json", "tables.txt"
@@ -67,7 +68,7 @@ KNOWN = (
 
 
 @dataclass(frozen=True)
-class Measured:
+class FoldResult:
     """One fold in one arm: the run that was trained and what it does on the fold's test part."""
 
     fold: str
@@ -114,8 +115,8 @@ def reproduce(
     seed: int,
     cache: Path | None,
     published: Sequence[Published],
-    progress: Progress,
-) -> list[Measured]:
+    progress: OnProgress,
+) -> list[FoldResult]:
     """Train and measure every fold of C-NMC 2019 in both arms, and leave runs, pictures and tables in `out`.
 
     What an earlier call with the same settings finished in `out` is not done again, and a training that was stopped goes on.
@@ -161,7 +162,7 @@ def reproduce(
             )
             evaluation = _evaluate(place, sigmas, seed, stage)
             write_pictures(evaluation, out / name / f"{arm}-pictures")
-            measured.append(Measured(name, arm, load_run(place), tuple(evaluation.results)))
+            measured.append(FoldResult(name, arm, load_run(place), tuple(evaluation.results)))
     write_json(out / RESULT, to_json(measured, settings, published, sigmas))
     return measured
 
@@ -180,7 +181,7 @@ def folds_of(dataset: Dataset) -> dict[str, Dataset]:
     }
 
 
-def departures(measured: Iterable[Measured]) -> list[str]:
+def departures(measured: Iterable[FoldResult]) -> list[str]:
     """Where the images are not those of the paper's Table 1; one line a fold."""
     lines = []
     for one in measured:
@@ -206,7 +207,7 @@ def in_arm(recipe: Recipe, arm: Arm) -> Recipe:
 
 
 def to_json(
-    measured: Iterable[Measured], settings: Mapping[str, Any], published: Iterable[Published], sigmas: Sequence[float]
+    measured: Iterable[FoldResult], settings: Mapping[str, Any], published: Iterable[Published], sigmas: Sequence[float]
 ) -> dict[str, Any]:
     """For machines: the settings, what was measured, and the paper's figures."""
     return {
@@ -229,7 +230,7 @@ def to_json(
     }
 
 
-def tables(measured: Sequence[Measured], published: Sequence[Published], sigmas: Sequence[float]) -> list[Table]:
+def tables(measured: Sequence[FoldResult], published: Sequence[Published], sigmas: Sequence[float]) -> list[Table]:
     """One table a fold over the noise levels, then imbalanced against balanced; each cell is ours|the paper's."""
     paper: dict[tuple[str, str, float, str], float] = {(one.fold, one.arm, one.sigma, one.metric): one.value for one in published}
     folds = list(dict.fromkeys(one.fold for one in measured))
@@ -251,7 +252,7 @@ def tables(measured: Sequence[Measured], published: Sequence[Published], sigmas:
     return [*made, against]
 
 
-def _mean(measured: Sequence[Measured], sigma: float, metric: str) -> float | None:
+def _mean(measured: Sequence[FoldResult], sigma: float, metric: str) -> float | None:
     values = [one.value(sigma, metric) for one in measured]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else None
@@ -269,19 +270,19 @@ def _table(title: str, headings: Iterable[str]) -> Table:
     return table
 
 
-def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: Progress) -> Evaluation:
-    from leukolite.train.judging import open_run_judge
+def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgress) -> Evaluation:
+    from leukolite.train.run_classifier import open_run_classifier
 
-    judge, run = open_run_judge(place), load_run(place)
+    classifier, run = open_run_classifier(place), load_run(place)
     files = [(Path(run.data) / entry.path, run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
     done = iter(range(1, len(files) + 1))
     judged, unreadable = evaluate_files(
-        judge, files, sigmas, seed=seed, on_image=lambda: progress("test images", next(done), len(files), {})
+        classifier, files, sigmas, seed=seed, on_image=lambda: progress("test images", next(done), len(files), {})
     )
     if unreadable:
         raise TrainingError(f"{unreadable[0][1]}; the image was there when {place} was trained: restore it")
     name = f"{place.parent.name} {place.name}"
-    return Evaluation(name, judge, tuple(judged), seen=0, dropped=0, unusable=(), seed=seed, occlude=None)
+    return Evaluation(name, classifier, tuple(judged), seen=0, dropped=0, unusable=(), seed=seed, occlude=None)
 
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:
@@ -301,5 +302,5 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
         raise LeukoliteError(f"{out}: holds a reproduction with another {', '.join(changed)}; choose another --out")
 
 
-def _named(progress: Progress, name: str) -> Progress:
+def _named(progress: OnProgress, name: str) -> OnProgress:
     return lambda stage, done, total, values: progress(f"{name}: {stage}", done, total, values)

@@ -8,7 +8,9 @@ from rich.console import Group
 
 from leukolite.benchmarks.reproduce import RESULT, TABLES, departures, load_published, tables
 from leukolite.files import write_file
-from leukolite.terminal import DEFAULT_SIGMAS, SEED, Command, Sigmas, add_task, import_keras, progress_bar, stdout, warn
+from leukolite.options import DEFAULT_SIGMAS, SEED, Sigmas
+from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
+from leukolite.train.backend import import_keras
 from leukolite.train.cache import cache_folder
 from leukolite.train.cli import as_override
 from leukolite.train.recipes import RECIPES, resolve

@@ -6,9 +6,10 @@ Run `python -m leukolite.benchmarks.shipped PICTURE.png` to print the table and 
 import sys
 from pathlib import Path
 
-from leukolite.bundle import Bundle, Measured
-from leukolite.edge.shipped import find_bundle, shipped_bundles
-from leukolite.terminal import percent, percent_with_interval
+from leukolite.bundle import Bundle
+from leukolite.manifest import Measurement
+from leukolite.shipped import find_bundle, shipped_bundles
+from leukolite.wording import percent, percent_with_interval
 
 SIGMAS = (0.0, 5.0, 10.0, 20.0)
 
@@ -56,7 +57,7 @@ def draw(bundles: list[Bundle], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _measured(bundle: Bundle) -> Measured:
+def _measured(bundle: Bundle) -> Measurement:
     measured = bundle.manifest.measured
     if measured is None:
         raise ValueError(f"{bundle.path}: a shipped bundle carries its measurements")

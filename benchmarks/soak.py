@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 
 from leukolite.bundle import Bundle
-from leukolite.edge.health import Health, HealthMonitor, read_health
-from leukolite.edge.pipeline import Limits, Steps, run
-from leukolite.edge.quality import picture_gate
-from leukolite.edge.report import Console
-from leukolite.edge.session import Control, Event, FrameRecord, View
-from leukolite.edge.sources import SyntheticCamera
-from leukolite.edge.tally import Times
-from leukolite.edge.watchdog import Restarting, open_watched_judge
+from leukolite.classifier import Classifier
+from leukolite.edge.camera.synthetic import SyntheticCamera
+from leukolite.edge.control import Control
+from leukolite.edge.counts import LatencyHistogram
+from leukolite.edge.events import Event, FrameResult
+from leukolite.edge.field.quality import picture_gate
+from leukolite.edge.field.view import Treatment
+from leukolite.edge.host.health import Health, HealthMonitor, read_health
+from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
+from leukolite.edge.pipeline import FrameProcessing, Limits, run
+from leukolite.edge.report.session import Console
 from leukolite.errors import LeukoliteError
-from leukolite.judge import Judge
 
 MEMORY_GROWTH_GOAL_MB = 5.0
 
@@ -79,11 +81,11 @@ class Windows:
     def __init__(self, width_s: float, memory_mb: Callable[[], float | None], clock: Callable[[], int]) -> None:
         self._width_ns, self._memory_mb, self._clock = round(width_s * 1e9), memory_mb, clock
         self._started = self._opened = clock()
-        self._age, self._skipped = Times(), 0
+        self._age, self._skipped = LatencyHistogram(), 0
         self.closed: list[Window] = []
 
     def take(self, event: Event) -> None:
-        if isinstance(event, FrameRecord) and event.excluded is None:
+        if isinstance(event, FrameResult) and event.excluded is None:
             self._age.add(event.age_ms)
             self._skipped += event.skipped
         if self._clock() - self._opened >= self._width_ns and self._age.n:
@@ -99,7 +101,7 @@ class Windows:
         seconds = (now - self._started) / 1e9
         self.closed.append(Window(round(seconds, 1), self._age.n, self._skipped, self._age.summary(), self._memory_mb()))
         self._opened += self._width_ns  # not `now`: the windows keep to the grid
-        self._age, self._skipped = Times(), 0
+        self._age, self._skipped = LatencyHistogram(), 0
 
 
 def soak(
@@ -129,17 +131,17 @@ def soak(
         on_second()
         return read_health()
 
-    def open_judge() -> Judge:
-        return open_watched_judge(bundle, threads=threads, answer_s=Restarting().answer_s)
+    def open_classifier() -> Classifier:
+        return open_watched_classifier(bundle, threads=threads, answer_s=RestartPolicy().answer_s)
 
-    judge = open_judge()
+    classifier = open_classifier()
     camera = SyntheticCamera(bundle.manifest.unit, bundle.manifest.labels, seed=0, rate=rate)
     windows = Windows(window_s, _resident_mb, time.perf_counter_ns)
     monitor = HealthMonitor(read, time.perf_counter_ns, period_s=1.0)
     lines = Console(_nowhere, _nowhere)  # what a person would be told is made, too
-    view = View(picture_gate(bundle.manifest, rendered=True))
-    limits, steps = Limits(seconds=60 * minutes), Steps(lambda pixels: view)
-    session = run(camera, judge, [windows, lines], steps, limits, control=control, health=monitor, restart=open_judge)
+    view = Treatment(picture_gate(bundle.manifest, rendered=True))
+    limits, steps = Limits(seconds=60 * minutes), FrameProcessing(lambda pixels: view)
+    session = run(camera, classifier, [windows, lines], steps, limits, control=control, health=monitor, restart=open_classifier)
     if session.failure is not None:
         raise session.failure
     if not windows.closed:

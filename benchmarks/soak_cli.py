@@ -5,10 +5,13 @@ from pathlib import Path
 import click
 
 from leukolite.benchmarks.soak import MEMORY_GROWTH_GOAL_MB, Soak, soak
-from leukolite.edge.session import Control
-from leukolite.edge.shipped import find_bundle
-from leukolite.edge.signals import stopped_by_signals
-from leukolite.terminal import Command, Finite, add_task, check_file_place, progress_bar, results_table, stdout, warn, write_json
+from leukolite.edge.control import Control
+from leukolite.edge.host.signals import stopped_by_signals
+from leukolite.files import check_file_place, write_json
+from leukolite.options import Finite
+from leukolite.shipped import find_bundle
+from leukolite.tables import results_table
+from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 
 
 @click.command("soak", cls=Command)

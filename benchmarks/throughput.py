@@ -9,7 +9,7 @@ import numpy as np
 
 from leukolite.preprocess import InputSpec
 from leukolite.synthetic import LABELS, render_cell
-from leukolite.train.batches import Shown, to_float, training_batches
+from leukolite.train.batches import EpochItem, to_float, training_batches
 from leukolite.train.models import build
 from leukolite.train.recipes import Recipe
 
@@ -51,7 +51,7 @@ def measure_throughput(
     onehot = np.eye(2, dtype=np.float32)[np.arange(DISTINCT_IMAGES) % 2]
     model = build(recipe.model, 2, recipe.side, dropout=recipe.dropout, seed=0)
     model.compile(optimizer=keras.optimizers.Adam(1e-4), loss="categorical_crossentropy")
-    shown = [Shown(i % DISTINCT_IMAGES) for i in range(steps * recipe.batch_size)]
+    shown = [EpochItem(i % DISTINCT_IMAGES) for i in range(steps * recipe.batch_size)]
     batch_indices = [i % DISTINCT_IMAGES for i in range(recipe.batch_size)]
     batch = to_float(pixels[batch_indices], spec), onehot[batch_indices]
 

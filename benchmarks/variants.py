@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leukolite.bundle import GateLevel, NoiseMetrics
 from leukolite.convert.make_bundle import Conversion, Outcome
+from leukolite.manifest import GateLevel, NoiseMetrics
 from leukolite.metrics import wilson_interval
-from leukolite.terminal import percent_with_interval
+from leukolite.wording import percent_with_interval
 
 SCHEMA = 1
 

@@ -21,13 +21,14 @@ from leukolite.convert.options import (
     start_keras,
 )
 from leukolite.convert.variants import VARIANTS
-from leukolite.files import write_file
-from leukolite.terminal import SEED, Command, check_file_place, stdout, write_json
+from leukolite.files import check_file_place, write_file, write_json
+from leukolite.options import SEED
+from leukolite.terminal import Command, stdout
 
 if TYPE_CHECKING:
     from leukolite.benchmarks.variants import VariantTrial
-    from leukolite.convert.child import Progress
     from leukolite.convert.settings import ConversionSettings
+    from leukolite.progress import OnProgress
 
 SIGMAS = (0.0, 10.0)
 
@@ -88,7 +89,7 @@ def variants(
         write_json(json_path, to_json(trials, host=_host()))
 
 
-def _try(run: Path, data: Path | None, place: Path, settings: "ConversionSettings", progress: "Progress") -> "VariantTrial":
+def _try(run: Path, data: Path | None, place: Path, settings: "ConversionSettings", progress: "OnProgress") -> "VariantTrial":
     """Make a run's variants at `place`."""
     from leukolite.benchmarks.variants import VariantTrial
     from leukolite.convert.make_bundle import make_bundles

@@ -12,15 +12,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from leukolite import __version__
-from leukolite.bundle import GOLDEN, LABELS, MANIFEST, MODEL, Bundle, Golden, Manifest
+from leukolite.bundle import GOLDEN, LABELS, MANIFEST, MODEL, Bundle, Golden
+from leukolite.classifier import open_classifier
 from leukolite.convert.archive import archive_of
 from leukolite.convert.metadata import with_metadata
 from leukolite.decision import calibrate, decide
 from leukolite.errors import ConversionError, LeukoliteError
 from leukolite.files import check_replaceable, new_folder, write_file
-from leukolite.judge import open_judge
+from leukolite.manifest import Manifest
 from leukolite.runtime import TfliteRuntime
-from leukolite.terminal import RESEARCH_USE
+from leukolite.wording import RESEARCH_USE
 
 ASSETS, KOTLIN, KOTLIN_TEST = "app/src/main/assets", "app/src/main/java/leukolite", "app/src/androidTest/java/leukolite"
 TEMPLATES = {
@@ -54,7 +55,7 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None) -> E
         LeukoliteError: the place holds something else, or cannot be written.
     """
     _check_place(out)
-    open_judge(bundle)
+    open_classifier(bundle)
     model = with_metadata(bundle.model, bundle.manifest)
     _check_same_network(bundle, model)
     manifest = bundle.manifest.model_copy(update={"model_sha256": hashlib.sha256(model).hexdigest(), "compiled": []})
@@ -70,7 +71,7 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None) -> E
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        open_judge(Bundle.load(folder / ASSETS))
+        open_classifier(Bundle.load(folder / ASSETS))
     if zip_path is not None:
         write_file(zip_path, archive_of(files))
     return Export(manifest, files)

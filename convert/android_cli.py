@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from leukolite.terminal import Command, check_file_place, stdout
+from leukolite.files import check_file_place
+from leukolite.terminal import Command, stdout
 
 
 @click.command("export-android", cls=Command)
@@ -26,7 +27,7 @@ def export_android(bundle: Path, out: Path, zip_path: Path | None) -> None:
     check_file_place(zip_path)
     from leukolite.bundle import Bundle
     from leukolite.convert.android import export_android as export
-    from leukolite.edge.shipped import find_bundle
+    from leukolite.shipped import find_bundle
 
     result = export(Bundle.load(find_bundle(bundle)), out, zip_path)
     console = stdout()

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.appearance import Look, look
-from leukolite.bundle import Appearance, Bundle, Manifest, Range, write_bundle
+from leukolite.appearance import ImageStats, look
+from leukolite.bundle import Bundle, write_bundle
 from leukolite.convert.card import model_card
 from leukolite.errors import DatasetError, LeukoliteError
 from leukolite.images import read_rgb
+from leukolite.manifest import AppearanceRanges, Manifest, Range
 from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.train.datasets import open_dataset
 
@@ -29,7 +30,7 @@ PERCENTILES = (0.2, 99.8)
 MARGIN = 0.35  # of the distance between median and percentile, beyond the percentile
 ONE_SIDED = 99.5  # percent of the training pictures on one side of 0: swapped pictures are told apart
 
-_RED = [field.name for field in fields(Look)].index("red_over_blue")
+_RED = [field.name for field in fields(ImageStats)].index("red_over_blue")
 
 
 def sampled(count: int, seed: int) -> list[int]:
@@ -37,7 +38,7 @@ def sampled(count: int, seed: int) -> list[int]:
     return sorted(np.random.default_rng(seed).permutation(count)[:SAMPLE].tolist())
 
 
-def fit_ranges(looks: Sequence[Look]) -> Appearance | None:
+def fit_ranges(looks: Sequence[ImageStats]) -> AppearanceRanges | None:
     """The ranges that a bundle's training pictures allow others; None where they are fewer than `LEAST_SAMPLE`.
 
     A range is open where more is no fault (noise and a better lens raise the focus) or less (nothing need be blown out).
@@ -47,14 +48,14 @@ def fit_ranges(looks: Sequence[Look]) -> Appearance | None:
     table = np.array([astuple(one) for one in looks])
     low, middle, high = np.percentile(table, (PERCENTILES[0], 50, PERCENTILES[1]), axis=0)
     mostly_low, mostly_high = np.percentile(table[:, _RED], (100 - ONE_SIDED, ONE_SIDED))
-    lowest = Look(*(low - np.maximum(MARGIN * (middle - low), _least_margins(low))).tolist())
-    highest = Look(*(high + np.maximum(MARGIN * (high - middle), _least_margins(high))).tolist())
+    lowest = ImageStats(*(low - np.maximum(MARGIN * (middle - low), _least_margins(low))).tolist())
+    highest = ImageStats(*(high + np.maximum(MARGIN * (high - middle), _least_margins(high))).tolist())
     red = lowest.red_over_blue, highest.red_over_blue
     if mostly_high < 0:  # where swapped pictures lie, no margin reaches
         red = red[0], min(red[1], 0.0)
     elif mostly_low > 0:
         red = max(red[0], 0.0), red[1]
-    return Appearance(
+    return AppearanceRanges(
         images=len(looks),
         percentiles=PERCENTILES,
         margin=MARGIN,
@@ -69,7 +70,7 @@ def fit_ranges(looks: Sequence[Look]) -> Appearance | None:
 
 def ranges_of_files(
     files: Sequence[Path], spec: InputSpec, seed: int, on_look: Callable[[int, int], None] = lambda done, total: None
-) -> Appearance | None:
+) -> AppearanceRanges | None:
     """The ranges that training pictures allow others, from at most `SAMPLE` of their files; None where they are too few.
 
     Args:
@@ -87,7 +88,7 @@ def ranges_of_files(
     return fit_ranges(looks)
 
 
-def seen_appearance(manifest: Manifest, data: Path) -> Appearance:
+def seen_appearance(manifest: Manifest, data: Path) -> AppearanceRanges:
     """The ranges of the pictures that a model was trained with.
 
     Raises:
@@ -104,7 +105,7 @@ def seen_appearance(manifest: Manifest, data: Path) -> Appearance:
     return found
 
 
-def add_appearance(path: Path, data: Path) -> Appearance:
+def add_appearance(path: Path, data: Path) -> AppearanceRanges:
     """Write a bundle's folder again, whole or not at all, with its training pictures' ranges.
 
     Raises:
@@ -123,8 +124,10 @@ def _range(low: float | None, high: float | None) -> Range:
 
 def _least_margins(ends: np.ndarray) -> np.ndarray:
     """Where all training pictures are alike: a lamp or a camera's gain is never set to the very same light."""
-    light = 0.15 * float(Look(*ends.tolist()).light)
-    return np.array(astuple(Look(lit=0.1, light=light, blown=0.05, contrast=0.0, stain=0.03, red_over_blue=0.03, focus=0.1)))
+    light = 0.15 * float(ImageStats(*ends.tolist()).light)
+    return np.array(
+        astuple(ImageStats(lit=0.1, light=light, blown=0.05, contrast=0.0, stain=0.03, red_over_blue=0.03, focus=0.1))
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,20 @@
 """The model card of a bundle, made from its manifest alone, so that the two cannot disagree."""
 
 from leukolite.appearance import describe
-from leukolite.bundle import Appearance, CellPicture, CompiledModel, Fitted, Gate, Manifest, NoiseMetrics, RuntimeProof, Training
 from leukolite.convert.provenance import is_external
 from leukolite.convert.variants import VARIANTS
-from leukolite.terminal import RESEARCH_USE, percent, percent_with_interval
+from leukolite.manifest import (
+    AppearanceRanges,
+    CellPicture,
+    CompiledModel,
+    ConversionGate,
+    Fitted,
+    Manifest,
+    NoiseMetrics,
+    RuntimeCheck,
+    Training,
+)
+from leukolite.wording import RESEARCH_USE, percent, percent_with_interval
 
 DATASETS = {
     "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): photographs of whole fields, one hospital, one microscope",
@@ -143,7 +153,7 @@ def _made(manifest: Manifest) -> list[str]:
     return []
 
 
-def _gate(gate: Gate) -> list[str]:
+def _gate(gate: ConversionGate) -> list[str]:
     n = gate.levels[0].n
     lines = [
         f"The float model beside this one on the {n} images of the {gate.part} part; allowed were {gate.max_drop:g} points of"
@@ -180,7 +190,7 @@ def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
     return lines
 
 
-def _appearance(usual: Appearance) -> list[str]:
+def _appearance(usual: AppearanceRanges) -> list[str]:
     return [
         f"Pictures that lie beyond {usual.images} training pictures (their percentiles {usual.percentiles[0]:g} and"
         f" {usual.percentiles[1]:g}, widened; `docs/quality-gates.md`):",
@@ -188,7 +198,7 @@ def _appearance(usual: Appearance) -> list[str]:
     ]
 
 
-def _runtime(one: RuntimeProof) -> str:
+def _runtime(one: RuntimeCheck) -> str:
     name = f"{one.name} {one.version or ''}".strip()
     if one.outcome != "proved":
         return f"{name}: {one.outcome} ({one.reason})"

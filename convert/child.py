@@ -13,7 +13,7 @@ from typing import Any
 
 from leukolite.errors import ConversionError
 
-Progress = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
@@ -24,7 +24,7 @@ class ChildFailed(ConversionError):
     """The process ended without a result; its own words, in one line."""
 
 
-def run_child(command: Sequence[str], progress: Progress, *, environment: Mapping[str, str] | None = None) -> Any:
+def run_child(command: Sequence[str], progress: OnProgress, *, environment: Mapping[str, str] | None = None) -> Any:
     """Run a child to its end. On an exception here, Ctrl-C too, it is ended.
 
     Args:

@@ -19,13 +19,14 @@ from leukolite.convert.options import (
 from leukolite.convert.targets import compile_bundle
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS
 from leukolite.errors import ConversionError
-from leukolite.terminal import Command, stdout, write_json
+from leukolite.files import write_json
+from leukolite.terminal import Command, stdout
 
 if TYPE_CHECKING:
-    from leukolite.convert.child import Progress
     from leukolite.convert.make_bundle import Conversion
     from leukolite.convert.settings import ConversionSettings
     from leukolite.convert.source import ConversionSource
+    from leukolite.progress import OnProgress
 
 VALUES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 UNTRAINED = [name for name, variant in VARIANTS.items() if not variant.is_trained]
@@ -120,7 +121,7 @@ def convert_keras(
 
 
 def _convert(
-    options: BundleOptions, settings: "ConversionSettings", open_source: "Callable[[Progress], ConversionSource]"
+    options: BundleOptions, settings: "ConversionSettings", open_source: "Callable[[OnProgress], ConversionSource]"
 ) -> None:
     """Convert and print what came of it. Raises: ConversionError, if a bundle that was asked for is not written."""
     from leukolite.convert.make_bundle import make_bundles

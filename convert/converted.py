@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leukolite.bundle import Calibration, FineTuning, Gate, GateLevel
 from leukolite.convert.gate import gate_level
 from leukolite.convert.images import read_inputs
 from leukolite.convert.inputs import ConversionInputs
@@ -12,6 +11,7 @@ from leukolite.convert.qat import Job, fine_tune
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.variants import Variant
 from leukolite.errors import ConversionError
+from leukolite.manifest import Calibration, ConversionGate, FineTuning, GateLevel
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def gate_levels(inputs: ConversionInputs, outputs: np.ndarray) -> list[GateLevel
     ]
 
 
-def measure_gate(inputs: ConversionInputs, outputs: np.ndarray) -> Gate:
+def measure_gate(inputs: ConversionInputs, outputs: np.ndarray) -> ConversionGate:
     """The same, beside what the settings allow to be lost."""
     settings = inputs.settings
-    return Gate(
+    return ConversionGate(
         part="validation",
         max_drop=settings.max_drop,
         max_recall_drop=settings.max_recall_drop,

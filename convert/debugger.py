@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leukolite.convert.child import Progress
 from leukolite.convert.images import calibration_images, read_inputs
 from leukolite.convert.quantise import make_converter, pick_calibration
 from leukolite.convert.source import source_of_run
 from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.preprocess import InputSpec
+from leukolite.progress import OnProgress
 from leukolite.quiet import quiet
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Inspection:
         return tuple(layer for layer in self.layers if layer.is_suspect)
 
 
-def inspect_run(folder: Path, *, data: Path | None, calibration: int, images: int, seed: int, progress: Progress) -> Inspection:
+def inspect_run(folder: Path, *, data: Path | None, calibration: int, images: int, seed: int, progress: OnProgress) -> Inspection:
     """Measure the layers of a finished run, calibrated as `leukolite convert` would.
 
     Args:
@@ -110,7 +110,7 @@ def inspect_run(folder: Path, *, data: Path | None, calibration: int, images: in
 
 
 def inspect(
-    model: "keras.Model", calibration: np.ndarray, images: np.ndarray, spec: InputSpec, progress: Progress
+    model: "keras.Model", calibration: np.ndarray, images: np.ndarray, spec: InputSpec, progress: OnProgress
 ) -> tuple[LayerError, ...]:
     """Each operator's error, largest first.
 

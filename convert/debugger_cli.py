@@ -8,8 +8,10 @@ import click
 from rich.table import Table
 
 from leukolite.convert.options import run_data_option, stage_bar, start_keras
-from leukolite.files import write_file
-from leukolite.terminal import SEED, Command, check_file_place, results_table, stdout, write_json
+from leukolite.files import check_file_place, write_file, write_json
+from leukolite.options import SEED
+from leukolite.tables import results_table
+from leukolite.terminal import Command, stdout
 
 if TYPE_CHECKING:
     from leukolite.convert.debugger import Inspection

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukolite.bundle import Unit
-from leukolite.convert.child import Progress
 from leukolite.convert.provenance import recipe_of_external
 from leukolite.convert.source import ConversionSource
 from leukolite.errors import ConversionError, DatasetError
+from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
+from leukolite.progress import OnProgress
 from leukolite.quiet import quiet
 from leukolite.train.batches import to_float
 from leukolite.train.datasets import Dataset, load_images, open_dataset
@@ -49,7 +49,7 @@ class ExternalModel:
     data: Path
 
 
-def source_of_keras(external: ExternalModel, seed: int, progress: Progress) -> ConversionSource:
+def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) -> ConversionSource:
     """The source that an external model is, its images split into those that calibrate, those that gate and fit, and a holdout.
 
     Args:

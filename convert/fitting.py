@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leukolite.bundle import BandFit
 from leukolite.decision import Decision, calibrate, decide
+from leukolite.manifest import BandFit
 from leukolite.metrics import expected_calibration_error
 
 LEAST_FOR_FIT = 50  # images; with fewer a fitted number says more about chance than about the model

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.bundle import Gate, GateLevel
+from leukolite.manifest import ConversionGate, GateLevel
 
 GATE_SIGMAS = (0.0, 10.0)
 ANY_MALIGNANT = "any malignant"  # a malignant image called by any malignant label
@@ -58,7 +58,7 @@ def malignant_recall(
     return recall
 
 
-def failures(gate: Gate) -> list[str]:
+def failures(gate: ConversionGate) -> list[str]:
     """Each limit that is exceeded, in words; none: the model passes."""
     found = []
     for level in gate.levels:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from leukolite import synthetic
-from leukolite.bundle import Calibration
-from leukolite.convert.child import Progress
 from leukolite.convert.quantise import pick_calibration
 from leukolite.convert.source import ConversionSource
 from leukolite.errors import DatasetError
 from leukolite.images import read_rgb
+from leukolite.manifest import Calibration
 from leukolite.noise import add_gaussian_noise, noise_rng
 from leukolite.preprocess import InputSpec, crop_and_resize
+from leukolite.progress import OnProgress
 from leukolite.train.runs import SplitFile
 
 GOLDEN_FRAMES, GOLDEN_SIZE, GOLDEN_SEED = 4, 300, 20250101
@@ -58,7 +58,7 @@ def located(source: ConversionSource, part: str) -> list[tuple[Path, int]]:
 
 
 def prepare(
-    file: Path, files: Sequence[tuple[Path, int]], sigmas: tuple[float, ...], spec: InputSpec, seed: int, progress: Progress
+    file: Path, files: Sequence[tuple[Path, int]], sigmas: tuple[float, ...], spec: InputSpec, seed: int, progress: OnProgress
 ) -> Images:
     """Write the golden images, and `files` with noise added at their native resolution, to `file`.
 
@@ -89,7 +89,7 @@ def golden_frames() -> np.ndarray:
     return np.ascontiguousarray(frames[:, : GOLDEN_SIZE - 40])
 
 
-def calibration_images(source: ConversionSource, count: int, seed: int, progress: Progress) -> tuple[np.ndarray, Calibration]:
+def calibration_images(source: ConversionSource, count: int, seed: int, progress: OnProgress) -> tuple[np.ndarray, Calibration]:
     """Training images to set the ranges of the activations: stratified by class, noise in equal parts within each class.
 
     Args:
@@ -118,7 +118,7 @@ def calibration_images(source: ConversionSource, count: int, seed: int, progress
     return np.stack(pixels), Calibration(count=len(chosen), seed=seed, sigmas=list(CALIBRATION_SIGMAS), classes=classes)
 
 
-def read_inputs(source: ConversionSource, entries: Sequence[SplitFile], progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+def read_inputs(source: ConversionSource, entries: Sequence[SplitFile], progress: OnProgress) -> tuple[np.ndarray, np.ndarray]:
     """Images of the split as the network sees them: uint8 RGB, shape (n, height, width, 3), and the class of each.
 
     Raises:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.bundle import Appearance, Calibration
 from leukolite.convert.appearance import ranges_of_files
-from leukolite.convert.child import Progress
 from leukolite.convert.gate import GATE_SIGMAS
 from leukolite.convert.images import Images, calibration_images, located, prepare
 from leukolite.convert.quantise import to_tflite
@@ -19,7 +17,9 @@ from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource
 from leukolite.convert.variants import VARIANTS
 from leukolite.images import read_rgb
+from leukolite.manifest import AppearanceRanges, Calibration
 from leukolite.preprocess import crop_and_resize, picture_id
+from leukolite.progress import OnProgress
 from leukolite.train.fit import predict
 
 BATCH = 32  # images at a time through the float model
@@ -36,7 +36,7 @@ class ConversionInputs:
     source: ConversionSource
     settings: ConversionSettings
     workplace: Path
-    progress: Progress
+    progress: OnProgress
 
     @cached_property
     def validation(self) -> Images:
@@ -76,7 +76,7 @@ class ConversionInputs:
         return sorted(found)
 
     @cached_property
-    def appearance(self) -> Appearance | None:
+    def appearance(self) -> AppearanceRanges | None:
         """The ranges that the training part's pictures allow others; None where they are too few."""
         files = [file for file, _ in located(self.source, "train")]
         return ranges_of_files(files, self.source.spec, self.settings.seed, partial(self.progress, "appearance"))
@@ -99,7 +99,7 @@ class ConversionInputs:
 
 
 @contextmanager
-def open_inputs(source: ConversionSource, settings: ConversionSettings, progress: Progress) -> Iterator[ConversionInputs]:
+def open_inputs(source: ConversionSource, settings: ConversionSettings, progress: OnProgress) -> Iterator[ConversionInputs]:
     """A conversion's inputs, with a temporary folder for its decoded images."""
     with tempfile.TemporaryDirectory(prefix="leukolite-convert-") as workplace:
         yield ConversionInputs(source, settings, Path(workplace), progress)

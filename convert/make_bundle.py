@@ -8,22 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.bundle import (
-    MANIFEST,
-    NAME_PATTERN,
-    CellPicture,
-    Fitted,
-    Gate,
-    Golden,
-    GoldenSpec,
-    Manifest,
-    Measured,
-    RuntimeProof,
-    Training,
-    write_bundle,
-)
+from leukolite.bundle import MANIFEST, Golden, write_bundle
+from leukolite.classifier import Classifier
 from leukolite.convert.card import model_card
-from leukolite.convert.child import Progress
 from leukolite.convert.converted import ConvertedModel, convert_model, measure_gate
 from leukolite.convert.fitting import ece, fit_decision
 from leukolite.convert.gate import Flip, failures, find_flips
@@ -37,8 +24,19 @@ from leukolite.decision import Decision
 from leukolite.errors import BundleError, ConversionError, ImageError
 from leukolite.evaluation import evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
-from leukolite.judge import Judge
+from leukolite.manifest import (
+    NAME_PATTERN,
+    CellPicture,
+    ConversionGate,
+    Fitted,
+    GoldenSpec,
+    Manifest,
+    Measurement,
+    RuntimeCheck,
+    Training,
+)
 from leukolite.preprocess import to_input
+from leukolite.progress import OnProgress
 from leukolite.runtime import Runtime, TfliteRuntime
 
 # of the published layouts, measured with the ruler that edge-run uses: docs/locating.md says how
@@ -82,7 +80,7 @@ class Conversion:
 
     outcomes: tuple[Outcome, ...]
     float_bytes: int
-    float_tflite: RuntimeProof
+    float_tflite: RuntimeCheck
     float_p50_ms: float | None
 
     @property
@@ -91,7 +89,12 @@ class Conversion:
 
 
 def make_bundles(
-    open_source: Callable[[Progress], ConversionSource], out: Path, *, name: str, settings: ConversionSettings, progress: Progress
+    open_source: Callable[[OnProgress], ConversionSource],
+    out: Path,
+    *,
+    name: str,
+    settings: ConversionSettings,
+    progress: OnProgress,
 ) -> Conversion:
     """Make bundles of a trained model, of each variant that passes the gate.
 
@@ -137,15 +140,15 @@ def make_bundles(
         )
 
 
-def make_golden(judge: Judge) -> Golden:
+def make_golden(classifier: Classifier) -> Golden:
     """Synthetic captures, what preprocessing makes of them, and the reference runtime's outputs.
 
     Args:
         judge: with the converted model on LiteRT, the reference.
     """
     frames = golden_frames()
-    inputs = np.concatenate([to_input(frame, judge.spec, judge.table) for frame in frames])
-    outputs = np.stack([judge.runtime.invoke(image[np.newaxis]) for image in inputs]).astype(np.float32)
+    inputs = np.concatenate([to_input(frame, classifier.spec, classifier.table) for frame in frames])
+    outputs = np.stack([classifier.runtime.invoke(image[np.newaxis]) for image in inputs]).astype(np.float32)
     return Golden(frames, inputs, outputs)
 
 
@@ -189,7 +192,7 @@ def _convert(inputs: ConversionInputs, variant: Variant, name: str, place: Path)
     flips = find_flips(images.names, images.sigmas, images.truth, floats, reference.outputs, source.labels)
     times = {answers.name: answers.p50_ms for answers in asked if answers.p50_ms is not None}
     if not reasons:
-        golden = make_golden(Judge(runtime, labels=source.labels, malignant=source.malignant, spec=source.spec))
+        golden = make_golden(Classifier(runtime, labels=source.labels, malignant=source.malignant, spec=source.spec))
         write_bundle(place, manifest, content, golden, model_card(manifest, len(content)))
     return Outcome(variant.name, None if reasons else place, manifest, len(content), reasons, tuple(flips), times)
 
@@ -201,8 +204,8 @@ def _manifest(
     converted: ConvertedModel,
     runtime: TfliteRuntime,
     outputs: np.ndarray,
-    gate: Gate,
-    runtimes: list[RuntimeProof],
+    gate: ConversionGate,
+    runtimes: list[RuntimeCheck],
 ) -> Manifest:
     source, settings, truth = inputs.source, inputs.settings, inputs.validation.truth
     decision, band = fit_decision(
@@ -269,22 +272,22 @@ def _training(inputs: ConversionInputs) -> Training:
 
 def _measure(
     inputs: ConversionInputs, runtime: TfliteRuntime, decision: Decision
-) -> tuple[Measured, tuple[float | None, float | None]]:
+) -> tuple[Measurement, tuple[float | None, float | None]]:
     """The bundle on the holdout, at each noise level; and its ECE before and after the temperature."""
     source, settings, holdout = inputs.source, inputs.settings, inputs.holdout
     recorder = Recorder(runtime)
-    judge = Judge(recorder, labels=source.labels, malignant=source.malignant, spec=source.spec, decision=decision)
+    classifier = Classifier(recorder, labels=source.labels, malignant=source.malignant, spec=source.spec, decision=decision)
     sigmas = tuple(dict.fromkeys((0.0, *settings.sigmas)))
     done = iter(range(1, len(holdout) + 1))
     judged, unreadable = evaluate_files(
-        judge, holdout, sigmas, seed=settings.seed, on_image=lambda: inputs.progress("measuring", next(done), len(holdout))
+        classifier, holdout, sigmas, seed=settings.seed, on_image=lambda: inputs.progress("measuring", next(done), len(holdout))
     )
     if unreadable:
         raise ImageError(str(unreadable[0][1]))
     raw = np.stack(recorder.outputs[:: len(sigmas)])  # at sigma 0, the first of each file's
     truth = np.array([label for _, label in holdout])
     flips, _, _ = compare(inputs.holdout_floats, raw)
-    measured = Measured(
+    measured = Measurement(
         part=source.holdout_part,
         noise_seed=settings.seed,
         runtime=f"litert {runtime.version}",

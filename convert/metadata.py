@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from leukolite import __version__
-from leukolite.bundle import LABELS, Manifest
+from leukolite.bundle import LABELS
 from leukolite.convert.archive import append_files
 from leukolite.errors import ConversionError
-from leukolite.terminal import RESEARCH_USE
+from leukolite.manifest import Manifest
+from leukolite.wording import RESEARCH_USE
 
 FIELD, MODEL_IDENTIFIER, METADATA_IDENTIFIER = "TFLITE_METADATA", b"TFL3", b"M001"
 ALIGNMENT = 16  # schema.fbs: weights begin at multiples of it; the Python builder forgets

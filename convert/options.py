@@ -12,11 +12,14 @@ import click
 
 from leukolite.convert.targets import TARGETS
 from leukolite.convert.variants import VARIANTS
-from leukolite.terminal import DEFAULT_SIGMAS, SEED, Finite, Sigmas, add_task, check_file_place, import_keras, progress_bar
+from leukolite.files import check_file_place
+from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, Sigmas
+from leukolite.terminal import add_task, progress_bar
+from leukolite.train.backend import import_keras
 
 if TYPE_CHECKING:
-    from leukolite.convert.child import Progress
     from leukolite.convert.settings import ConversionSettings
+    from leukolite.progress import OnProgress
 
 DEFAULT_VARIANTS = ("int8",)
 COMPILED = {"int8", "int8-qat"}  # what accelerators take
@@ -70,8 +73,8 @@ class BundleOptions:
 
     def settings(self, *, auto: bool = False, qat_epochs: int = 1) -> "ConversionSettings":
         """The same as a conversion takes them, with those that only a run's conversion has."""
-        from leukolite.bundle import CellPicture
         from leukolite.convert.settings import ConversionSettings
+        from leukolite.manifest import CellPicture
 
         background = "black" if self.on_black else "kept"
         return ConversionSettings(
@@ -222,7 +225,7 @@ def start_keras(command: str) -> None:
 
 
 @contextmanager
-def stage_bar() -> "Iterator[Progress]":
+def stage_bar() -> "Iterator[OnProgress]":
     """A progress bar that shows one stage at a time."""
     with progress_bar() as bar:
         task = add_task(bar, "model")

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from leukolite.bundle import RuntimeProof
 from leukolite.convert import parity_child
-from leukolite.convert.child import ChildFailed, Progress, no_progress, run_child
+from leukolite.convert.child import ChildFailed, run_child
 from leukolite.convert.images import Images
 from leukolite.errors import ConversionError
+from leukolite.manifest import RuntimeCheck
 from leukolite.preprocess import InputSpec, input_table
+from leukolite.progress import OnProgress, no_progress
 from leukolite.runtime import CPU_RUNTIMES, RUNTIMES, TfliteRuntime
 
 
@@ -59,7 +60,7 @@ def find_runtime(python: Path) -> tuple[str, str]:
     return result["name"], result["version"]
 
 
-def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: Progress, python: Path | None = None) -> Answers:
+def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: OnProgress, python: Path | None = None) -> Answers:
     """Run a model on the golden images and on `images` in a process of its own.
 
     Args:
@@ -94,7 +95,7 @@ def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: Progr
     )
 
 
-def _ask(python: Path, folder: Path, names: Sequence[str], progress: Progress) -> Any:
+def _ask(python: Path, folder: Path, names: Sequence[str], progress: OnProgress) -> Any:
     """What `parity_child` says of the job in `folder`; without a model there it only says which runtime it has."""
     (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name][:2] for name in names}}))
     return run_child([str(python), parity_child.__file__, str(folder)], progress)
@@ -113,7 +114,7 @@ def check_parity(
     golden: np.ndarray,
     tolerance: float,
     limits: Callable[[np.ndarray], list[str]] = lambda _: [],
-) -> RuntimeProof:
+) -> RuntimeCheck:
     """What a runtime's answers show: it runs the model ('proved') if it gives the golden outputs, by the rule that devices
     go by, and stays within the gate.
 
@@ -124,18 +125,18 @@ def check_parity(
         limits: outputs, shape (sigmas, n, classes), to the gate's limits that they exceed.
     """
     if answers.outputs is None or answers.golden is None:
-        return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=answers.refusal)
+        return RuntimeCheck(name=answers.name, version=answers.version, outcome="refused", reason=answers.refusal)
     gap = np.abs(answers.golden - golden).max()
     is_near = bool(np.isfinite(answers.outputs).all()) and bool(gap <= tolerance)
     if not is_near:
         reason = f"its golden outputs lie up to {gap:.3g} from the reference's, at most {tolerance:g} is allowed"
-        return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=reason)
+        return RuntimeCheck(name=answers.name, version=answers.version, outcome="refused", reason=reason)
     exceeded = limits(answers.outputs)
     if exceeded:
         reason = "it fails the gate there: " + "; ".join(exceeded)
-        return RuntimeProof(name=answers.name, version=answers.version, outcome="refused", reason=reason)
+        return RuntimeCheck(name=answers.name, version=answers.version, outcome="refused", reason=reason)
     flips, most, mean = compare(floats, answers.outputs)
-    return RuntimeProof(
+    return RuntimeCheck(
         name=answers.name,
         version=answers.version,
         outcome="proved",
@@ -152,7 +153,7 @@ def check_runtimes(
     golden: np.ndarray,
     tolerances: dict[str, float],
     limits: Callable[[np.ndarray], list[str]],
-) -> list[RuntimeProof]:
+) -> list[RuntimeCheck]:
     """The record of each runtime asked, and an 'untried' one of each that was not at hand; see `check_parity`."""
     checked = [
         # the reference, the first, decides whether there is a bundle at all
@@ -161,7 +162,7 @@ def check_runtimes(
     ]
     known = {one.name for one in checked}
     return checked + [
-        RuntimeProof(name=name, version=None, outcome="untried", reason="not at hand when the bundle was made")
+        RuntimeCheck(name=name, version=None, outcome="untried", reason="not at hand when the bundle was made")
         for name in CPU_RUNTIMES
         if name not in known
     ]

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from leukolite.convert.child import ChildFailed, Progress, run_child
+from leukolite.convert.child import ChildFailed, run_child
 from leukolite.errors import ConversionError
 from leukolite.preprocess import InputSpec
+from leukolite.progress import OnProgress
 from leukolite.train.augment import Augmentation
 from leukolite.train.runs import MODEL
 
@@ -33,7 +34,7 @@ class Job(BaseModel):
     seed: int
 
 
-def fine_tune(job: Job, run: Path, pixels: np.ndarray, truth: np.ndarray, progress: Progress) -> bytes:
+def fine_tune(job: Job, run: Path, pixels: np.ndarray, truth: np.ndarray, progress: OnProgress) -> bytes:
     """Fine-tune a run's model and convert it.
 
     Args:

@@ -25,7 +25,7 @@ from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError, LeukoliteError
 from leukolite.quiet import quiet
 from leukolite.train.balance import doubled
-from leukolite.train.batches import Shown, to_float, variant
+from leukolite.train.batches import EpochItem, to_float, variant
 from leukolite.train.runs import load_model
 
 RANGE_BATCHES = 13  # that set where each activation's range starts
@@ -157,9 +157,9 @@ class Batches:
 
     def __init__(self, job: Job, pixels: np.ndarray, truth: np.ndarray) -> None:
         self._job, self._pixels = job, pixels
-        self._shown = [Shown(i) for i in range(len(truth))]
+        self._shown = [EpochItem(i) for i in range(len(truth))]
         if job.balance == "desaturate":
-            self._shown += [Shown(i, is_copy=True) for i in doubled(truth, range(len(truth)))]
+            self._shown += [EpochItem(i, is_copy=True) for i in doubled(truth, range(len(truth)))]
         self.steps = max(1, len(self._shown) // job.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[np.ndarray]:

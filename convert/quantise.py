@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leukolite.bundle import TensorFormat
 from leukolite.convert.operators import Graph, read_graph
 from leukolite.convert.variants import Variant
 from leukolite.errors import ConversionError
+from leukolite.manifest import TensorFormat
 from leukolite.preprocess import InputSpec, input_table
 from leukolite.quiet import quiet
 

@@ -5,14 +5,15 @@ from typing import Any
 
 from rich.table import Table
 
-from leukolite.bundle import Fitted, GateLevel, RuntimeProof
 from leukolite.convert.gate import Flip
 from leukolite.convert.make_bundle import Conversion, Outcome
 from leukolite.convert.study import StudyRow
 from leukolite.convert.variants import VARIANTS
 from leukolite.decision import Decision
+from leukolite.manifest import Fitted, GateLevel, RuntimeCheck
 from leukolite.metrics import wilson_interval
-from leukolite.terminal import percent, percent_with_interval, results_table
+from leukolite.tables import results_table
+from leukolite.wording import percent, percent_with_interval
 
 SCHEMA = 1
 FLIPS_SHOWN = 3  # a variant; --json has them all
@@ -87,9 +88,9 @@ def parity_table(conversion: Conversion) -> Table:
     return table
 
 
-def parity_rows(conversion: Conversion) -> list[tuple[str, RuntimeProof, float | None]]:
+def parity_rows(conversion: Conversion) -> list[tuple[str, RuntimeCheck, float | None]]:
     """Variant, parity and median invoke; the float32 file first, then each variant on each runtime that was at hand."""
-    rows: list[tuple[str, RuntimeProof, float | None]] = [("float32", conversion.float_tflite, conversion.float_p50_ms)]
+    rows: list[tuple[str, RuntimeCheck, float | None]] = [("float32", conversion.float_tflite, conversion.float_p50_ms)]
     for outcome in conversion.outcomes:
         tried = [] if outcome.manifest is None else [one for one in outcome.manifest.runtimes if one.outcome != "untried"]
         rows += [

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.bundle import CellPicture
+from leukolite.manifest import CellPicture
 
 
 @dataclass(frozen=True)

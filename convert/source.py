@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leukolite.bundle import Unit
 from leukolite.convert.provenance import recipe_of_run
+from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
 from leukolite.train.augment import Augmentation
 from leukolite.train.runs import SplitFile, load_model, load_run, load_run_split

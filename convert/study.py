@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leukolite.bundle import Calibration, GateLevel
-from leukolite.convert.child import Progress
 from leukolite.convert.converted import gate_levels
 from leukolite.convert.images import calibration_images
 from leukolite.convert.inputs import open_inputs
@@ -14,6 +12,8 @@ from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource
 from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
+from leukolite.manifest import Calibration, GateLevel
+from leukolite.progress import OnProgress
 
 STUDY_COUNTS = (16, 64, 128, 256, 512)
 
@@ -27,7 +27,7 @@ class StudyRow:
 
 
 def study_calibration(
-    source: ConversionSource, *, seed: int, progress: Progress, counts: Sequence[int] = STUDY_COUNTS
+    source: ConversionSource, *, seed: int, progress: OnProgress, counts: Sequence[int] = STUDY_COUNTS
 ) -> list[StudyRow]:
     """Convert a model to int8 with more and more calibration images; the fewer are always among the more.
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from leukolite.convert.options import run_data_option, stage_bar, start_keras
-from leukolite.terminal import SEED, Command, check_file_place, stdout, write_json
+from leukolite.files import check_file_place, write_json
+from leukolite.options import SEED
+from leukolite.terminal import Command, stdout
 
 
 @click.command("calibration-study", cls=Command)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.bundle import Bundle, CompiledModel, Manifest, write_bundle
+from leukolite.bundle import Bundle, write_bundle
 from leukolite.convert.card import model_card
 from leukolite.convert.edgetpu import EDGETPU, compile_edgetpu
 from leukolite.convert.ethosu import ETHOS_U, compile_ethosu
 from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
+from leukolite.manifest import CompiledModel, Manifest
 
 TARGETS = (EDGETPU, *ETHOS_U)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from leukolite.bundle import VariantName
+from leukolite.manifest import VariantName
 
 
 @dataclass(frozen=True)

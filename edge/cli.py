@@ -8,19 +8,22 @@ import click
 from click.core import ParameterSource
 
 from leukolite import __version__
-from leukolite.edge.cameras import Size, list_cameras
-from leukolite.edge.capture import Reopening
-from leukolite.edge.cells import CELLS, Cells
-from leukolite.edge.listen import Address, AddressType, listening
-from leukolite.edge.locate import CHANNELS, Channel
+from leukolite.edge.camera.capture import ReconnectPolicy
+from leukolite.edge.camera.discover import list_cameras
+from leukolite.edge.camera.open import CAMERAS
+from leukolite.edge.camera.source import Size
+from leukolite.edge.field.crop import CELLS, Cells
+from leukolite.edge.field.locate import CHANNELS, Channel
+from leukolite.edge.host.watchdog import RestartPolicy
+from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
-from leukolite.edge.recorded import Settings, first_record, settings_of
-from leukolite.edge.sources import CAMERAS
-from leukolite.edge.station import REPORT, VERDICTS, Plan, repeat_session, run_session
-from leukolite.edge.watchdog import Restarting
-from leukolite.files import check_replaceable
+from leukolite.edge.run import REPORT, VERDICTS, RunOptions, repeat_session, run_session
+from leukolite.edge.settings import SessionSettings, first_record, settings_of
+from leukolite.files import check_file_place, check_replaceable
+from leukolite.options import SEED, Finite, Sigmas
 from leukolite.runtime import RUNTIMES
-from leukolite.terminal import RESEARCH_USE, SEED, Command, Finite, Sigmas, check_file_place, warn
+from leukolite.terminal import Command, warn
+from leukolite.wording import RESEARCH_USE
 
 # options that a replay has no use for
 _OF_A_RUN = ("frames", "duration", "max_age", "no_frame", "serve", "quiet", "json_path", "out")
@@ -74,7 +77,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     "--no-frame",
     type=Finite(0, min_open=True),
     metavar="SECONDS",
-    default=Reopening().no_frame_s,
+    default=ReconnectPolicy().no_frame_s,
     show_default=True,
     help="Open a camera again that gave no frame for so long.",
 )
@@ -82,7 +85,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     "--no-answer",
     type=Finite(0, min_open=True),
     metavar="SECONDS",
-    default=Restarting().answer_s,
+    default=RestartPolicy().answer_s,
     show_default=True,
     help="Restart a runtime that gave no answer for so long.",
 )
@@ -176,7 +179,7 @@ def main(
     elif bundle is None:
         raise click.UsageError("Missing option '--bundle'.")
     else:
-        settings = Settings(
+        settings = SessionSettings(
             bundle=bundle,
             camera=camera,
             camera_size=camera_size,
@@ -198,12 +201,12 @@ def main(
     if out is not None:
         check_replaceable(out, REPORT)
     listener = None if serve is None else click.get_current_context().with_resource(listening(serve))
-    plan = Plan(
+    plan = RunOptions(
         settings=settings,
         allow_cpu=allow_cpu,
         limits=Limits(frames, duration, max_age),
-        reopening=Reopening(no_frame_s=no_frame),
-        restarting=Restarting(answer_s=no_answer),
+        reopening=ReconnectPolicy(no_frame_s=no_frame),
+        restarting=RestartPolicy(answer_s=no_answer),
         recording=journal or resume,
         resumes=resume is not None,
         slide=slide,
@@ -235,7 +238,7 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
             option = "--json" if useless[0] == "json_path" else f"--{useless[0].replace('_', '-')}"
             raise click.UsageError(f"--replay compares verdicts and does nothing else: leave {option} out")
     if recorded is not None:
-        its_own = [field.name for field in fields(Settings) if field.name != "bundle"]  # which may lie elsewhere by now
+        its_own = [field.name for field in fields(SessionSettings) if field.name != "bundle"]  # which may lie elsewhere by now
         given = [name for name in its_own if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:
             option = f"--{given[0].replace('_', '-')}"
@@ -243,7 +246,7 @@ def _recorded(journal: Path | None, resume: Path | None, replay: Path | None, *,
     return recorded
 
 
-def _check_what_is_judged(settings: Settings) -> None:
+def _check_what_is_judged(settings: SessionSettings) -> None:
     """Raises: UsageError."""
     if (settings.camera is None) == (settings.source is None):
         raise click.UsageError("give either --camera NAME or --source PATH")

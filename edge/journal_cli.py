@@ -10,11 +10,13 @@ from typing import Any, TextIO
 
 import click
 
-from leukolite.edge.chain import Entry, OnLine, journal_files, read, verify
-from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, StartRecord, VerdictRecord
+from leukolite.edge.journal.format import Entry, OnLine, journal_files, read, verify
+from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, StartRecord, VerdictRecord
 from leukolite.errors import JournalError
-from leukolite.files import check_replaceable, new_file, new_folder
-from leukolite.terminal import RESEARCH_USE, Command, Finite, LazyGroup, add_task, check_file_place, progress_bar, stdout
+from leukolite.files import check_file_place, check_replaceable, new_file, new_folder
+from leukolite.options import Finite
+from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout
+from leukolite.wording import RESEARCH_USE
 
 EXPORT_SCHEMA = 1
 
@@ -102,8 +104,8 @@ def summary_command(session: Path, out: Path, width: float) -> None:
     Example:
       leukolite journal summary sessions/monday --out monday
     """
-    from leukolite.edge.summary import summarise
-    from leukolite.edge.summary_page import SUMMARY_JSON, write_summary
+    from leukolite.edge.report.summary import summarise
+    from leukolite.edge.report.summary_page import SUMMARY_JSON, write_summary
 
     check_replaceable(out, SUMMARY_JSON)
     with _lines_progress(session, "summing up") as on_line:

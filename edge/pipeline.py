@@ -10,18 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leukolite.edge.capture import Arrival, Reopening, arrivals
-from leukolite.edge.frames import Clock, Frame, FrameSource, Gap, Note
-from leukolite.edge.health import Health, HealthMonitor
-from leukolite.edge.session import EMPTY, AreaVerdict, Control, Event, FrameRecord, Gate, RuntimeUsed, Sink, View, whole_box
-from leukolite.edge.sources import match_truths
-from leukolite.edge.tally import Tally
-from leukolite.edge.watchdog import Restarting, RuntimeStuck
+from leukolite.classifier import Classifier
+from leukolite.clock import Clock
+from leukolite.edge.camera.capture import Arrival, ReconnectPolicy, arrivals
+from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note, match_truths
+from leukolite.edge.control import Control
+from leukolite.edge.counts import SessionCounts
+from leukolite.edge.events import Event, FrameResult, RegionResult, Sink
+from leukolite.edge.field.view import EMPTY, QualityGate, Treatment, whole_box
+from leukolite.edge.host.health import Health, HealthMonitor
+from leukolite.edge.host.watchdog import RestartPolicy, RuntimeStuck
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
-from leukolite.judge import Judge
 from leukolite.noise import add_gaussian_noise, noise_rng
+from leukolite.runtime import RuntimeInfo
 
-OpenJudge = Callable[[], Judge]  # proves the bundle anew
+OpenClassifier = Callable[[], Classifier]  # proves the bundle anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class FrameProcessing:
     """What is done to each frame before the judge sees it.
 
     Attributes:
@@ -51,8 +54,8 @@ class Steps:
         on_new_slide: told before a new slide's first frame.
     """
 
-    view_of: Callable[[np.ndarray], View] = lambda pixels: View()
-    motion: Gate | None = None
+    view_of: Callable[[np.ndarray], Treatment] = lambda pixels: Treatment()
+    motion: QualityGate | None = None
     sigmas: Sequence[float] = (0.0,)
     seed: int = 0
     on_new_slide: Callable[[], None] = lambda: None
@@ -73,27 +76,27 @@ class Session:
     """
 
     source: str
-    tally: Tally
+    tally: SessionCounts
     unknown_truths: tuple[str, ...]
     seconds: float
     stopped_by: str | None
     failure: LeukoliteError | None
-    runtime: RuntimeUsed
+    runtime: RuntimeInfo
     restarts: int
 
 
 def run(
     source: FrameSource,
-    judge: Judge,
+    classifier: Classifier,
     sinks: Sequence[Sink],
-    steps: Steps = Steps(),
+    steps: FrameProcessing = FrameProcessing(),
     limits: Limits = Limits(),
     *,
     control: Control | None = None,
     health: HealthMonitor | None = None,
-    reopening: Reopening = Reopening(),  # noqa: B008  # immutable
-    restart: OpenJudge | None = None,
-    restarting: Restarting = Restarting(),  # noqa: B008  # immutable
+    reopening: ReconnectPolicy = ReconnectPolicy(),  # noqa: B008  # immutable
+    restart: OpenClassifier | None = None,
+    restarting: RestartPolicy = RestartPolicy(),  # noqa: B008  # immutable
     clock: Clock = time.perf_counter_ns,
     wall_clock: Callable[[], float] = time.time,
 ) -> Session:
@@ -112,10 +115,10 @@ def run(
         RuntimeUnavailable: the runtime hung too often before the first verdict.
     """
     control = control or Control()
-    known, unknown = match_truths(source.truths, judge.labels)
-    tally = Tally(judge.labels, judge.malignant)
+    known, unknown = match_truths(source.truths, classifier.labels)
+    tally = SessionCounts(classifier.labels, classifier.malignant)
     monitor = health or HealthMonitor(Health, clock)
-    loop = _Loop(judge, (tally, *sinks), steps, limits, known, monitor, restart, restarting, clock, wall_clock)
+    loop = _Loop(classifier, (tally, *sinks), steps, limits, known, monitor, restart, restarting, clock, wall_clock)
     started = clock()
     failure: LeukoliteError | None = None
     with ExitStack() as closings:
@@ -152,21 +155,21 @@ class _Loop:
 
     def __init__(
         self,
-        judge: Judge,
+        classifier: Classifier,
         sinks: Sequence[Sink],
-        steps: Steps,
+        steps: FrameProcessing,
         limits: Limits,
         known: Mapping[str, int],
         monitor: HealthMonitor,
-        restart: OpenJudge | None,
-        restarting: Restarting,
+        restart: OpenClassifier | None,
+        restarting: RestartPolicy,
         clock: Clock,
         wall_clock: Callable[[], float],
     ) -> None:
-        self._judge, self._sinks, self._steps, self._limits = judge, sinks, steps, limits
+        self._judge, self._sinks, self._steps, self._limits = classifier, sinks, steps, limits
         self._known, self._monitor, self._clock, self._wall_clock = known, monitor, clock, wall_clock
         self._restart, self._restarting = restart, restarting
-        self.runtime, self.restarts = _runtime_of(judge), 0
+        self.runtime, self.restarts = _runtime_of(classifier), 0
 
     def look_at_health(self) -> None:
         changed = self._monitor.poll()
@@ -184,7 +187,7 @@ class _Loop:
         except RuntimeStuck as error:
             self._begin_again(arrival.item, error)
 
-    def _record(self, frame: Frame, skipped: int) -> FrameRecord:
+    def _record(self, frame: Frame, skipped: int) -> FrameResult:
         steps, located_ns = self._steps, 0
         excluded = _too_old(frame, self._clock(), self._limits.age_ms)
         if excluded is None:
@@ -193,7 +196,7 @@ class _Loop:
             gates = (gate for gate in (view.gate, steps.motion) if gate is not None)
             excluded = next((reason for gate in gates if (reason := gate(frame.pixels)) is not None), None)
             located_ns += self._clock() - started
-        areas: list[AreaVerdict] = []
+        regions: list[RegionResult] = []
         for sigma in steps.sigmas if excluded is None else ():
             pixels = frame.pixels
             if sigma:
@@ -201,16 +204,16 @@ class _Loop:
             started = self._clock()
             found = view.locator(pixels)
             located_ns += self._clock() - started
-            for area in found:
-                verdict = self._judge(area.pixels, capture_ms=frame.capture_ms) if area.excluded is None else None
-                areas.append(AreaVerdict(area.box, sigma, verdict, area.excluded))
-        if excluded is None and not areas:
+            for region in found:
+                verdict = self._judge(region.pixels, capture_ms=frame.capture_ms) if region.excluded is None else None
+                regions.append(RegionResult(region.box, sigma, verdict, region.excluded))
+        if excluded is None and not regions:
             excluded = EMPTY
         # a field's truth is not that of each cell in it
-        is_whole = all(area.box == whole_box(frame.pixels) for area in areas)
-        return FrameRecord(
+        is_whole = all(region.box == whole_box(frame.pixels) for region in regions)
+        return FrameResult(
             frame=frame,
-            areas=tuple(areas),
+            regions=tuple(regions),
             excluded=excluded,
             truth=self._known.get(frame.truth) if frame.truth is not None and is_whole else None,
             age_ms=(self._clock() - frame.captured_at) / 1e6,
@@ -236,9 +239,9 @@ class _Loop:
             sink.take(event)
 
 
-def _runtime_of(judge: Judge) -> RuntimeUsed:
-    runtime = judge.runtime
-    return RuntimeUsed(runtime.name, runtime.version, runtime.threads, runtime.delegate)
+def _runtime_of(classifier: Classifier) -> RuntimeInfo:
+    runtime = classifier.runtime
+    return RuntimeInfo(runtime.name, runtime.version, runtime.threads, runtime.delegate)
 
 
 def _too_old(frame: Frame, now: int, limit_ms: float | None) -> str | None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from leukolite.bundle import RANGES, Appearance
+from leukolite.manifest import RANGES, AppearanceRanges
 
 HALF_SIDE, SMALL_SIDE = 112, 28  # pixels: focus is measured on the first, light and colour on the second
 LIT_LEVEL = 16  # grey levels; noise of sigma 20 on black, clipped and shrunk, is about 8
@@ -34,7 +34,7 @@ _ROUNDING, _FAINT = 0.01, 0.5  # grey levels squared: of detail that says nothin
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageStats:
     """What a picture looks like.
 
     Attributes:
@@ -56,7 +56,7 @@ class Look:
     focus: float
 
 
-def look(pixels: np.ndarray) -> Look:
+def look(pixels: np.ndarray) -> ImageStats:
     """Measure a picture, in about a tenth of a millisecond.
 
     Args:
@@ -71,14 +71,14 @@ def look(pixels: np.ndarray) -> Look:
     total = grey.size
     count = total if lit is None else cv2.countNonZero(lit)
     if count == 0:
-        return Look(lit=0.0, light=0.0, blown=0.0, contrast=0.0, stain=0.0, red_over_blue=0.0, focus=0.0)
+        return ImageStats(lit=0.0, light=0.0, blown=0.0, contrast=0.0, stain=0.0, red_over_blue=0.0, focus=0.0)
     levels = grey.ravel() if lit is None else grey[lit > 0]
     brighter = int(0.9 * count)
     colours = cv2.transform(cv2.LUT(small, _LOG), _STAIN_AND_RED)
     purple = colours[..., 0] if lit is None else colours[..., 0] * lit
     least_purple = np.partition(purple, -STAINED_PIXELS, axis=None)[-STAINED_PIXELS]
     stained = cv2.mean(colours, (purple >= least_purple).view(np.uint8))
-    return Look(
+    return ImageStats(
         lit=count / total,
         light=float(np.partition(levels, brighter)[brighter]),
         blown=cv2.countNonZero(cv2.inRange(small, _BLOWN, _WHITE)) / total if brightest >= BLOWN_LEVEL else 0.0,
@@ -89,7 +89,7 @@ def look(pixels: np.ndarray) -> Look:
     )
 
 
-def describe(appearance: Appearance, form: str) -> str:
+def describe(appearance: AppearanceRanges, form: str) -> str:
     """The ranges for people, their bounds in a number format such as '.2f'."""
     texts = []
     for name in RANGES:

@@ -5,7 +5,7 @@
     labels.txt      the labels, one a line
     golden.npz      `frames`, the `inputs` they must become and the `outputs` they must give
 
-`Bundle.load` proves that the files belong together; `leukolite.judge.open_judge` goes on to prove the tensors and the
+`Bundle.load` proves that the files belong together; `leukolite.classifier.open_judge` goes on to prove the tensors and the
 golden outputs on the runtime at hand.
 """
 
@@ -92,7 +92,7 @@ class NoiseMetrics(Metrics):
     sigma: float
 
 
-class Measured(_Part):
+class Measurement(_Part):
     """How well this model did on images that training never saw."""
 
     part: str
@@ -155,7 +155,7 @@ class GateLevel(_Part):
     flips: int
 
 
-class Gate(_Part):
+class ConversionGate(_Part):
     """What quantisation was allowed to cost, and what it cost. Every image has a verdict here: no abstention."""
 
     part: str
@@ -164,7 +164,7 @@ class Gate(_Part):
     levels: list[GateLevel]
 
 
-class RuntimeProof(_Part):
+class RuntimeCheck(_Part):
     """Whether a runtime runs this model, as tried when the bundle was made, and how far from the float Keras model."""
 
     name: str
@@ -207,7 +207,7 @@ Range = tuple[float | None, float | None]  # lowest and highest; None: open on t
 RANGES = ("lit", "light", "blown", "stain", "red_over_blue", "focus")  # of `Appearance`
 
 
-class Appearance(_Part):
+class AppearanceRanges(_Part):
     """Within what the training pictures lay, widened; a picture beyond is none that the model was trained for.
 
     What the numbers are is said in `leukolite.appearance.Look`.
@@ -239,16 +239,16 @@ class Manifest(_Part):
     model_sha256: Sha256
     golden: GoldenSpec
     training: Training | None
-    measured: Measured | None
+    measured: Measurement | None
     variant: VariantName = "int8"
     calibration: Calibration | None = None
     fine_tuning: FineTuning | None = None
     fitted: Fitted | None = None
-    gate: Gate | None = None
-    runtimes: list[RuntimeProof] = []
+    gate: ConversionGate | None = None
+    runtimes: list[RuntimeCheck] = []
     compiled: list[CompiledModel] = []
     cell: CellPicture | None = None
-    appearance: Appearance | None = None
+    appearance: AppearanceRanges | None = None
 
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "Manifest":

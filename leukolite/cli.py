@@ -3,7 +3,8 @@
 import click
 
 from leukolite import __version__
-from leukolite.terminal import RESEARCH_USE, LazyGroup
+from leukolite.terminal import LazyGroup
+from leukolite.wording import RESEARCH_USE
 
 COMMANDS = {
     "throughput": "leukolite.benchmarks.cli:throughput",
@@ -20,7 +21,7 @@ COMMANDS = {
     "soak": "leukolite.benchmarks.soak_cli:command",
     "locating": "leukolite.benchmarks.locating_cli:locating",
     "journal": "leukolite.edge.journal_cli:journal",
-    "info": "leukolite.edge.info:info",
+    "info": "leukolite.info:info",
     "variants": "leukolite.benchmarks.variants_cli:variants",
     "synthetic": "leukolite.train.cli:synthetic",
 }

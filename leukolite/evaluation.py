@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.bundle import NoiseMetrics
+from leukolite.classifier import Classifier, Verdict
 from leukolite.errors import ImageError
 from leukolite.images import read_rgb
-from leukolite.judge import Judge, Verdict
+from leukolite.manifest import NoiseMetrics
 from leukolite.metrics import measure, positive_label
 from leukolite.noise import add_gaussian_noise, noise_rng
 
@@ -17,7 +17,7 @@ LATENCY_STAGES = ("capture", "preprocess", "invoke", "total")
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ImageVerdict:
     """One verdict in its place.
 
     Attributes:
@@ -34,8 +34,8 @@ class Judged:
     verdict: Verdict
 
 
-def judge_at_noise(
-    judge: Judge,
+def classify_at_noise(
+    classifier: Classifier,
     pixels: np.ndarray,
     sigmas: Sequence[float],
     *,
@@ -44,22 +44,22 @@ def judge_at_noise(
     index: int,
     truth: int | None,
     capture_ms: float = 0.0,
-) -> Iterator[Judged]:
+) -> Iterator[ImageVerdict]:
     """One verdict a noise level on one capture, uint8 RGB; the noise is added at its native resolution."""
     for sigma in sigmas:
         noisy = add_gaussian_noise(pixels, sigma, noise_rng(seed, index, sigma)) if sigma else pixels
-        yield Judged(source, index, sigma, truth, judge(noisy, capture_ms=capture_ms))
+        yield ImageVerdict(source, index, sigma, truth, classifier(noisy, capture_ms=capture_ms))
 
 
 def evaluate_files(
-    judge: Judge,
+    classifier: Classifier,
     files: Sequence[tuple[Path, int]],
     sigmas: Sequence[float],
     *,
     seed: int,
     change: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
     on_image: Callable[[], None] = lambda: None,
-) -> tuple[list[Judged], list[tuple[Path, ImageError]]]:
+) -> tuple[list[ImageVerdict], list[tuple[Path, ImageError]]]:
     """Judge labelled image files at every noise level.
 
     Args:
@@ -70,7 +70,7 @@ def evaluate_files(
     Returns:
         The verdicts, files outermost, and the files that could not be read.
     """
-    judged: list[Judged] = []
+    judged: list[ImageVerdict] = []
     unreadable: list[tuple[Path, ImageError]] = []
     for index, (path, truth) in enumerate(files):
         try:
@@ -78,14 +78,14 @@ def evaluate_files(
         except ImageError as error:
             unreadable.append((path, error))
         else:
-            judged.extend(judge_at_noise(judge, pixels, sigmas, seed=seed, source=str(path), index=index, truth=truth))
+            judged.extend(classify_at_noise(classifier, pixels, sigmas, seed=seed, source=str(path), index=index, truth=truth))
         on_image()
     return judged, unreadable
 
 
-def metrics_by_sigma(judged: Iterable[Judged], labels: Sequence[str], malignant: Sequence[str]) -> list[NoiseMetrics]:
+def metrics_by_sigma(judged: Iterable[ImageVerdict], labels: Sequence[str], malignant: Sequence[str]) -> list[NoiseMetrics]:
     """Metrics at each noise level, over the verdicts whose truth is known; levels without any are left out."""
-    levels: dict[float, list[Judged]] = {}
+    levels: dict[float, list[ImageVerdict]] = {}
     for item in judged:
         if item.truth is not None:
             levels.setdefault(item.sigma, []).append(item)

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from leukolite.bundle import TensorFormat
 from leukolite.errors import BundleError, RuntimeUnavailable
+from leukolite.manifest import TensorFormat
 from leukolite.quiet import quiet
 
 # name -> (module with the Interpreter, package, how to get it)

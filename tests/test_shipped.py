@@ -10,14 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 import leukolite
+from leukolite.benchmarks.evaluate import evaluate, open_model
 from leukolite.benchmarks.shipped import shipped, table
-from leukolite.benchmarks.stress import evaluate, open_subject
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_classifier
 from leukolite.cli import main
 from leukolite.convert.card import model_card
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.shipped import find_bundle, shipped_bundles
-from leukolite.judge import open_judge
+from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.synthetic import LABELS, render_cell
 
 CHECKOUT = Path(__file__).parent.parent
@@ -32,15 +32,15 @@ def test_all_five_bundles_are_shipped() -> None:
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_shipped_bundle_opens_with_its_golden_outputs(name: str) -> None:
     bundle = Bundle.load(find_bundle(Path(name)))
-    judge = open_judge(bundle)
+    classifier = open_classifier(bundle)
     assert bundle.manifest.name == name
-    assert judge.table is None, "raw RGB bytes go in"
+    assert classifier.table is None, "raw RGB bytes go in"
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_shipped_model_has_no_float_inside(name: str) -> None:
     bundle = Bundle.load(find_bundle(Path(name)))
-    assert not [t for t in open_judge(bundle).runtime.tensor_dtypes().values() if t.startswith("float")]  # type: ignore[attr-defined]
+    assert not [t for t in open_classifier(bundle).runtime.tensor_dtypes().values() if t.startswith("float")]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
@@ -50,17 +50,17 @@ def test_a_model_card_says_what_its_manifest_says(name: str) -> None:
 
 
 def test_swapped_channels_change_what_the_demo_bundle_says() -> None:
-    judge = open_judge(Bundle.load(find_bundle(Path("synthetic-cells"))))
+    classifier = open_classifier(Bundle.load(find_bundle(Path("synthetic-cells"))))
     frames = [render_cell(np.random.default_rng([90, i]), LABELS[i % 2]) for i in range(40)]
-    right = np.array([judge(frame).label for frame in frames])
-    swapped = np.array([judge(np.ascontiguousarray(frame[..., ::-1])).label for frame in frames])
+    right = np.array([classifier(frame).label for frame in frames])
+    swapped = np.array([classifier(np.ascontiguousarray(frame[..., ::-1])).label for frame in frames])
     assert (right == np.array([LABELS[i % 2] for i in range(40)])).mean() > 0.85
     assert (right != swapped).any()
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mobilenet_m-taleqani", "taleqani"), ("mobilenet_m-allidb2", "ALL_IDB2")])
 def test_the_manifests_accuracy_is_measured_again_on_the_real_unseen_images(name: str, folder: str, shared_data: Path) -> None:
-    subject = open_subject(find_bundle(Path(name)), runtime="litert", threads=2)
+    subject = open_model(find_bundle(Path(name)), runtime="litert", threads=2)
     evaluation = evaluate(subject, shared_data / folder, (0.0,), seed=0, unseen_only=True)
     measured = Bundle.load(find_bundle(Path(name))).manifest.measured
     assert measured is not None

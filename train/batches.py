@@ -14,7 +14,7 @@ from leukolite.train.balance import desaturate
 
 
 @dataclass(frozen=True)
-class Shown:
+class EpochItem:
     """One image of an epoch.
 
     Attributes:
@@ -31,7 +31,7 @@ def to_float(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
     return pixels.astype(np.float32) * np.float32(spec.scale) + np.float32(spec.offset)
 
 
-def variant(pixels: np.ndarray, shown: Shown, augmentation: Augmentation, *, seed: int, epoch: int) -> np.ndarray:
+def variant(pixels: np.ndarray, shown: EpochItem, augmentation: Augmentation, *, seed: int, epoch: int) -> np.ndarray:
     """What the network sees of an image in an epoch; uint8 RGB of the same shape.
 
     Args:
@@ -44,7 +44,7 @@ def variant(pixels: np.ndarray, shown: Shown, augmentation: Augmentation, *, see
 def training_batches(
     pixels: np.ndarray,
     onehot: np.ndarray,
-    shown: Sequence[Shown],
+    shown: Sequence[EpochItem],
     spec: InputSpec,
     augmentation: Augmentation,
     *,
@@ -61,11 +61,11 @@ def training_batches(
         devices: that share each batch; an epoch leaves out what cannot be shared evenly, other images each time.
     """
 
-    def load(batch: Sequence[Shown], epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def load(batch: Sequence[EpochItem], epoch: int) -> tuple[np.ndarray, np.ndarray]:
         images = np.stack([variant(pixels, one, augmentation, seed=seed, epoch=epoch) for one in batch])
         return to_float(images, spec), onehot[[one.index for one in batch]]
 
-    def order(epoch: int) -> list[Shown]:
+    def order(epoch: int) -> list[EpochItem]:
         return [shown[i] for i in np.random.default_rng([seed, epoch]).permutation(len(shown))[: _shared(len(shown), devices)]]
 
     return _dataset(order, load, batch_size, first_epoch)

@@ -11,22 +11,12 @@ import numpy as np
 from leukolite import __version__
 from leukolite import synthetic as smears
 from leukolite.errors import DatasetError
-from leukolite.files import check_replaceable, new_folder, write_file
+from leukolite.files import check_file_place, check_replaceable, new_folder, write_file, write_json
 from leukolite.metrics import wilson_interval
-from leukolite.terminal import (
-    SEED,
-    Command,
-    add_task,
-    check_file_place,
-    import_keras,
-    percent,
-    percent_with_interval,
-    progress_bar,
-    results_table,
-    stdout,
-    warn,
-    write_json,
-)
+from leukolite.options import SEED
+from leukolite.tables import results_table
+from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
+from leukolite.train.backend import import_keras
 from leukolite.train.cache import cache_folder
 from leukolite.train.datasets import SYNTHETIC_MARK, Dataset, describe_unusable, open_dataset
 from leukolite.train.models import weights_file
@@ -34,6 +24,7 @@ from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import RUN, load_run
 from leukolite.train.splits import Split
+from leukolite.wording import percent, percent_with_interval
 
 if TYPE_CHECKING:
     from leukolite.train.runs import Run

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from leukolite import synthetic
-from leukolite.bundle import Unit
 from leukolite.errors import DatasetError, ImageError
 from leukolite.images import SUFFIXES, is_image_name, read_rgb
+from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec, crop_and_resize
 
 TALEQANI_CLASSES = ("Benign", "Early", "Pre", "Pro")

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leukolite.bundle import Unit
 from leukolite.errors import TrainingError
 from leukolite.files import check_replaceable, new_folder
+from leukolite.manifest import Unit
 from leukolite.metrics import Metrics, measure, positive_label
 from leukolite.preprocess import InputSpec
+from leukolite.progress import OnProgress, no_progress
 from leukolite.train import checkpoint, loop, runs
 from leukolite.train.balance import doubled
-from leukolite.train.batches import Shown, to_float
+from leukolite.train.batches import EpochItem, to_float
 from leukolite.train.cache import load_cached
 from leukolite.train.datasets import Dataset
 from leukolite.train.duplicates import group, near_duplicates
-from leukolite.train.loop import Progress, no_progress
 from leukolite.train.plots import plot_confusion, plot_history
 from leukolite.train.recipes import CROP_FRACTION, Recipe
 from leukolite.train.runs import Run, split_record
@@ -50,7 +50,7 @@ class Prepared:
     families: np.ndarray
 
 
-def prepare(dataset: Dataset, recipe: Recipe, progress: Progress = no_progress, *, cache: Path | None = None) -> Prepared:
+def prepare(dataset: Dataset, recipe: Recipe, progress: OnProgress = no_progress, *, cache: Path | None = None) -> Prepared:
     """Decode a dataset for a recipe's network and find what belongs together.
 
     Args:
@@ -77,7 +77,7 @@ def input_spec(dataset: Dataset, recipe: Recipe) -> InputSpec:
 
 
 @dataclass(frozen=True)
-class Planned:
+class SplitPlan:
     """Who trains, validates and tests.
 
     Attributes:
@@ -93,7 +93,7 @@ class Planned:
     left_out: int = 0
 
 
-def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) -> Planned:
+def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) -> SplitPlan:
     """Split a dataset.
 
     Args:
@@ -105,24 +105,24 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) ->
     """
     dataset = prepared.dataset
     if split_by == "image":
-        return Planned((split_by_group(dataset, prepared.copies, recipe.split, seed),), "image")
+        return SplitPlan((split_by_group(dataset, prepared.copies, recipe.split, seed),), "image")
     has_subjects = all(sample.subject is not None for sample in dataset.samples)
     if split_by == "subject":
         if not has_subjects:
             raise TrainingError(f"{dataset.root}: the layout {dataset.layout} names no subjects; use --split image or kfold:N")
-        return Planned((split_by_group(dataset, prepared.families, recipe.split, seed),), "subject")
+        return SplitPlan((split_by_group(dataset, prepared.families, recipe.split, seed),), "subject")
     if split_by.startswith("kfold:"):
         folds = split_by.removeprefix("kfold:")
         if not folds.isdigit() or int(folds) < 2:
             raise TrainingError(f"expected kfold:N with N of 2 or more, found {split_by!r}")
         groups, apart = (prepared.families, "subject") if has_subjects else (prepared.copies, "image")
-        return Planned(tuple(k_folds(dataset, groups, int(folds), seed)), f"{split_by} {apart}")
+        return SplitPlan(tuple(k_folds(dataset, groups, int(folds), seed)), f"{split_by} {apart}")
     saved = runs.load_split(Path(split_by))
     split, moved = split_from_hashes(dataset, prepared.copies, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
     parts = [{dataset.samples[i].subject for i in split.part(name)} for name in PARTS]
     is_by_subject = has_subjects and sum(map(len, parts)) == len(set[str | None]().union(*parts))
     left_out = len(dataset.samples) - sum(len(split.part(name)) for name in PARTS)
-    return Planned((split,), "subject" if is_by_subject else "image", moved, left_out)
+    return SplitPlan((split,), "subject" if is_by_subject else "image", moved, left_out)
 
 
 def train(
@@ -136,7 +136,7 @@ def train(
     malignant: Sequence[str],
     seed: int,
     resume: bool = False,
-    progress: Progress = no_progress,
+    progress: OnProgress = no_progress,
 ) -> Run:
     """Train by a recipe and leave a run folder at `out`.
 
@@ -157,9 +157,9 @@ def train(
     started = time.monotonic()
     dataset, spec, pixels = prepared.dataset, prepared.spec, prepared.pixels
     truth = np.array([sample.label for sample in dataset.samples])
-    shown = [Shown(i) for i in split.train]
+    shown = [EpochItem(i) for i in split.train]
     if recipe.balance == "desaturate":
-        shown += [Shown(i, is_copy=True) for i in doubled(truth, split.train)]
+        shown += [EpochItem(i, is_copy=True) for i in doubled(truth, split.train)]
     settings: dict[str, Any] = {
         "recipe": recipe.training_settings(),
         "dataset": dataset.fingerprint(),

@@ -11,7 +11,7 @@ import numpy as np
 from leukolite.errors import TrainingError
 from leukolite.preprocess import InputSpec
 from leukolite.train import checkpoint
-from leukolite.train.batches import Shown, training_batches, validation_batches
+from leukolite.train.batches import EpochItem, training_batches, validation_batches
 from leukolite.train.models import build, load_weights
 from leukolite.train.recipes import Recipe
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PLATEAU_PATIENCE, PLATEAU_FACTOR, LEAST_LEARNING_RATE = 5, 0.1, 1e-6  # Makem et al. 2025, Table 5
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
+OnProgress = Callable[[str, int, int, Mapping[str, float]], None]
 """Told what goes on: stage ('images' or 'epoch N/M'), done, total, and the metrics so far."""
 
 
@@ -34,14 +34,14 @@ def fit(
     pixels: np.ndarray,
     truth: np.ndarray,
     classes: int,
-    shown: Sequence[Shown],
+    shown: Sequence[EpochItem],
     validation: Sequence[int],
     *,
     seed: int,
     resume_folder: Path,
     settings: dict[str, Any],
     resume: bool,
-    progress: Progress,
+    progress: OnProgress,
 ) -> tuple["keras.Model", list[dict[str, float]]]:
     """Train by a recipe.
 
@@ -173,7 +173,7 @@ def _keepers(recipe: Recipe) -> list[Any]:
     return [*chosen, keras.callbacks.LearningRateScheduler(learning_rate)]
 
 
-def _reporter(recipe: Recipe, steps: int, history: list[dict[str, float]], progress: Progress, seed: int) -> Any:
+def _reporter(recipe: Recipe, steps: int, history: list[dict[str, float]], progress: OnProgress, seed: int) -> Any:
     import keras
 
     class Report(keras.callbacks.Callback):

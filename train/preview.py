@@ -6,7 +6,7 @@ import numpy as np
 
 from leukolite.sheets import encode_png, sheet
 from leukolite.train.balance import doubled
-from leukolite.train.batches import Shown, variant
+from leukolite.train.batches import EpochItem, variant
 from leukolite.train.recipes import Recipe
 from leukolite.train.splits import Split
 
@@ -24,8 +24,8 @@ def preview_sheet(prepared: "Prepared", recipe: Recipe, split: Split, seed: int)
     blocks = []
     for k, label in enumerate(prepared.dataset.labels):
         members = [i for i in split.train if truth[i] == k]
-        chosen = [Shown(members[i]) for i in rng.permutation(len(members))[:ORIGINALS_A_CLASS]]
-        chosen += [Shown(one.index, is_copy=True) for one in chosen[:1] if one.index in copies]
+        chosen = [EpochItem(members[i]) for i in rng.permutation(len(members))[:ORIGINALS_A_CLASS]]
+        chosen += [EpochItem(one.index, is_copy=True) for one in chosen[:1] if one.index in copies]
         tiles = []
         for one in chosen:
             tiles.append(prepared.pixels[one.index])

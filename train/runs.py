@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leukolite.bundle import Label, Unit
 from leukolite.errors import TrainingError
+from leukolite.manifest import Label, Unit
 from leukolite.metrics import Metrics
 from leukolite.preprocess import InputSpec
 from leukolite.train.datasets import Dataset

@@ -4,20 +4,13 @@ from pathlib import Path
 
 import click
 
-from leukolite.terminal import (
-    SEED,
-    Command,
-    add_task,
-    check_file_place,
-    percent,
-    progress_bar,
-    results_table,
-    stdout,
-    warn,
-    write_json,
-)
+from leukolite.files import check_file_place, write_json
+from leukolite.options import SEED
+from leukolite.tables import results_table
+from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.datasets import describe_unusable, open_dataset
 from leukolite.train.survey import Survey, contact_sheet, survey
+from leukolite.wording import percent
 
 EXAMPLES_SHOWN = 5
 

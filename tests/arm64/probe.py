@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 import leukolite
-from leukolite.bundle import Bundle, Unit
-from leukolite.edge.frames import Frame
-from leukolite.edge.shipped import find_bundle, shipped_bundles
-from leukolite.edge.sources import SyntheticCamera
-from leukolite.judge import open_judge
+from leukolite.bundle import Bundle
+from leukolite.classifier import open_classifier
+from leukolite.edge.camera.source import Frame
+from leukolite.edge.camera.synthetic import SyntheticCamera
+from leukolite.manifest import Unit
 from leukolite.preprocess import to_input
+from leukolite.shipped import find_bundle, shipped_bundles
 
 PACKAGES = ("ai-edge-litert", "numpy", "opencv-python-headless", "pillow", "pydantic", "click", "rich")
 
@@ -31,10 +32,10 @@ def render(unit: Unit, count: int) -> np.ndarray:
 def golden(name: str, runtime: str) -> dict[str, Any]:
     """How far this machine lies from the bundle's golden inputs (in steps of the input) and outputs (in probability)."""
     bundle = Bundle.load(find_bundle(Path(name)))
-    judge = open_judge(bundle, runtime=runtime)  # refuses what lies outside the tolerance
+    classifier = open_classifier(bundle, runtime=runtime)  # refuses what lies outside the tolerance
     known = bundle.golden
-    inputs = np.concatenate([to_input(frame, judge.spec, judge.table) for frame in known.frames]).astype(int)
-    outputs = np.stack([judge.runtime.invoke(batch[np.newaxis]) for batch in known.inputs]).reshape(known.outputs.shape)
+    inputs = np.concatenate([to_input(frame, classifier.spec, classifier.table) for frame in known.frames]).astype(int)
+    outputs = np.stack([classifier.runtime.invoke(batch[np.newaxis]) for batch in known.inputs]).reshape(known.outputs.shape)
     return {
         "bundle": name,
         "runtime": runtime,

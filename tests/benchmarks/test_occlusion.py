@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from leukolite.benchmarks.occlusion import OCCLUSIONS, cover_background, cover_border, cover_scale_bar, occlusion_map
-from leukolite.bundle import TensorFormat
-from leukolite.judge import Judge
+from leukolite.classifier import Classifier
+from leukolite.manifest import TensorFormat
 from leukolite.preprocess import InputSpec
 from leukolite.runtime import Tensor
 from leukolite.synthetic import render_cell
@@ -66,11 +66,13 @@ def test_a_cover_takes_pictures_of_any_shape(cover, shape):
 
 
 def test_the_map_is_bright_where_the_class_hangs_and_flat_elsewhere():
-    judge = Judge(Corner(), labels=("dark", "light"), malignant=(), spec=InputSpec(height=32, width=32))
+    classifier = Classifier(Corner(), labels=("dark", "light"), malignant=(), spec=InputSpec(height=32, width=32))
     picture = np.full((32, 32, 3), 250, np.uint8)
     picture[:8, :8] = 0
-    heat = occlusion_map(judge, picture, 0)
+    heat = occlusion_map(classifier, picture, 0)
     assert heat.shape == (32, 32)
     assert heat[:6, :6].min() > 0
     assert np.abs(heat[12:, 12:]).max() == 0
-    assert np.allclose(occlusion_map(judge, picture, 1), -heat, atol=1e-6), "what speaks for one class speaks against the other"
+    assert np.allclose(occlusion_map(classifier, picture, 1), -heat, atol=1e-6), (
+        "what speaks for one class speaks against the other"
+    )

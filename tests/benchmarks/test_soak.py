@@ -5,8 +5,9 @@ from fakes import a_frame
 
 from leukolite.benchmarks.soak import Soak, Window, Windows
 from leukolite.cli import main as leukolite
-from leukolite.edge.health import Health
-from leukolite.edge.session import FrameRecord, RuntimeUsed
+from leukolite.edge.events import FrameResult
+from leukolite.edge.host.health import Health
+from leukolite.runtime import RuntimeInfo
 
 SECOND = 1_000_000_000
 
@@ -30,8 +31,8 @@ def test_drift_is_later_over_earlier_without_the_first_window():
     assert soak(window(99, 1), window(10, 1)).p99_drift is None
 
 
-def record(age_ms: float, excluded: str | None = None) -> FrameRecord:
-    return FrameRecord(a_frame(0), (), excluded, None, age_ms, 0.0, 2, RuntimeUsed("x", "1", 1, None), Health(), 0.0)
+def record(age_ms: float, excluded: str | None = None) -> FrameResult:
+    return FrameResult(a_frame(0), (), excluded, None, age_ms, 0.0, 2, RuntimeInfo("x", "1", 1, None), Health(), 0.0)
 
 
 def test_windows_keep_to_their_grid_and_forget_what_was_in_them():

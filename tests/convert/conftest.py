@@ -9,6 +9,6 @@ import pytest
 def tensorflow() -> None:
     if find_spec("tensorflow") is None:
         pytest.skip("conversion needs TensorFlow; pip install 'leukolite[convert]'")
-    from leukolite.terminal import import_keras
+    from leukolite.train.backend import import_keras
 
     import_keras("the tests")

@@ -21,14 +21,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leukolite.bundle import Bundle, Golden, GoldenSpec, Manifest, TensorFormat, write_bundle
+from leukolite.bundle import Bundle, Golden, write_bundle
+from leukolite.classifier import open_classifier
 from leukolite.cli import main as leukolite
 from leukolite.convert import android
 from leukolite.convert.android import ASSETS, FILES, KOTLIN, export_android
 from leukolite.convert.metadata import ALIGNMENT, with_metadata
 from leukolite.decision import Decision, calibrate, decide
 from leukolite.errors import BundleError, ConversionError, LeukoliteError
-from leukolite.judge import open_judge
+from leukolite.manifest import GoldenSpec, Manifest, TensorFormat
 from leukolite.preprocess import InputSpec, crop_and_resize, input_table, to_input
 from leukolite.quiet import quiet
 from leukolite.runtime import TfliteRuntime
@@ -139,7 +140,7 @@ def test_a_shipped_bundle_is_exported_by_its_name(call, tmp_path):
 
 
 def test_the_assets_are_a_bundle_that_judges_as_the_original(tiny, exported):
-    original, copy = open_judge(Bundle.load(tiny)), open_judge(Bundle.load(exported / ASSETS))
+    original, copy = open_classifier(Bundle.load(tiny)), open_classifier(Bundle.load(exported / ASSETS))
     for size in FRAMES:
         for frame in frames(size):
             one, other = original(frame), copy(frame)
@@ -379,8 +380,8 @@ def mediapipe_scores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path
 def test_mediapipe_reads_the_model_and_gives_the_runtimes_probabilities(mediapipe_scores, tmp_path, kind):
     bundle = Bundle.load(write_tiny(tmp_path / "tiny", NETWORKS[kind]()))
     export_android(bundle, tmp_path / "a")
-    judge, captures = open_judge(bundle), [frame for size in FRAMES for frame in frames(size)]
-    ours = [judge.runtime.invoke(to_input(frame, bundle.manifest.input, judge.table)) for frame in captures]
+    classifier, captures = open_classifier(bundle), [frame for size in FRAMES for frame in frames(size)]
+    ours = [classifier.runtime.invoke(to_input(frame, bundle.manifest.input, classifier.table)) for frame in captures]
     resized = [crop_and_resize(frame, bundle.manifest.input) for frame in captures]
     theirs = mediapipe_scores(tmp_path / "a" / ASSETS / "model.tflite", resized)
     assert np.ptp(theirs[:, 0]) > 0.5
@@ -413,14 +414,17 @@ class Jvm:
 
     def answer(self, captures: Sequence[np.ndarray]) -> Path:
         """What the stand-in interpreter knows: the runtime's output for each capture's and golden input."""
-        judge, golden = open_judge(self.bundle), self.bundle.golden.inputs
-        inputs = [*(to_input(frame, judge.spec, judge.table) for frame in captures), *(row[np.newaxis] for row in golden)]
+        classifier, golden = open_classifier(self.bundle), self.bundle.golden.inputs
+        inputs = [
+            *(to_input(frame, classifier.spec, classifier.table) for frame in captures),
+            *(row[np.newaxis] for row in golden),
+        ]
         lines = []
-        for tensor in (judge.runtime.input, judge.runtime.output):
+        for tensor in (classifier.runtime.input, classifier.runtime.output):
             shape = ",".join(map(str, tensor.shape))
             lines.append(f"{tensor.format.dtype.upper()} {shape} {tensor.format.scale} {tensor.format.zero_point}")
         for batch in inputs:
-            output, form = judge.runtime.invoke(batch), judge.runtime.output.format
+            output, form = classifier.runtime.invoke(batch), classifier.runtime.output.format
             raw = output if form.dtype == "float32" else np.rint(output / form.scale + form.zero_point).astype(np.uint8)
             lines.append(f"{hashlib.sha256(batch.tobytes()).hexdigest()} {raw.tobytes().hex()}")
         path = self.folder / "answers.txt"
@@ -493,11 +497,11 @@ def test_the_kotlin_opens_no_damaged_assets(jvm, tmp_path, name):
 
 def test_the_kotlin_judges_as_leukolite(jvm):
     captures = [frame for size in FRAMES for frame in frames(size)]
-    judge = open_judge(jvm.bundle)
+    classifier = open_classifier(jvm.bundle)
     cases = struct.pack(">i", len(captures)) + b"".join(pack_image(frame) for frame in captures)
     record = np.dtype([("index", ">i4"), ("probabilities", ">f4", len(LABELS))])
     found = np.frombuffer(jvm.ask("judge", cases, answers=jvm.answer(captures)), record)
-    expected = [judge(frame) for frame in captures]
+    expected = [classifier(frame) for frame in captures]
     indices = [-1 if verdict.index is None else verdict.index for verdict in expected]
     assert set(indices) == {-1, 0, 1}
     assert found["index"].tolist() == indices

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leukolite.appearance import look
-from leukolite.bundle import RANGES, Appearance, Bundle
+from leukolite.bundle import Bundle
 from leukolite.convert.appearance import LEAST_SAMPLE, SAMPLE, add_appearance, fit_ranges, sampled
 from leukolite.convert.card import model_card
 from leukolite.errors import DatasetError
 from leukolite.files import write_file
+from leukolite.manifest import RANGES, AppearanceRanges
 from leukolite.synthetic import LABELS, render_cell
 from leukolite.train.datasets import open_dataset
 
@@ -25,7 +26,7 @@ LOOKS = [look(render_cell(np.random.default_rng(i), LABELS[i % 2], size=224)) fo
 
 def test_the_ranges_hold_nearly_all_that_they_were_made_of():
     found = fit_ranges(LOOKS)
-    assert isinstance(found, Appearance)
+    assert isinstance(found, AppearanceRanges)
     assert found.images == len(LOOKS)
     for name in RANGES:
         low, high = getattr(found, name)

@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolite.bundle import Bundle, Gate
+from leukolite.bundle import Bundle
+from leukolite.classifier import open_classifier
 from leukolite.cli import main as leukolite
 from leukolite.convert.card import model_card
 from leukolite.convert.quantise import check_file
 from leukolite.convert.variants import VARIANTS
 from leukolite.decision import UNCALIBRATED, Decision
 from leukolite.images import read_rgb
-from leukolite.judge import open_judge
+from leukolite.manifest import ConversionGate
 from leukolite.runtime import TfliteRuntime
-from leukolite.train.judging import open_run_judge
+from leukolite.train.run_classifier import open_run_classifier
 from leukolite.train.runs import load_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")  # TensorFlow's, of every conversion
@@ -50,8 +51,8 @@ def test_a_bundle_is_five_files(tiny_bundle):
 
 
 def test_a_bundle_opens_with_its_golden_outputs(bundle):
-    judge = open_judge(bundle)
-    assert judge.labels == ["blast", "healthy"]
+    classifier = open_classifier(bundle)
+    assert classifier.labels == ["blast", "healthy"]
 
 
 def test_no_float_is_left_inside(bundle):
@@ -63,7 +64,7 @@ def test_raw_bytes_go_in(bundle):
     tensor = bundle.manifest.input_tensor
     assert (tensor.dtype, tensor.zero_point) == ("uint8", 0)
     assert tensor.scale == pytest.approx(1 / 255, rel=1e-5)
-    assert open_judge(bundle).table is None
+    assert open_classifier(bundle).table is None
 
 
 def test_golden_captures_are_larger_than_the_input_and_not_square(bundle):
@@ -96,8 +97,8 @@ def test_seen_are_the_images_that_fitted_or_chose_the_model(bundle, finished_run
 def test_float_agreement_is_of_the_answers_before_temperature_and_threshold(bundle, finished_run, cells):
     split = split_of(finished_run)
     paths = [cells / entry["path"] for entry in split["test"]]
-    raw = open_judge(dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"decision": UNCALIBRATED})))
-    float_judge = open_run_judge(finished_run)
+    raw = open_classifier(dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"decision": UNCALIBRATED})))
+    float_judge = open_run_classifier(finished_run)
     same = [raw(read_rgb(path)).index == float_judge(read_rgb(path)).index for path in paths]
     assert bundle.manifest.measured.float_agreement == pytest.approx(np.mean(same))
 
@@ -216,15 +217,15 @@ def test_several_variants_are_a_folder_each_and_each_opens(call, finished_run, t
     for variant in wanted:
         bundle = Bundle.load(tmp_path / "all" / variant)
         assert (bundle.manifest.name, bundle.manifest.variant) == (f"tiny-{variant}", variant)
-        assert open_judge(bundle)(np.zeros((60, 50, 3), np.uint8)).label in ("blast", "healthy")
+        assert open_classifier(bundle)(np.zeros((60, 50, 3), np.uint8)).label in ("blast", "healthy")
         assert (bundle.path / "README.md").read_text() == model_card(bundle.manifest, len(bundle.model))
 
 
-def lossy(failing: str) -> Callable[[Gate], list[str]]:
+def lossy(failing: str) -> Callable[[ConversionGate], list[str]]:
     """A gate at which the variant named does not pass; it tells variants by how far they are from the float model."""
-    seen: list[Gate] = []
+    seen: list[ConversionGate] = []
 
-    def failures(gate: Gate) -> list[str]:
+    def failures(gate: ConversionGate) -> list[str]:
         seen.append(gate)
         return ["accuracy drops 9.0 points at sigma 10 (at most 0.5)"] if AUTO[len(seen) - 1] == failing else []
 
@@ -275,7 +276,7 @@ def test_fine_tuned_int8_is_full_integer_and_near_the_float_model(call, finished
     litert = bundle.manifest.runtimes[0]
     assert litert.outcome == "proved"
     assert litert.max_difference < 0.1
-    assert open_judge(bundle).table is None, "raw bytes go in"
+    assert open_classifier(bundle).table is None, "raw bytes go in"
 
 
 def test_the_study_shows_accuracy_for_each_number_of_images_and_writes_nothing(call, finished_run, tmp_path):

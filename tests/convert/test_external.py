@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_classifier
 from leukolite.cli import main as leukolite
-from leukolite.convert.child import no_progress
 from leukolite.convert.converted import convert_model
 from leukolite.convert.external import ExternalModel, source_of_keras
 from leukolite.convert.inputs import ConversionInputs
@@ -14,8 +14,8 @@ from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource
 from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
-from leukolite.judge import open_judge
-from leukolite.terminal import import_keras
+from leukolite.progress import no_progress
+from leukolite.train.backend import import_keras
 from leukolite.train.recipes import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
@@ -55,14 +55,14 @@ def test_a_model_of_somebody_elses_becomes_a_bundle_that_answers_as_it_does(call
     result = call(leukolite, *convert(model, values=values))
     assert result.exit_code == 0, result.output
     bundle = Bundle.load(tmp_path / "net")
-    judge = open_judge(bundle)
+    classifier = open_classifier(bundle)
     assert bundle.manifest.labels == ["blast", "healthy"]
     assert bundle.manifest.malignant == ["blast"]
-    assert judge.table is None, "raw RGB bytes go in"
+    assert classifier.table is None, "raw RGB bytes go in"
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     low, high = {"0..1": (0, 1), "-1..1": (-1, 1), "0..255": (0, 255)}[values]
     expected = np.asarray(model.predict_on_batch(image / np.float32(255) * (high - low) + low))[0]
-    assert np.abs(judge.runtime.invoke(image) - expected).max() < 0.1
+    assert np.abs(classifier.runtime.invoke(image) - expected).max() < 0.1
     assert "what it saw in training is not known" in (tmp_path / "net" / "README.md").read_text()
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leukolite.bundle import Gate, GateLevel
 from leukolite.convert.gate import ANY_MALIGNANT, failures, find_flips, gate_level, malignant_recall
+from leukolite.manifest import ConversionGate, GateLevel
 
 LABELS, MALIGNANT = ["benign", "early", "pre"], ["early", "pre"]
 
@@ -14,8 +14,8 @@ def sure_of(*verdicts: int) -> np.ndarray:
     return np.eye(3)[list(verdicts)] * 0.8 + 0.1
 
 
-def gate(*levels: GateLevel, drop: float = 0.5, recall: float = 0.5) -> Gate:
-    return Gate(part="validation", max_drop=drop, max_recall_drop=recall, levels=list(levels))
+def gate(*levels: GateLevel, drop: float = 0.5, recall: float = 0.5) -> ConversionGate:
+    return ConversionGate(part="validation", max_drop=drop, max_recall_drop=recall, levels=list(levels))
 
 
 def level(truth: list[int], floats: list[int], now: list[int], sigma: float = 0.0) -> GateLevel:

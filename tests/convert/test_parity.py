@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_classifier
 from leukolite.convert.images import GOLDEN_FRAMES, Images, prepare
 from leukolite.convert.parity import Answers, ask_runtime, check_parity, check_runtimes, compare, find_runtime
 from leukolite.errors import ConversionError
 from leukolite.evaluation import evaluate_files
-from leukolite.judge import open_judge
 
 FAKE = """
 import os
@@ -70,7 +70,7 @@ def reference(bundle, images) -> Answers:
 
 
 def test_the_images_are_those_that_an_evaluation_judges(bundle, files, images, reference):
-    judged, _ = evaluate_files(open_judge(bundle), files, (0.0, 10.0), seed=3)
+    judged, _ = evaluate_files(open_classifier(bundle), files, (0.0, 10.0), seed=3)
     seen = np.array([item.verdict.probabilities for item in judged]).reshape(len(files), 2, 2).swapaxes(0, 1)
     np.testing.assert_allclose(reference.outputs, seen, atol=1e-6)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leukolite.convert.child import no_progress
 from leukolite.convert.inputs import ConversionInputs, open_inputs
 from leukolite.convert.provenance import is_external
 from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource, FineTuningSource, source_of_run
 from leukolite.errors import TrainingError
+from leukolite.progress import no_progress
 from leukolite.train.runs import load_run, load_run_split
 
 

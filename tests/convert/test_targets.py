@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_classifier
 from leukolite.cli import main as leukolite
 from leukolite.convert import edgetpu
 from leukolite.convert.edgetpu import check_rules, compile_edgetpu, left_to_cpu, parse_log
@@ -16,7 +17,6 @@ from leukolite.convert.ethosu import compile_ethosu, read_summary
 from leukolite.convert.operators import read_graph
 from leukolite.convert.targets import compile_bundle
 from leukolite.errors import BundleError, ConversionError
-from leukolite.judge import open_judge
 
 # as edgetpu_compiler 16.0 prints it with -s
 LOG = """Edge TPU Compiler version 16.0.384591198
@@ -190,7 +190,7 @@ def test_the_command_compiles_what_it_converted(call, finished_run, tmp_path, no
     assert [one.target for one in bundle.manifest.compiled] == ["edgetpu", "ethos-u55-64"]
     assert {op.version for op in read_graph(bundle.model).operators if op.name == "FULLY_CONNECTED"} <= set(range(10))
     assert bundle.manifest.compiled[0].on_cpu == {}
-    open_judge(bundle)
+    open_classifier(bundle)
 
 
 def test_a_target_wants_int8(refuses, finished_run, tmp_path):

@@ -19,12 +19,12 @@ import click
 import numpy as np
 
 from leukolite.bundle import Bundle
+from leukolite.classifier import open_classifier
 from leukolite.convert.android import ASSETS, export_android
 from leukolite.decision import calibrate, decide
-from leukolite.edge.shipped import find_bundle, shipped_bundles
 from leukolite.images import is_image_name, read_rgb
-from leukolite.judge import open_judge
 from leukolite.preprocess import crop_and_resize, to_input
+from leukolite.shipped import find_bundle, shipped_bundles
 
 # a bundle's dataset -> the folder with images of it; rendered cells have none: real pixels all the same, not what it judges
 FOLDERS = {"taleqani": "taleqani", "all-idb2": "ALL_IDB2", "c-nmc": "C-NMC_Leukemia", "synthetic": "BCCD"}
@@ -53,7 +53,7 @@ class Agreement:
 def measure(name: str, images: Sequence[Path], python: str) -> Agreement:
     """Judge the images both ways; differences are of a probability before any temperature."""
     source = Bundle.load(find_bundle(Path(name)))
-    judge = open_judge(source)
+    classifier = open_classifier(source)
     manifest = source.manifest
     malignant = [manifest.labels.index(label) for label in manifest.malignant]
     ours, verdicts, theirs, tops, as_is = [], [], [], [], []
@@ -62,8 +62,8 @@ def measure(name: str, images: Sequence[Path], python: str) -> Agreement:
         model = Path(folder) / "export" / ASSETS / "model.tflite"
         for start in range(0, len(images), CHUNK):
             captures = [read_rgb(path) for path in images[start : start + CHUNK]]
-            ours += [judge.runtime.invoke(to_input(capture, manifest.input, judge.table)) for capture in captures]
-            verdicts += [judge(capture).index for capture in captures]
+            ours += [classifier.runtime.invoke(to_input(capture, manifest.input, classifier.table)) for capture in captures]
+            verdicts += [classifier(capture).index for capture in captures]
             resized = [crop_and_resize(capture, manifest.input) for capture in captures]
             answers = mediapipe_answers(model, [*resized, *captures], python)
             scores = [np.array([answer[label] for label in manifest.labels], np.float32) for answer in answers]

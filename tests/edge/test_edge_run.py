@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from leukolite.bundle import Manifest
 from leukolite.edge import cli
-from leukolite.edge.capture import Reopening
+from leukolite.edge.camera.capture import ReconnectPolicy
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.shipped import shipped_bundles
+from leukolite.manifest import Manifest
+from leukolite.shipped import shipped_bundles
 
 
 def strict_json(path: Path) -> dict:
@@ -346,7 +346,7 @@ def test_a_stream_that_breaks_off_is_a_gap_and_the_session_goes_on(call, tiny_bu
 def test_a_session_that_fails_keeps_what_it_saw_and_exits_with_1(call, tiny_bundle, tmp_path, serve, monkeypatch):
     picture = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(picture, "JPEG")
-    monkeypatch.setattr(cli, "Reopening", partial(Reopening, times=0))
+    monkeypatch.setattr(cli, "ReconnectPolicy", partial(ReconnectPolicy, times=0))
     server, out = serve([picture.getvalue()] * 3), tmp_path / "session"
     result = call(edge_run, "--bundle", tiny_bundle, "--camera", server.url, "--cells", "one", "--out", out)
     assert result.exit_code == 1

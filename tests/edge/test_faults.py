@@ -25,8 +25,8 @@ import pytest
 from PIL import Image
 
 from leukolite.cli import main as leukolite
-from leukolite.edge.chain import file_name, journal_files, read, read_frames, verify
-from leukolite.edge.records import EventRecord, FrameRecord, GapRecord, Record, VerdictRecord
+from leukolite.edge.journal.format import file_name, journal_files, read, read_frames, verify
+from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, Record, VerdictRecord
 from leukolite.errors import JournalError
 from leukolite.synthetic import LABELS, render_cell
 
@@ -35,7 +35,7 @@ NEW = ("--bundle", "synthetic-cells", "--every-frame")
 HELPERS = Path(__file__).parent.parent / "helpers"
 PICTURES = 8
 
-Judged = tuple[object, ...]
+ImageVerdict = tuple[object, ...]
 Begin = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -74,7 +74,7 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
         time.sleep(0.03)
 
 
-def judged(verdicts: Sequence[VerdictRecord]) -> list[Judged]:
+def judged(verdicts: Sequence[VerdictRecord]) -> list[ImageVerdict]:
     return [(said.box, said.sigma, said.label, said.probabilities, said.excluded) for said in verdicts]
 
 
@@ -95,7 +95,7 @@ def begin() -> Iterator[Begin]:
         process.communicate()
 
 
-def said_of_each_picture(folder: Path) -> dict[str | None, list[Judged]]:
+def said_of_each_picture(folder: Path) -> dict[str | None, list[ImageVerdict]]:
     return {frame.pixels_sha256: judged(verdicts) for frame, verdicts in read_frames(read(folder))}
 
 
@@ -110,7 +110,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(begin: Begin, tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> dict[str | None, list[Judged]]:
+def undisturbed(begin: Begin, tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> dict[str | None, list[ImageVerdict]]:
     """The verdicts on each picture that these tests show, by the picture's SHA-256."""
     folder = tmp_path_factory.mktemp("undisturbed")
     finish(begin(*NEW, "--source", pictures, "--journal", folder / "pictures", "--quiet"))
@@ -119,7 +119,7 @@ def undisturbed(begin: Begin, tmp_path_factory: pytest.TempPathFactory, pictures
 
 
 @pytest.fixture
-def proved(undisturbed: dict[str | None, list[Judged]]) -> Callable[..., int]:
+def proved(undisturbed: dict[str | None, list[ImageVerdict]]) -> Callable[..., int]:
     def prove(folder: Path, *, ended: bool = True) -> int:
         """How many frames a journal holds that verifies and has no verdict but the right one."""
         assert verify(folder).ended == ended

@@ -32,7 +32,7 @@ def loaded_by(module: str) -> set[str]:
     [
         "leukolite.cli",
         "leukolite.edge.cli",
-        "leukolite.edge.info",
+        "leukolite.info",
         "leukolite.edge.journal_cli",
         "leukolite.benchmarks.cli",
         "leukolite.convert.cli",

@@ -5,26 +5,34 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
-from fakes import Colour, Item, Listed, Remembers, a_frame, colour_judge
+from fakes import Colour, Item, Listed, Remembers, a_frame, colour_classifier
 
-from leukolite.edge.capture import Reopening
-from leukolite.edge.frames import Frame, Gap, Note
-from leukolite.edge.health import Health, HealthMonitor
-from leukolite.edge.pipeline import Limits, Session, Steps, run
-from leukolite.edge.session import Area, Control, Event, View
-from leukolite.edge.watchdog import Restarting, WatchedRuntime
+from leukolite.edge.camera.capture import ReconnectPolicy
+from leukolite.edge.camera.source import Frame, Gap, Note
+from leukolite.edge.control import Control
+from leukolite.edge.counts import Session
+from leukolite.edge.events import Event
+from leukolite.edge.field.view import Region, Treatment
+from leukolite.edge.host.health import Health, HealthMonitor
+from leukolite.edge.host.watchdog import RestartPolicy, WatchedRuntime
+from leukolite.edge.pipeline import FrameProcessing, Limits, run
 from leukolite.errors import JournalError, RuntimeUnavailable, SourceError
 
 SECOND = 1_000_000_000
 
 
 def judge_all(
-    items: Iterable[Item], sigmas=(0.0,), *, steps: Steps | None = None, sink: Remembers | None = None, **options: object
+    items: Iterable[Item],
+    sigmas=(0.0,),
+    *,
+    steps: FrameProcessing | None = None,
+    sink: Remembers | None = None,
+    **options: object,
 ) -> tuple[Session, Remembers]:
     sink = sink or Remembers()
-    judge = options.pop("judge", None) or colour_judge()
+    classifier = options.pop("judge", None) or colour_classifier()
     limits = Limits(**{name: options.pop(name) for name in ("frames", "seconds", "age_ms") if name in options})
-    session = run(Listed(items), judge, [sink], steps or Steps(sigmas=sigmas), limits, **options)
+    session = run(Listed(items), classifier, [sink], steps or FrameProcessing(sigmas=sigmas), limits, **options)
     return session, sink
 
 
@@ -33,13 +41,13 @@ def judge_all(
 
 def test_every_frame_is_judged_at_every_noise_level_in_order():
     session, sink = judge_all([a_frame(0), a_frame(1)], (0.0, 5.0))
-    said = [(record.frame.index, area.sigma, area.verdict.label) for record in sink.records for area in record.areas]
+    said = [(record.frame.index, region.sigma, region.verdict.label) for record in sink.records for region in record.regions]
     assert said == [(0, 0.0, "red"), (0, 5.0, "red"), (1, 0.0, "red"), (1, 5.0, "red")]
     assert (session.tally.frames, session.tally.verdicts) == (2, 4)
 
 
-def probability(sink: Remembers, frame: int, area: int = 0) -> float:
-    return sink.records[frame].areas[area].verdict.probability
+def probability(sink: Remembers, frame: int, region: int = 0) -> float:
+    return sink.records[frame].regions[region].verdict.probability
 
 
 def test_noise_changes_the_probability_and_not_the_clean_verdict():
@@ -55,7 +63,7 @@ def test_a_frame_is_judged_alike_whatever_came_before_it():
 
 def test_the_capture_is_part_of_the_total_latency():
     _, sink = judge_all([a_frame(0)])
-    latency = sink.records[0].areas[0].verdict.latency
+    latency = sink.records[0].regions[0].verdict.latency
     assert latency.capture == 1.5
     assert latency.total >= 1.5 + latency.preprocess + latency.invoke
 
@@ -80,17 +88,19 @@ def test_a_truth_is_matched_whatever_its_case_and_an_unknown_one_is_left_open():
 
 
 def test_a_frame_that_the_gate_refuses_gets_no_verdict_and_counts_by_its_reason():
-    judge = colour_judge()
+    classifier = colour_classifier()
     reasons = iter(["blurred (focus 3)", None, "blurred (focus 4)"])
     session, sink = judge_all(
-        [a_frame(i) for i in range(3)], steps=Steps(lambda pixels: View(lambda pixels: next(reasons))), judge=judge
+        [a_frame(i) for i in range(3)],
+        steps=FrameProcessing(lambda pixels: Treatment(lambda pixels: next(reasons))),
+        classifier=classifier,
     )
-    assert [(record.excluded, len(record.areas)) for record in sink.records] == [
+    assert [(record.excluded, len(record.regions)) for record in sink.records] == [
         ("blurred (focus 3)", 0),
         (None, 1),
         ("blurred (focus 4)", 0),
     ]
-    assert judge.runtime.calls == 1
+    assert classifier.runtime.calls == 1
     assert session.tally.excluded == {"blurred": 2}
 
 
@@ -98,26 +108,26 @@ def test_each_area_that_the_locator_finds_is_judged_as_it_was_cut_out():
     blue = np.zeros((8, 8, 3), np.uint8)
     blue[..., 2] = 200
 
-    def locate(pixels: np.ndarray) -> list[Area]:
-        return [Area((0, 0, 4, 4), pixels[:4, :4]), Area((4, 4, 8, 8), blue), Area((1, 1, 2, 2), pixels, "debris")]
+    def locate(pixels: np.ndarray) -> list[Region]:
+        return [Region((0, 0, 4, 4), pixels[:4, :4]), Region((4, 4, 8, 8), blue), Region((1, 1, 2, 2), pixels, "debris")]
 
-    session, sink = judge_all([a_frame(0)], steps=Steps(lambda pixels: View(locator=locate)))
-    areas = sink.records[0].areas
-    assert [area.verdict and area.verdict.label for area in areas] == ["red", "blue", None]
-    assert [area.box for area in areas] == [(0, 0, 4, 4), (4, 4, 8, 8), (1, 1, 2, 2)]
-    assert [area.excluded for area in areas] == [None, None, "debris"]
+    session, sink = judge_all([a_frame(0)], steps=FrameProcessing(lambda pixels: Treatment(locator=locate)))
+    regions = sink.records[0].regions
+    assert [region.verdict and region.verdict.label for region in regions] == ["red", "blue", None]
+    assert [region.box for region in regions] == [(0, 0, 4, 4), (4, 4, 8, 8), (1, 1, 2, 2)]
+    assert [region.excluded for region in regions] == [None, None, "debris"]
     assert (session.tally.verdicts, session.tally.excluded) == (2, {"debris": 1})
 
 
 def test_a_field_without_cells_is_excluded_as_empty():
-    session, sink = judge_all([a_frame(0)], steps=Steps(lambda pixels: View(locator=lambda pixels: [])))
-    assert (sink.records[0].areas, sink.records[0].excluded) == ((), "empty field: no white cell stands out")
+    session, sink = judge_all([a_frame(0)], steps=FrameProcessing(lambda pixels: Treatment(locator=lambda pixels: [])))
+    assert (sink.records[0].regions, sink.records[0].excluded) == ((), "empty field: no white cell stands out")
     assert (session.tally.frames, session.tally.verdicts, session.tally.excluded) == (1, 0, {"empty field": 1})
 
 
 def test_a_new_slide_is_told_to_the_steps_and_the_sinks_before_its_first_frame():
     told: list[str] = []
-    steps = Steps(motion=lambda pixels: told.append("frame"), on_new_slide=lambda: told.append("new slide"))
+    steps = FrameProcessing(motion=lambda pixels: told.append("frame"), on_new_slide=lambda: told.append("new slide"))
     items = [a_frame(0), Note("cam", "new slide ab", "new slide", "ab" * 8), a_frame(1)]
     _, sink = judge_all(items, steps=steps)
     assert told == ["frame", "new slide", "frame"]
@@ -136,7 +146,7 @@ def test_a_frame_older_than_the_limit_is_excluded(age_ms, reason):
 def test_a_frame_from_the_future_is_excluded():
     _, sink = judge_all([a_frame(0, captured_at=5_000_000)], clock=lambda: 0)
     assert sink.records[0].excluded == "time stamp in the future (by 5 ms)"
-    assert sink.records[0].areas == ()
+    assert sink.records[0].regions == ()
 
 
 def test_a_wall_clock_that_jumps_changes_no_age_and_ends_nothing():
@@ -248,7 +258,7 @@ def test_a_programming_error_in_a_sink_keeps_its_traceback_and_the_other_sinks_a
     broken, sound = Broken(), Remembers()
     source = Listed([a_frame(0)])
     with pytest.raises(ZeroDivisionError):
-        run(source, colour_judge(), [sound, broken])
+        run(source, colour_classifier(), [sound, broken])
     assert (broken.closed, sound.closed, source.closed) == (1, 1, 1)
 
 
@@ -259,7 +269,7 @@ def test_a_sink_that_cannot_be_closed_does_not_keep_the_others_open():
 
     sound = Remembers()
     with pytest.raises(OSError, match="disk full"):
-        run(Listed([a_frame(0)]), colour_judge(), [sound, Jammed()])
+        run(Listed([a_frame(0)]), colour_classifier(), [sound, Jammed()])
     assert sound.closed == 1
 
 
@@ -283,7 +293,7 @@ def hanging(*hangs_at: int, answer_s: float = 0.05) -> tuple[Colour, WatchedRunt
 
 def test_a_frame_that_the_runtime_hangs_on_is_a_gap_and_a_new_runtime_goes_on():
     first, watched = hanging(1, answer_s=1.0)  # it must answer frame 0, on a busy machine too
-    session, sink = judge_all([a_frame(i) for i in range(4)], judge=colour_judge(watched), restart=colour_judge)
+    session, sink = judge_all([a_frame(i) for i in range(4)], classifier=colour_classifier(watched), restart=colour_classifier)
     first.let_go.set()
     assert [record.frame.index for record in sink.records] == [0, 2, 3]
     assert sink.gaps == [Gap(1, "1.png", "no verdict: colour 1 gave no answer within 1 s")]
@@ -293,9 +303,9 @@ def test_a_frame_that_the_runtime_hangs_on_is_a_gap_and_a_new_runtime_goes_on():
 
 def test_an_answer_that_comes_too_late_is_never_a_verdict_of_another_frame():
     first, watched = hanging(0)
-    second = colour_judge()
+    second = colour_classifier()
     items = [a_frame(0), first.let_go.set, a_frame(1)]
-    _, sink = judge_all(items, judge=colour_judge(watched), restart=lambda: second)
+    _, sink = judge_all(items, classifier=colour_classifier(watched), restart=lambda: second)
     assert [record.frame.index for record in sink.records] == [1]
     assert second.runtime.calls == 1
 
@@ -307,9 +317,9 @@ def test_a_runtime_that_hangs_again_and_again_ends_the_session():
     with pytest.raises(RuntimeUnavailable, match=r"gave no answer within 0\.05 s; given up after 2 restarts"):
         judge_all(
             [a_frame(i) for i in range(9)],
-            judge=colour_judge(made[0][1]),
-            restart=lambda: colour_judge(next(spare)[1]),
-            restarting=Restarting(times=2),
+            classifier=colour_classifier(made[0][1]),
+            restart=lambda: colour_classifier(next(spare)[1]),
+            restarting=RestartPolicy(times=2),
             sink=sink,
         )
     for colour, _ in made:
@@ -321,7 +331,7 @@ def test_a_runtime_that_hangs_again_and_again_ends_the_session():
 
 def test_what_was_seen_before_a_failure_is_returned():
     first, watched = hanging(1, answer_s=1.0)
-    session, sink = judge_all([a_frame(0), a_frame(1)], judge=colour_judge(watched), restart=None)
+    session, sink = judge_all([a_frame(0), a_frame(1)], classifier=colour_classifier(watched), restart=None)
     first.let_go.set()
     assert "given up after 0 restarts" in str(session.failure)
     assert session.tally.verdicts == 1
@@ -331,7 +341,7 @@ def test_what_was_seen_before_a_failure_is_returned():
 
 def test_a_camera_that_is_lost_for_good_is_a_failure_after_its_frames():
     source = Listed([a_frame(0)], [SourceError("listed: gone")], live=True)
-    session = run(source, colour_judge(), [], reopening=Reopening(first_s=0, longest_s=0, times=2))
+    session = run(source, colour_classifier(), [], reopening=ReconnectPolicy(first_s=0, longest_s=0, times=2))
     assert str(session.failure) == "listed: gone; given up after 2 reopenings"
     assert (session.tally.frames, session.tally.gaps) == (1, 2)
 
@@ -372,7 +382,7 @@ def test_of_a_live_camera_the_newest_frame_is_judged_and_the_rest_is_counted():
         yield overtaken.set
         done.wait(0.2)
 
-    session = run(Listed(camera(), live=True), colour_judge(), [sink], limits=Limits(frames=2))
+    session = run(Listed(camera(), live=True), colour_classifier(), [sink], limits=Limits(frames=2))
     done.set()
     assert [(record.frame.index, record.skipped) for record in sink.records] == [(0, 0), (5, 4)]
     assert session.tally.skipped == 4

@@ -7,11 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from leukolite.bundle import TensorFormat
-from leukolite.edge.frames import Frame, Gap, Items, Note
-from leukolite.edge.health import Health
-from leukolite.edge.session import Event, FrameRecord
-from leukolite.judge import Judge
+from leukolite.classifier import Classifier
+from leukolite.edge.camera.source import Frame, Gap, Items, Note
+from leukolite.edge.events import Event, FrameResult
+from leukolite.edge.host.health import Health
+from leukolite.manifest import TensorFormat
 from leukolite.preprocess import InputSpec
 from leukolite.runtime import Tensor
 
@@ -77,8 +77,8 @@ class Remembers:
         self.closed += 1
 
     @property
-    def records(self) -> list[FrameRecord]:
-        return [event for event in self.events if isinstance(event, FrameRecord)]
+    def records(self) -> list[FrameResult]:
+        return [event for event in self.events if isinstance(event, FrameResult)]
 
     @property
     def gaps(self) -> list[Gap]:
@@ -99,8 +99,8 @@ def a_frame(index: int, truth: str | None = None, *, captured_at: int = 0) -> Fr
     return Frame(pixels, index, captured_at, 1.5, f"{index}.png", truth)
 
 
-def colour_judge(runtime: object = None) -> Judge:
-    return Judge(runtime or Colour(), labels=LABELS, malignant=(), spec=InputSpec(height=8, width=8))
+def colour_classifier(runtime: object = None) -> Classifier:
+    return Classifier(runtime or Colour(), labels=LABELS, malignant=(), spec=InputSpec(height=8, width=8))
 
 
 class StreamServer(ThreadingHTTPServer):

@@ -1,14 +1,7 @@
 """What the tests of journals, replays and summaries share: records made on the spot."""
 
-from leukolite.edge.records import (
-    FrameRecord,
-    LatencyRecord,
-    RuntimeRecord,
-    SourceSettings,
-    StartRecord,
-    Validation,
-    VerdictRecord,
-)
+from leukolite.edge.journal.records import FrameRecord, LatencyRecord, RuntimeRecord, SourceSettings, StartRecord, VerdictRecord
+from leukolite.prevalence import Validation
 
 LABELS = ("blast", "healthy")
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from leukolite.bundle import Bundle, Golden, GoldenSpec, Manifest, TensorFormat, write_bundle
+from leukolite.bundle import Bundle, Golden, write_bundle
 from leukolite.decision import Decision
+from leukolite.manifest import GoldenSpec, Manifest, TensorFormat
 from leukolite.preprocess import InputSpec, to_input
 from leukolite.runtime import TfliteRuntime
 

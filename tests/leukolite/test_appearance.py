@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukolite.appearance import Look, look
-from leukolite.bundle import RANGES
+from leukolite.appearance import ImageStats, look
+from leukolite.manifest import RANGES
 from leukolite.noise import add_gaussian_noise
 from leukolite.synthetic import LABELS, render_cell, render_field
 
@@ -83,4 +83,4 @@ def test_any_picture_has_finite_numbers(height, width, seed):
 
 
 def test_a_picture_without_light_has_no_look():
-    assert look(np.zeros((224, 224, 3), np.uint8)) == Look(0, 0, 0, 0, 0, 0, 0)
+    assert look(np.zeros((224, 224, 3), np.uint8)) == ImageStats(0, 0, 0, 0, 0, 0, 0)

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, Bundle, Golden, Manifest, write_bundle
+from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, Bundle, Golden, write_bundle
 from leukolite.errors import BundleError, LeukoliteError
+from leukolite.manifest import Manifest
 
 PARTS = [MODEL, MANIFEST, LABELS, GOLDEN]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolite.evaluation import Judged, evaluate_files, judge_at_noise, latency_summary, metrics_by_sigma
+from leukolite.classifier import Latency, Verdict, open_classifier
+from leukolite.evaluation import ImageVerdict, classify_at_noise, evaluate_files, latency_summary, metrics_by_sigma
 from leukolite.images import read_rgb
-from leukolite.judge import Latency, Verdict, open_judge
 
 LABELS, MALIGNANT = ["healthy", "blast"], ["blast"]
 SIGMAS = (0.0, 5.0, 10.0)
@@ -58,16 +58,16 @@ def test_progress_is_called_for_every_file_read_or_not(files):
 
 
 def test_a_change_comes_before_the_noise(files):
-    judge = KeepingJudge()
-    evaluate_files(judge, files[:1], (0.0, 5.0), seed=0, change=np.zeros_like)
-    assert judge.shown[0].max() == 0
-    assert 0 < judge.shown[1].max() < 40
+    classifier = KeepingJudge()
+    evaluate_files(classifier, files[:1], (0.0, 5.0), seed=0, change=np.zeros_like)
+    assert classifier.shown[0].max() == 0
+    assert 0 < classifier.shown[1].max() < 40
 
 
 def test_at_sigma_zero_the_capture_itself_is_judged(files):
-    judge = KeepingJudge()
-    evaluate_files(judge, files[:1], (0.0,), seed=0)
-    assert np.array_equal(judge.shown[0], read_rgb(files[0][0]))
+    classifier = KeepingJudge()
+    evaluate_files(classifier, files[:1], (0.0,), seed=0)
+    assert np.array_equal(classifier.shown[0], read_rgb(files[0][0]))
 
 
 def test_a_files_noise_does_not_depend_on_what_was_judged_before(files, tmp_path):
@@ -79,21 +79,21 @@ def test_a_files_noise_does_not_depend_on_what_was_judged_before(files, tmp_path
 
 
 def test_two_copies_of_a_file_get_noise_of_their_own(files):
-    judge = KeepingJudge()
-    evaluate_files(judge, [files[0], files[0]], (10.0,), seed=0)
-    assert not np.array_equal(*judge.shown)
+    classifier = KeepingJudge()
+    evaluate_files(classifier, [files[0], files[0]], (10.0,), seed=0)
+    assert not np.array_equal(*classifier.shown)
 
 
 def test_noise_is_added_at_the_captures_own_size(files):
-    judge = KeepingJudge()
-    evaluate_files(judge, files, SIGMAS, seed=0)
-    assert {pixels.shape for pixels in judge.shown} == {(40, 40, 3)}
-    assert judge.shown[2].astype(float).std() == pytest.approx(10, rel=0.1)
+    classifier = KeepingJudge()
+    evaluate_files(classifier, files, SIGMAS, seed=0)
+    assert {pixels.shape for pixels in classifier.shown} == {(40, 40, 3)}
+    assert classifier.shown[2].astype(float).std() == pytest.approx(10, rel=0.1)
 
 
 def test_the_capture_time_reaches_every_verdict():
     pixels = np.zeros((8, 8, 3), np.uint8)
-    judged = judge_at_noise(KeepingJudge(), pixels, SIGMAS, seed=0, source="camera", index=4, truth=None, capture_ms=7)
+    judged = classify_at_noise(KeepingJudge(), pixels, SIGMAS, seed=0, source="camera", index=4, truth=None, capture_ms=7)
     assert [(item.index, item.verdict.latency.total) for item in judged] == [(4, 7)] * 3
 
 
@@ -102,12 +102,12 @@ def test_a_real_bundle_is_measured_on_real_files(bundle, tmp_path):
     for truth, colour in enumerate([(200, 120, 80), (80, 120, 200)]):
         files.append((tmp_path / f"{truth}.png", truth))
         Image.fromarray(np.full((40, 48, 3), colour, np.uint8)).save(files[-1][0])
-    judged, _ = evaluate_files(open_judge(bundle), files, (0.0, 10.0), seed=0)
+    judged, _ = evaluate_files(open_classifier(bundle), files, (0.0, 10.0), seed=0)
     assert [(row.sigma, row.n, row.accuracy) for row in metrics_by_sigma(judged, LABELS, MALIGNANT)] == [(0, 2, 1), (10, 2, 1)]
 
 
-def judged(sigma: float, truth: int | None, blast: float, **arguments: bool) -> Judged:
-    return Judged("a.png", 0, sigma, truth, verdict(blast, **arguments))
+def judged(sigma: float, truth: int | None, blast: float, **arguments: bool) -> ImageVerdict:
+    return ImageVerdict("a.png", 0, sigma, truth, verdict(blast, **arguments))
 
 
 def test_each_level_is_measured_on_its_own():

@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from leukolite.bundle import Bundle, Manifest, Measured, NoiseMetrics, Training, write_bundle
+from leukolite.bundle import Bundle, write_bundle
 from leukolite.decision import Decision
-from leukolite.edge.info import info, manifest_rows
+from leukolite.info import info, manifest_rows
+from leukolite.manifest import Manifest, Measurement, NoiseMetrics, Training
 from leukolite.metrics import measure
 
 
@@ -21,7 +22,7 @@ def full(manifest: Manifest) -> Manifest:
         versions={"keras": "3.8.0"},
         seen=["0123456789ab"],
     )
-    measured = Measured(
+    measured = Measurement(
         part="test",
         noise_seed=0,
         runtime="litert 2.3.0",

@@ -5,8 +5,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from leukolite.bundle import TensorFormat
 from leukolite.errors import BundleError, RuntimeUnavailable
+from leukolite.manifest import TensorFormat
 from leukolite.runtime import EDGETPU_OP, RUNTIMES, Tensor, TfliteRuntime
 
 RED, BLUE = (200, 120, 80), (80, 120, 200)

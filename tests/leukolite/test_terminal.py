@@ -8,18 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leukolite.errors import BundleError, LeukoliteError
-from leukolite.terminal import (
-    Command,
-    LazyGroup,
-    Sigmas,
-    check_file_place,
-    import_keras,
-    percent,
-    percent_with_interval,
-    results_table,
-    stdout,
-    write_json,
-)
+from leukolite.files import check_file_place, write_json
+from leukolite.options import Sigmas
+from leukolite.tables import results_table
+from leukolite.terminal import Command, LazyGroup, stdout
+from leukolite.train.backend import import_keras
+from leukolite.wording import percent, percent_with_interval
 
 
 @click.command(cls=Command)
@@ -38,7 +32,7 @@ def measure(noise: tuple[float, ...], count: int | None, fail: str | None, crash
     click.echo(repr(noise))
 
 
-@click.group(cls=LazyGroup, commands_at={"info": "leukolite.edge.info:info", "broken": "leukolite.no_such_module:x"})
+@click.group(cls=LazyGroup, commands_at={"info": "leukolite.info:info", "broken": "leukolite.no_such_module:x"})
 def group() -> None:
     """Commands."""
 

@@ -12,7 +12,7 @@ from leukolite.errors import DatasetError, TrainingError
 from leukolite.preprocess import InputSpec
 from leukolite.synthetic import render_cell
 from leukolite.train.datasets import Dataset, Sample, open_dataset
-from leukolite.train.fit import Planned, Prepared, make_splits, prepare
+from leukolite.train.fit import Prepared, SplitPlan, make_splits, prepare
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import load_split, split_record
 from leukolite.train.splits import PARTS, Split, k_folds, split_by_group, split_from_hashes
@@ -130,7 +130,7 @@ def test_a_subject_on_two_sides_is_refused_where_none_is_claimed(subjects: Datas
 def test_a_saved_split_is_repeated_on_moved_files(planted: Prepared, tmp_path: Path) -> None:
     (split,) = make_splits(planted, RECIPE, "image", 3).splits
     (tmp_path / "split.json").write_text(split_record(planted.dataset, split, planted.copies))
-    assert make_splits(planted, RECIPE, str(tmp_path / "split.json"), 99) == Planned((split,), "image")
+    assert make_splits(planted, RECIPE, str(tmp_path / "split.json"), 99) == SplitPlan((split,), "image")
 
 
 def test_a_repeated_split_by_subject_still_claims_to_be_one(subjects: Dataset, tmp_path: Path) -> None:

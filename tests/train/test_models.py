@@ -9,7 +9,7 @@ import pytest
 
 import leukolite.train
 from leukolite.errors import TrainingError
-from leukolite.terminal import import_keras
+from leukolite.train.backend import import_keras
 from leukolite.train.models import MODELS, build, load_weights
 from leukolite.train.recipes import RECIPES
 

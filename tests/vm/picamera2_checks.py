@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from leukolite.edge import cameras
-from leukolite.edge.cameras import Found, PiCamera, list_cameras
-from leukolite.edge.frames import Frame, Note
+from leukolite.edge.camera import picamera as cameras
+from leukolite.edge.camera.discover import CameraInfo, list_cameras
+from leukolite.edge.camera.picamera import PiCamera
+from leukolite.edge.camera.source import Frame, Note
 from leukolite.errors import SourceError
 
 library = cameras._import_picamera2()
@@ -96,7 +97,7 @@ class ConvertedCamera(VirtualCamera):
 def main() -> None:
     library.Picamera2._get_raw_modes = lambda self: [{"format": "SRGGB8", "size": SIZE}]
     found, _ = list_cameras()
-    assert found == [Found("picamera2:0", "Virtual Video Device")], found
+    assert found == [CameraInfo("picamera2:0", "Virtual Video Device")], found
     click.echo(f"listed: {found[0]}")
 
     with pytest.raises(SourceError, match="expected BGR888 of 640x480, the camera gives NV12") as refused:

@@ -13,8 +13,9 @@ from typing import Any
 import click
 import numpy as np
 
-from leukolite.edge.cameras import V4l2Camera, list_cameras
-from leukolite.edge.frames import Frame
+from leukolite.edge.camera.discover import list_cameras
+from leukolite.edge.camera.source import Frame
+from leukolite.edge.camera.v4l2 import V4l2Camera
 from leukolite.errors import SourceError
 
 DEVICE = "/dev/video0"

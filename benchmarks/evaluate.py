@@ -1,0 +1,196 @@
+"""Accuracy under Gaussian noise beside latency, of a bundle or of a float run, on a labelled data folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
+from leukolite.bundle import MANIFEST, Bundle
+from leukolite.classifier import Classifier, open_classifier
+from leukolite.errors import DatasetError, ImageError, LeukoliteError
+from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma
+from leukolite.images import read_rgb
+from leukolite.manifest import NoiseMetrics
+from leukolite.preprocess import crop_and_resize, picture_id
+from leukolite.sheets import encode_png, sheet
+from leukolite.train.backend import import_keras
+from leukolite.train.datasets import Dataset, Sample, Unusable, open_dataset
+from leukolite.train.runs import RUN
+
+SCHEMA = 1
+STAGES = ("preprocess", "invoke", "total")
+SALIENCY_PICTURES = 4
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """What is evaluated: a bundle or a run, ready to judge.
+
+    Attributes:
+        seen: first 12 hex digits of the SHA-256 of each image that fitted or chose the model.
+        seen_pictures: `picture_id` of each, which knows it in another encoding too.
+    """
+
+    name: str
+    classifier: Classifier
+    seen: frozenset[str]
+    seen_pictures: frozenset[str] = frozenset()
+
+    def has_seen(self, sample: Sample) -> bool:
+        """True if the image fitted or chose the model."""
+        if sample.sha256[:12] in self.seen:
+            return True
+        if not self.seen_pictures:
+            return False
+        try:
+            return picture_id(crop_and_resize(read_rgb(sample.path), self.classifier.spec)) in self.seen_pictures
+        except ImageError:
+            return False  # named when it is judged
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Verdicts on a data folder at each noise level.
+
+    Attributes:
+        seen: images among those judged that had fitted or chosen the model; figures that include them flatter.
+        dropped: images left out because the model had seen them.
+    """
+
+    name: str
+    classifier: Classifier
+    judged: tuple[ImageVerdict, ...]
+    seen: int
+    dropped: int
+    unusable: tuple[Unusable, ...]
+    seed: int
+    occlude: str | None
+
+    @cached_property  # a thousand bootstrap resamples a noise level
+    def results(self) -> list[NoiseMetrics]:
+        return metrics_by_sigma(self.judged, self.classifier.labels, self.classifier.malignant)
+
+    @property
+    def n(self) -> int:
+        return len({item.index for item in self.judged})
+
+    def latency(self, sigma: float) -> dict[str, dict[str, float]]:
+        return latency_summary([item.verdict for item in self.judged if item.sigma == sigma], STAGES)
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines; see the README."""
+        runtime = self.classifier.runtime
+        return {
+            "schema": SCHEMA,
+            "model": self.name,
+            "labels": list(self.classifier.labels),
+            "malignant": list(self.classifier.malignant),
+            "n": self.n,
+            "seen_in_training": self.seen,
+            "left_out_as_seen": self.dropped,
+            "unusable": [{"source": str(item.path), "reason": item.reason} for item in self.unusable],
+            "runtime": {"name": runtime.name, "version": runtime.version, "threads": runtime.threads},
+            "seed": self.seed,
+            "occlude": self.occlude,
+            "results": [row.model_dump() | {"latency_ms": self.latency(row.sigma)} for row in self.results],
+        }
+
+
+def open_model(path: Path, *, runtime: str, threads: int) -> EvaluatedModel:
+    """A bundle or a run folder, ready to judge.
+
+    Raises:
+        LeukoliteError: `path` is neither, or damaged.
+    """
+    if (path / RUN).is_file():
+        import_keras("evaluating a run")
+        from leukolite.train.run_classifier import open_run_classifier
+        from leukolite.train.runs import load_run_split
+
+        split = load_run_split(path)
+        seen = frozenset(entry.sha256[:12] for part in ("train", "validation") for entry in split[part])
+        return EvaluatedModel(path.resolve().name, open_run_classifier(path), seen)
+    if path.is_dir() and not (path / MANIFEST).is_file():
+        raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN})")
+    bundle = Bundle.load(path)
+    training = bundle.manifest.training
+    classifier = open_classifier(bundle, runtime=runtime, threads=threads)
+    if training is None:
+        return EvaluatedModel(bundle.manifest.name, classifier, frozenset())
+    return EvaluatedModel(bundle.manifest.name, classifier, frozenset(training.seen), frozenset(training.seen_pictures))
+
+
+def evaluate(
+    subject: EvaluatedModel,
+    data: Path,
+    sigmas: Sequence[float],
+    *,
+    seed: int,
+    unseen_only: bool,
+    occlude: str | None = None,
+    on_start: Callable[[int], None] = lambda _: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Judge a labelled data folder at each noise level.
+
+    Args:
+        unseen_only: leave out the images that fitted or chose the model.
+        occlude: a key of `OCCLUSIONS`: cover that part of every picture.
+        on_start: told how many images there are.
+
+    Raises:
+        DatasetError: the folder's classes are not the model's, or no image is left.
+    """
+    dataset = open_dataset(data)
+    index_of = _matching_labels(dataset, subject.classifier.labels)
+    files = [(sample.path, index_of[sample.label], subject.has_seen(sample)) for sample in dataset.samples]
+    chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
+    if not chosen:
+        raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to judge it by")
+    on_start(len(chosen))
+    change = OCCLUSIONS[occlude] if occlude is not None else _as_it_is
+    judged, unreadable = evaluate_files(subject.classifier, chosen, sigmas, seed=seed, change=change, on_image=on_image)
+    unusable = (*dataset.unusable, *(Unusable(path, str(error).removeprefix(f"{path}: ")) for path, error in unreadable))
+    if not judged:
+        raise DatasetError(f"{data}: not one image could be read ({unusable[0].path}: {unusable[0].reason})")
+    return Evaluation(
+        name=subject.name,
+        classifier=subject.classifier,
+        judged=tuple(judged),
+        seen=0 if unseen_only else sum(was_seen for _, _, was_seen in files),
+        dropped=len(files) - len(chosen),
+        unusable=unusable,
+        seed=seed,
+        occlude=occlude,
+    )
+
+
+def saliency_sheet(evaluation: Evaluation) -> bytes:
+    """Up to `SALIENCY_PICTURES` judged pictures a class beside what their true class's probability hangs on, as a PNG."""
+    classifier = evaluation.classifier
+    blocks = []
+    for k, label in enumerate(classifier.labels):
+        files = list(dict.fromkeys(Path(item.source) for item in evaluation.judged if item.truth == k))
+        chosen = np.random.default_rng(evaluation.seed).permutation(len(files))[:SALIENCY_PICTURES]
+        blocks.append((label, saliency_tiles(classifier, [files[i] for i in chosen], k)))
+    return encode_png(sheet(blocks, columns=2 * SALIENCY_PICTURES, side=classifier.spec.height))
+
+
+def _as_it_is(pixels: np.ndarray) -> np.ndarray:
+    return pixels
+
+
+def _matching_labels(dataset: Dataset, labels: Sequence[str]) -> dict[int, int]:
+    """Dataset label index -> model label index, by name, whatever its case."""
+    wanted = {label.casefold(): k for k, label in enumerate(labels)}
+    unknown = [label for label in dataset.labels if label.casefold() not in wanted]
+    if unknown:
+        raise DatasetError(
+            f"{dataset.root}: its classes are {', '.join(dataset.labels)}, the model's labels {', '.join(labels)};"
+            " evaluate it on data of its own classes"
+        )
+    return {k: wanted[label.casefold()] for k, label in enumerate(dataset.labels)}

@@ -1,0 +1,214 @@
+"""How a journal's lines hang together: each sealed by a hash that covers the line before it. The format is in docs/journal.md.
+
+A record is one line, {"seq":..,"at":..,"up_ms":..,"prev":..,"record":{..},"sha256":..}. The hash is that of the line's
+own bytes up to `,"sha256"`, and `prev` is the hash of the line before: no byte can change unseen, wherever it stands.
+Bytes are hashed, not parsed values, so that nothing hangs on how somebody's JSON library writes a number.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leukolite.edge.journal.records import EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
+from leukolite.errors import JournalError
+from leukolite.manifest import Sha256
+
+GENESIS = "0" * 64  # what the first record names as the hash before it
+GROUP_RECORDS = 100  # as many records, and no more, may be on their way to the disk
+MAX_LINE_BYTES = 1024 * 1024  # a thousand labels' probabilities are 20 kB
+
+_HASH_BYTES = len(',"sha256":"') + 64 + len('"}')
+
+OnLine = Callable[[int], None]  # told each line's length in bytes, for a progress bar
+
+
+class Entry(BaseModel):
+    """One line of a journal.
+
+    Attributes:
+        seq: 0, 1, 2... through all files.
+        at: wall clock, UTC; it may jump, `seq` is the order.
+        up_ms: milliseconds since the recording process opened the journal, on the monotonic clock.
+        prev: hash of the line before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    seq: int = Field(ge=0)
+    at: datetime
+    up_ms: Annotated[float, Field(ge=0)]
+    prev: Sha256
+    record: Record
+    sha256: Sha256
+
+
+@dataclass(frozen=True)
+class TornTail:
+    """What a crash in the middle of a write leaves at the journal's end.
+
+    Attributes:
+        offset, length: bytes within the file.
+    """
+
+    path: Path
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A journal whose every line was proved.
+
+    Attributes:
+        start: its first record; None in a journal without any.
+        ended: the last record is an 'end'.
+        anchor: hash of the last line; whoever keeps it elsewhere can prove later that nothing was cut off or rewritten.
+        torn: the unfinished end, if there is one; it is no part of the records.
+    """
+
+    start: StartRecord | None
+    records: int
+    files: int
+    ended: bool
+    anchor: str
+    torn: TornTail | None
+
+
+def seal(record: Record, seq: int, prev: str, at: float, up_ms: float) -> tuple[bytes, str]:
+    """A record as a line of the journal, and the line's hash.
+
+    Args:
+        at: seconds since 1970.
+    """
+    stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    body = f'{{"seq":{seq},"at":"{stamp}","up_ms":{up_ms:.3f},"prev":"{prev}","record":{record.model_dump_json()}'.encode()
+    sha256 = hashlib.sha256(body).hexdigest()
+    return body + f',"sha256":"{sha256}"}}\n'.encode(), sha256
+
+
+def verify(folder: Path, *, on_line: OnLine = lambda length: None) -> Verified:
+    """Prove every line of a journal.
+
+    Raises:
+        JournalError: there is no journal, or names the file, the line and what is wrong with it.
+    """
+    start, records, anchor, last = None, 0, GENESIS, None
+    files, torn = journal_files(folder), None
+    for entry in _entries(files, on_line):
+        if isinstance(entry, TornTail):
+            torn = entry
+            break
+        if isinstance(entry.record, StartRecord):
+            start = entry.record
+        records, anchor, last = records + 1, entry.sha256, entry.record
+    return Verified(start, records, len(files), last is not None and _is_end(last), anchor, torn)
+
+
+def read(folder: Path, *, on_line: OnLine = lambda length: None) -> Iterator[Entry]:
+    """The entries of a journal, each proved before it is given; a torn end is left out.
+
+    Raises:
+        JournalError: as `verify`, when the bad line is reached.
+    """
+    for entry in _entries(journal_files(folder), on_line):
+        if isinstance(entry, Entry):
+            yield entry
+
+
+def read_frames(entries: Iterator[Entry]) -> Iterator[tuple[FrameRecord, Sequence[VerdictRecord]]]:
+    """Each frame with all its verdicts; one whose verdicts were cut off by a crash is left out."""
+    frame: FrameRecord | None = None
+    verdicts: list[VerdictRecord] = []
+    for entry in entries:
+        match entry.record:
+            case FrameRecord():
+                frame, verdicts = entry.record, []
+            case VerdictRecord():
+                verdicts.append(entry.record)
+            case _:
+                continue
+        if frame is not None and len(verdicts) == frame.verdicts:
+            yield frame, verdicts
+
+
+def file_name(number: int) -> str:
+    return f"journal-{number:06}.jsonl"
+
+
+def journal_files(folder: Path) -> list[Path]:
+    """A journal's files in order. Raises: JournalError, if there is none or one is missing between others."""
+    if not folder.is_dir():
+        raise JournalError(f"{folder}: no such session; expected a folder with {file_name(0)}")
+    found = sorted(folder.glob("journal-*.jsonl"))
+    if not found:
+        raise JournalError(f"{folder}: no journal here; expected {file_name(0)}")
+    for number, path in enumerate(found):
+        if path.name != file_name(number):
+            raise JournalError(f"{folder}: expected {file_name(number)}, found {path.name}; a part of the journal is missing")
+    return found
+
+
+def _entries(files: Sequence[Path], on_line: OnLine) -> Iterator[Entry | TornTail]:
+    last: Entry | None = None
+    for path in files:
+        offset = 0
+        try:
+            with path.open("rb") as file:
+                for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
+                    try:
+                        entry = _parse(f"{path}: line {number}", line, last)
+                    except JournalError:
+                        if path != files[-1] or not _is_torn(line, file.read()):
+                            raise
+                        yield TornTail(path, offset, path.stat().st_size - offset)
+                        return
+                    yield entry
+                    on_line(len(line))
+                    last, offset = entry, offset + len(line)
+        except OSError as error:
+            raise JournalError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _is_torn(line: bytes, rest: bytes) -> bool:
+    """True if a bad line and what follows it can be what a power cut leaves, and nothing else can: half a line at the very
+    end, or, on file systems that grow a file before its data are there, zeros within the last group."""
+    if not line.endswith(b"\n"):
+        return not rest and len(line) < MAX_LINE_BYTES
+    return b"\0" in line and rest.count(b"\n") < GROUP_RECORDS
+
+
+def _parse(where: str, line: bytes, last: Entry | None) -> Entry:
+    seq, prev = (0, GENESIS) if last is None else (last.seq + 1, last.sha256)
+    body, tail = line[: -_HASH_BYTES - 1], line[-_HASH_BYTES - 1 :]
+    sha256 = hashlib.sha256(body).hexdigest()
+    if tail != f',"sha256":"{sha256}"}}\n'.encode():
+        raise JournalError(f"{where}: record {seq} is not what was written (its hash is another); records before it are whole")
+    try:
+        entry = Entry.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        loc = ".".join(map(str, first["loc"])) or "line"
+        raise JournalError(f"{where}: {loc}: {first['msg']}; was it written by another version of leukolite?") from error
+    if entry.seq != seq or entry.prev != prev:
+        raise JournalError(
+            f"{where}: expected record {seq} after {prev[:12]}, found record {entry.seq} after {entry.prev[:12]};"
+            " records were taken out, put in or moved"
+        )
+    if (seq == 0) != isinstance(entry.record, StartRecord):
+        raise JournalError(f"{where}: a journal has one start record, its first; found {entry.record.kind} as record {seq}")
+    if last is not None and _is_end(last.record) and not _is_resumption(entry.record):
+        raise JournalError(f"{where}: record {seq} follows the session's end without having resumed it")
+    return entry
+
+
+def _is_end(record: Record) -> bool:
+    return isinstance(record, EventRecord) and record.event == "end"
+
+
+def _is_resumption(record: Record) -> bool:
+    return isinstance(record, EventRecord) and record.event == "resumed"

@@ -1,0 +1,230 @@
+"""The live page's server side: one page, its state as JSON with the picture in it, and three buttons.
+
+Picture and boxes come in one answer, so that no box is ever drawn on another frame. A viewer asks for each state: one that is
+slow gets fewer, none gets an old one, and one that does not read costs a buffer.
+"""
+
+import asyncio
+import base64
+import hmac
+import ipaddress
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from leukolite.clock import Clock
+from leukolite.edge.control import Control
+from leukolite.edge.host.health import Health
+from leukolite.edge.page.state import Estimate, Live, LiveState, RecordingState, as_counted, view
+
+LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent
+PERIOD_S = 0.2  # a state is made at most so often, however many look
+LARGEST_POST = 4096  # bytes
+
+_FILES = {"/": ("live.html", "text/html"), "/live.css": ("live.css", "text/css"), "/live.js": ("live.js", "text/javascript")}
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def application(
+    live: Live,
+    control: Control,
+    health: Callable[[], Health],
+    recording: Callable[[], RecordingState | None] = lambda: None,
+    *,
+    port: int,
+    token: str | None,
+    estimate: Estimate = as_counted,
+    clock: Clock = time.perf_counter_ns,
+) -> Starlette:
+    """The page as an ASGI application.
+
+    Args:
+        health: the machine's latest reading; called from the server's thread, as is `recording`.
+        port: where it is served.
+        token: what a viewer must have; None lets everybody in who comes to this very machine by its own name.
+        clock: the one that frames are timed by.
+    """
+    states = _States(lambda state: view(state, live.about, control, health(), recording(), clock(), estimate), live)
+
+    async def show(request: Request) -> Response:
+        return Response(await states.body(request.query_params.get("has", "")), media_type="application/json")
+
+    async def pause(_: Request) -> Response:
+        control.pause()
+        states.forget()
+        return Response(status_code=204)
+
+    async def start(_: Request) -> Response:
+        control.resume()
+        states.forget()
+        return Response(status_code=204)
+
+    async def new_slide(request: Request) -> Response:
+        try:
+            name = json.loads(await _body(request))["name"]
+            live.new_slide(name if isinstance(name, str) else "")
+        except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError):
+            return PlainTextResponse('expected {"name": "..."}', 400)
+        except (ValueError, ClientDisconnect) as error:
+            return PlainTextResponse(str(error), 400)
+        states.forget()
+        return Response(status_code=204)
+
+    routes = [Route(path, _file(name, media), methods=["GET"]) for path, (name, media) in _FILES.items()]
+    routes += [
+        Route("/view", show, methods=["GET"]),
+        Route("/pause", pause, methods=["POST"]),
+        Route("/start", start, methods=["POST"]),
+        Route("/slide", new_slide, methods=["POST"]),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Guard, port=port, token=token)])
+
+
+class Guard:
+    """Middleware that lets in who may come, and puts `HEADERS` on every answer.
+
+    Without a token only those who name this machine as such: a web page elsewhere whose name was made to point here (DNS
+    rebinding) names another. With one, those who bring it: in the address that was printed, then in a cookie; a script as
+    a bearer. What changes something must come from the page itself.
+    """
+
+    def __init__(self, app: ASGIApp, *, port: int, token: str | None) -> None:
+        self._app, self._token, self._cookie = app, token, f"leukolite-{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"the live page speaks HTTP alone, not {scope['type']}")
+        request = Request(scope)
+        brings_token = scope["path"] == "/" and self._is_token(request.query_params.get("token"))
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if brings_token:
+                    headers.append("Set-Cookie", f"{self._cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/")
+            await send(message)
+
+        refusal = self._refusal(request, brings_token)
+        await (self._app if refusal is None else refusal)(scope, receive, send_guarded)
+
+    def _refusal(self, request: Request, brings_token: bool) -> Response | None:
+        host = request.headers.get("host", "").lower()
+        is_script = self._is_token(request.headers.get("authorization", "").removeprefix("Bearer "))
+        if self._token is None and not _is_this_machine(host):
+            return PlainTextResponse("this page is for this machine alone: open it as 127.0.0.1 or localhost", 421)
+        if self._token is not None and not (brings_token or is_script or self._is_token(self._cookie_of(request))):
+            return PlainTextResponse("open the whole address that edge-run printed when it began, with its token", 401)
+        from_itself = urlsplit(request.headers.get("origin", "")).netloc.lower() == host
+        if request.method not in ("GET", "HEAD") and not is_script and not from_itself:
+            return PlainTextResponse("this must come from the page itself", 403)
+        return None
+
+    def _is_token(self, given: str | None) -> bool:
+        return self._token is not None and given is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+    def _cookie_of(self, request: Request) -> str | None:
+        return request.cookies.get(self._cookie)
+
+
+class _States:
+    """The newest state as JSON, made at most every `PERIOD_S` and once for all viewers."""
+
+    def __init__(self, describe: Callable[[LiveState], dict], live: Live) -> None:
+        self._describe, self._live = describe, live
+        self._session = secrets.token_hex(8)  # a page that outlives the session must not take a picture of the next for its own
+        self._making = asyncio.Lock()
+        self._made_at = -PERIOD_S
+        self._shown = -1
+        self._jpeg = ""
+        self._name = ""
+        self._bare = self._full = b""
+
+    async def body(self, has: str) -> bytes:
+        """The state; without the picture for who `has` it already, by the name that came with it."""
+        async with self._making:
+            if time.monotonic() - self._made_at >= PERIOD_S:
+                await asyncio.to_thread(self._make)
+                self._made_at = time.monotonic()
+            return self._bare if has == self._name else self._full
+
+    def forget(self) -> None:
+        """Make a new state for who asks next."""
+        self._made_at = -PERIOD_S
+
+    def _make(self) -> None:
+        state = self._live.now
+        if state.picture != self._shown:
+            self._shown, self._name = state.picture, f"{self._session}-{state.picture}"
+            self._jpeg = "" if state.record is None else base64.b64encode(picture_jpeg(state.record.frame.pixels)).decode()
+        content = {"id": self._name, **self._describe(state)}
+        self._bare = json.dumps(content, allow_nan=False).encode()
+        self._full = json.dumps({**content, "jpeg": self._jpeg}, allow_nan=False).encode()
+
+
+def picture_jpeg(pixels: np.ndarray) -> bytes:
+    """A frame as JPEG, made smaller where a side is longer than `LONGEST_SIDE`.
+
+    Args:
+        pixels: uint8 RGB, shape (height, width, 3).
+    """
+    height, width = pixels.shape[:2]
+    scale = LONGEST_SIDE / max(height, width)
+    if scale < 1:
+        pixels = cv2.resize(pixels, (max(round(width * scale), 1), max(round(height * scale), 1)), interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return data.tobytes()
+
+
+def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    content = (files("leukolite.edge") / "templates" / name).read_bytes()
+
+    async def serve(_: Request) -> Response:
+        return Response(content, media_type=media_type)
+
+    return serve
+
+
+async def _body(request: Request) -> bytes:
+    """Raises: ValueError, if it is too large."""
+    content = b""
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > LARGEST_POST:
+            raise ValueError(f"expected at most {LARGEST_POST} bytes")
+    return content
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a Host header names this machine as only itself can: 'localhost' or a loopback address, with any port, since it
+    may come through a tunnel."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

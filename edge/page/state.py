@@ -1,0 +1,373 @@
+"""What a session looks like now, for a page: the newest frame with its verdicts, and the present slide's counts.
+
+The pipeline's thread counts and leaves one immutable state behind; whoever looks takes it, when and as often as he likes.
+"""
+
+import math
+import secrets
+import threading
+import time
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from leukolite.clock import Clock
+from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.control import Control
+from leukolite.edge.counts import SessionCounts
+from leukolite.edge.events import Event, FrameResult, RegionResult
+from leukolite.edge.host.health import Health
+from leukolite.edge.journal.slides import SALT_BYTES, slide_id
+from leukolite.manifest import Manifest, Unit
+from leukolite.metrics import Interval, wilson_interval
+
+RECENT_FRAMES = 100  # that the latency and the rate shown are of
+KEPT_MESSAGES = 6
+SLIDE_NAME_CHARACTERS = 200
+
+
+class RecordingState(Protocol):
+    """Whether what is seen is also kept.
+
+    Attributes:
+        stopped: why nothing is recorded any more, as 'disk full'; None while all is well.
+        records: kept so far.
+        unrecorded: what came after recording stopped.
+    """
+
+    @property
+    def stopped(self) -> str | None: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def unrecorded(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What does not change while a session lasts."""
+
+    name: str
+    unit: Unit
+    labels: tuple[str, ...]
+    malignant: tuple[str, ...]
+    source: str
+
+    @classmethod
+    def of(cls, manifest: Manifest, source: str) -> "About":
+        return cls(manifest.name, manifest.unit, tuple(manifest.labels), tuple(manifest.malignant), source)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of the cells or fields with a verdict, those called malignant.
+
+    Attributes:
+        value: 0..1; None where it cannot be told.
+        interval: 95%.
+        note: what a reader must know of it.
+    """
+
+    value: float | None
+    interval: Interval | None
+    note: str
+
+
+Estimate = Callable[[int, int], Share]  # how many were called malignant, of how many
+
+
+def as_counted(called: int, n: int) -> Share:
+    """The plain share, with Wilson's interval."""
+    return Share(called / n if n else None, wilson_interval(called, n), "as counted, not corrected for the model's errors")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something unusual that happened; `at` in seconds since 1970."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlideCount:
+    """The present slide's counts, at the first noise level.
+
+    Attributes:
+        number: of the slide in this session, from 1.
+        slide: salted id; None for a first slide that nobody named.
+        said: verdicts by label and 'abstain'.
+        excluded: areas and frames without a verdict, by reason.
+        skipped: frames that a newer one overtook; `gaps`: frames that could not be had.
+    """
+
+    number: int
+    slide: str | None
+    frames: int
+    said: Mapping[str, int]
+    excluded: Mapping[str, int]
+    skipped: int
+    gaps: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """All that a page shows, as it was after one event.
+
+    Attributes:
+        picture: number of the frame shown, from 1; 0 where there is none yet.
+        record: that frame; None before the slide's first.
+        lost: why there is no newer frame; None while they come.
+        recent: of the newest frames that were judged, oldest first: the clock's nanoseconds, and their ages in milliseconds.
+    """
+
+    picture: int
+    record: FrameResult | None
+    slide: SlideCount
+    lost: str | None
+    recent: tuple[tuple[int, float], ...]
+    messages: tuple[Message, ...]
+    ended: bool
+
+
+class Live:
+    """A `Sink` that keeps the newest state alone: it encodes nothing, writes nothing and waits for nobody.
+
+    Args:
+        clock: the one that frames are timed by.
+        salt: of the slides' ids; None: one drawn for this session alone, and never shown or kept.
+        on_new_slide: told a new slide's id, from the thread that began it.
+    """
+
+    def __init__(
+        self,
+        about: About,
+        *,
+        clock: Clock = time.perf_counter_ns,
+        wall_clock: Callable[[], float] = time.time,
+        salt: bytes | None = None,
+        on_new_slide: Callable[[str], None] = lambda slide: None,
+    ) -> None:
+        self.about = about
+        self._clock, self._wall_clock = clock, wall_clock
+        self._salt, self._on_new_slide = salt or secrets.token_bytes(SALT_BYTES), on_new_slide
+        self._lock = threading.Lock()  # held for microseconds: two threads count, when a slide begins
+        self._tally = SessionCounts(about.labels, about.malignant)
+        self._number, self._began, self._pictures, self._ended = 1, clock(), 0, False
+        self._slide: str | None = None
+        self._record: FrameResult | None = None
+        self._lost: str | None = None
+        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_FRAMES)
+        self._messages: deque[Message] = deque(maxlen=KEPT_MESSAGES)
+        self.now = self._state()
+
+    def take(self, event: Event) -> None:
+        with self._lock:
+            match event:
+                case FrameResult():
+                    if event.frame.captured_at < self._began and self._number > 1:  # still the slide before
+                        return
+                    self._lost = None
+                    if event.excluded is None:
+                        self._recent.append((self._clock(), event.age_ms))
+                    self._pictures += 1
+                    self._record = event
+                    self._tally.take(event)
+                case Gap():
+                    self._lost = event.reason
+                    self._tally.take(event)
+                    self._tell(f"{event.source}: {event.reason}")
+                case Note() if event.event != "new slide":  # told when it was begun
+                    self._tell(f"{event.source}: {event.text}")
+                case Health():
+                    self._tell(f"machine: {', '.join(event.conditions) or 'well again'}")
+            self.now = self._state()
+
+    def close(self) -> None:
+        with self._lock:
+            self._ended = True
+            self.now = self._state()
+
+    def new_slide(self, name: str) -> str:
+        """Begin to count anew; from any thread. A frame captured before now no longer counts.
+
+        Args:
+            name: the slide's, in clear; it is forgotten.
+
+        Returns:
+            The slide's salted id: the same for the same name within a session, and only there.
+
+        Raises:
+            ValueError: `name` is empty or too long.
+        """
+        given = unicodedata.normalize("NFC", name.strip())
+        if not 0 < len(given) <= SLIDE_NAME_CHARACTERS:
+            raise ValueError(f"type the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
+        with self._lock:
+            slide = self._slide = slide_id(given, self._salt)
+            self._number += 1
+            self._began = self._clock()
+            self._record = None  # the slide before is not to be taken for this one
+            self._recent.clear()
+            self._tally = SessionCounts(self.about.labels, self.about.malignant)
+            self._tell(f"new slide {slide}")
+            self.now = self._state()
+        self._on_new_slide(slide)
+        return slide
+
+    def _tell(self, text: str) -> None:
+        self._messages.append(Message(self._wall_clock(), text))
+
+    def _state(self) -> LiveState:
+        tally = self._tally
+        slide = SlideCount(
+            self._number, self._slide, tally.frames, dict(tally.predicted_counts), dict(tally.excluded), tally.skipped, tally.gaps
+        )
+        picture = 0 if self._record is None else self._pictures
+        return LiveState(picture, self._record, slide, self._lost, tuple(self._recent), tuple(self._messages), self._ended)
+
+
+def view(
+    state: LiveState,
+    about: About,
+    control: Control,
+    health: Health,
+    recording: RecordingState | None,
+    now: int,
+    estimate: Estimate = as_counted,
+) -> dict[str, Any]:
+    """A state as the page's script wants it, without the pixels.
+
+    Args:
+        recording: None where nothing is recorded.
+        now: the clock's nanoseconds.
+    """
+    record = state.record
+    return {
+        "state": _condition(state, control),
+        "lost": state.lost,
+        "model": {"name": about.name, "unit": about.unit, "source": about.source},
+        "picture": None if record is None else _picture(record, about, now),
+        "slide": _slide(state.slide, about, estimate),
+        "latency": _latency(state, now),
+        "runtime": None if record is None else _runtime(record),
+        "health": _health(health),
+        "recording": _recording(recording),
+        "messages": [{"at": message.at, "text": message.text} for message in reversed(state.messages)],
+    }
+
+
+def _condition(state: LiveState, control: Control) -> str:
+    if state.ended or control.stopped_by is not None:
+        return "ended"
+    if control.paused:
+        return "paused"
+    if state.lost is not None:
+        return "lost"
+    return "waiting" if state.record is None else "running"
+
+
+def _picture(record: FrameResult, about: About, now: int) -> dict[str, Any]:
+    first = record.regions[0].sigma if record.regions else 0.0
+    return {
+        "index": record.frame.index,
+        "source": record.frame.source,
+        "width": record.frame.pixels.shape[1],
+        "height": record.frame.pixels.shape[0],
+        "age_s": round((now - record.frame.captured_at) / 1e9, 2),
+        "excluded": record.excluded,
+        "sigma": first,
+        "areas": [_area(region, about) for region in record.regions if region.sigma == first],
+    }
+
+
+def _area(region: RegionResult, about: About) -> dict[str, Any]:
+    verdict = region.verdict
+    if verdict is None:
+        kind = "excluded"
+    elif verdict.index is None:
+        kind = "abstain"
+    else:
+        kind = _kind(verdict.label, about)
+    return {
+        "box": [int(edge) for edge in region.box],
+        "kind": kind,
+        "label": None if verdict is None else verdict.label,
+        "probability": None if verdict is None else _rounded(verdict.probability, 3),
+        "excluded": region.excluded,
+    }
+
+
+def _kind(label: str, about: About) -> str:
+    """How a label is coloured: 'malignant', 'other', or 'plain' where the model knows no malignant label."""
+    if not about.malignant:
+        return "plain"
+    return "malignant" if label in about.malignant else "other"
+
+
+def _slide(slide: SlideCount, about: About, estimate: Estimate) -> dict[str, Any]:
+    n = sum(slide.said.get(label, 0) for label in about.labels)
+    called = sum(slide.said.get(label, 0) for label in about.malignant)
+    share = estimate(called, n) if about.malignant else None
+    return {
+        "number": slide.number,
+        "id": slide.slide,
+        "frames": slide.frames,
+        "n": n,
+        "counted": [{"label": label, "kind": _kind(label, about), "n": slide.said.get(label, 0)} for label in about.labels],
+        "abstained": slide.said.get("abstain", 0),
+        "excluded": [
+            {"reason": reason, "n": count} for reason, count in sorted(slide.excluded.items(), key=lambda item: -item[1])
+        ],
+        "skipped": slide.skipped,
+        "gaps": slide.gaps,
+        "share": None if share is None else {"value": share.value, "interval": share.interval, "note": share.note},
+    }
+
+
+def _latency(state: LiveState, now: int) -> dict[str, Any] | None:
+    """Of the newest frames; None without any."""
+    if not state.recent:
+        return None
+    ages = np.array([age_ms for _, age_ms in state.recent])
+    spent_s = (now - state.recent[0][0]) / 1e9
+    return {
+        "timed_by": "arrival" if state.record is None else state.record.frame.timed_by,
+        "frames": len(ages),
+        "last_ms": round(float(ages[-1]), 2),
+        "p50_ms": round(float(np.percentile(ages, 50)), 2),
+        "p99_ms": round(float(np.percentile(ages, 99)), 2),
+        "frames_per_s": round((len(ages) - 1) / spent_s, 1) if spent_s > 0 and len(ages) > 1 else None,
+    }
+
+
+def _runtime(record: FrameResult) -> str:
+    used = record.runtime
+    delegate = f" with {used.delegate}" if used.delegate else ""
+    return f"{used.name} {used.version}{delegate}, {used.threads} thread{'s' if used.threads > 1 else ''}"
+
+
+def _health(health: Health) -> dict[str, Any]:
+    """The page shows the machine's figures; None where the machine does not tell."""
+    return {
+        "temperature_c": _rounded(health.temperature_c),
+        "throttled": health.throttled,
+        "memory_mb": _rounded(health.memory_mb),
+        "memory_free_mb": _rounded(health.memory_free_mb),
+        "disk_free_mb": _rounded(health.disk_free_mb),
+        "conditions": list(health.conditions),
+    }
+
+
+def _rounded(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, digits)
+
+
+def _recording(recording: RecordingState | None) -> dict[str, Any] | None:
+    if recording is None:
+        return None
+    return {"stopped": recording.stopped, "records": recording.records, "unrecorded": recording.unrecorded}

@@ -1,0 +1,1 @@
+"""What a session leaves: lines, tables, JSON, CSV, and its summary as a page."""

@@ -1,0 +1,95 @@
+"""A session's summary as a page for people, as JSON and as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from leukolite import __version__
+from leukolite.edge.report.summary import Summary
+from leukolite.files import write_file, write_json
+from leukolite.metrics import Interval
+from leukolite.prevalence import Prevalence
+from leukolite.wording import RESEARCH_USE, percent, percent_with_interval
+
+SCHEMA = 1
+PAGE, SUMMARY_JSON, SUMMARY_CSV = "summary.html", "summary.json", "summary.csv"
+
+
+def write_summary(folder: Path, summary: Summary) -> None:
+    """Write the page, the JSON and the CSV into a folder. Raises: LeukoliteError, if it cannot be written."""
+    write_file(folder / PAGE, summary_page(summary))
+    write_json(folder / SUMMARY_JSON, summary_json(summary))
+    write_file(folder / SUMMARY_CSV, summary_csv(summary))
+
+
+def summary_page(summary: Summary) -> str:
+    """One HTML file with all that it needs; every text of the bundle's or the session's is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("leukolite.edge"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "time": _time}
+    return environment.get_template("summary.html.j2").render(
+        summary=summary,
+        start=summary.start,
+        noun=summary.start.unit,
+        with_interval=percent_with_interval,
+        sentence=enough_sentence,
+        research_use=RESEARCH_USE,
+        version=__version__,
+    )
+
+
+def summary_json(summary: Summary) -> dict[str, Any]:
+    """The summary for machines, without thumbnails."""
+    content = asdict(summary)
+    content["start"] = summary.start.model_dump(mode="json")
+    content["began"], content["last"] = (None if at is None else at.isoformat() for at in (summary.began, summary.last))
+    for slide in content["slides"]:
+        del slide["thumbnails"]
+    return {"schema": SCHEMA, **content}
+
+
+def summary_csv(summary: Summary) -> str:
+    """One row a slide."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    labels = summary.start.labels
+    figures = ["n", "called_malignant", "apparent", "apparent_low", "apparent_high", "fraction", "low", "high", "enough", "more"]
+    writer.writerow(["slide", "frames", *labels, "abstained", "excluded", *figures])
+    for slide in summary.slides:
+        counts = [slide.frames, *slide.counted.values(), slide.abstained, sum(slide.excluded.values())]
+        writer.writerow([slide.slide or "", *counts, *_figures(slide.blasts)])
+    return text.getvalue()
+
+
+def enough_sentence(blasts: Prevalence, noun: str) -> str:
+    """Whether the interval is narrow enough yet, in words."""
+    if blasts.enough:
+        return f"Enough {noun}s: the interval is as narrow as wanted."
+    if blasts.n and blasts.fraction is None and blasts.more is None:
+        return "No number of them will make this fraction sure."
+    if blasts.more is None:
+        return f"More {noun}s alone will not do: the model was measured on too few images for so narrow an interval."
+    return f"Not enough {noun}s yet: about {blasts.more:,} more."
+
+
+def _figures(blasts: Prevalence | None) -> Sequence[object]:
+    if blasts is None:
+        return [""] * 10
+    shares = [blasts.apparent, *_ends(blasts.apparent_interval), blasts.fraction, *_ends(blasts.interval)]
+    rounded = ["" if share is None else round(share, 6) for share in shares]
+    return [blasts.n, blasts.called, *rounded, "yes" if blasts.enough else "no", "" if blasts.more is None else blasts.more]
+
+
+def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
+    return interval or (None, None)
+
+
+def _time(at: datetime | None) -> str:
+    return "-" if at is None else at.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,179 @@
+"""`edge-run --journal`, `--resume` and `--replay`: what was recorded goes on, and every verdict can be repeated."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukolite.cli import main as leukolite
+from leukolite.edge.cli import main as edge_run
+from leukolite.edge.journal.format import read
+from leukolite.edge.journal.records import EventRecord, FrameRecord, StartRecord
+from leukolite.edge.settings import SessionSettings
+from leukolite.synthetic import LABELS, render_cell
+
+
+@pytest.fixture
+def slides(tmp_path: Path) -> Path:
+    folder = tmp_path / "slides"
+    for i in range(12):
+        label = LABELS[i % 2]
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(render_cell(np.random.default_rng(i), label)).save(folder / label / f"{i:02}.png")
+    return folder
+
+
+@pytest.fixture
+def record(call, tmp_path, slides):
+    def run(*options: object) -> Path:
+        command = ("--bundle", "synthetic-cells", "--source", slides, "--journal", tmp_path / "session", "--quiet")
+        result = call(edge_run, *command, *options)
+        assert result.exit_code == 0, result.output
+        return tmp_path / "session"
+
+    return run
+
+
+def frames(session: Path) -> list[FrameRecord]:
+    return [entry.record for entry in read(session) if isinstance(entry.record, FrameRecord)]
+
+
+def test_a_recorded_session_is_repeated_to_the_last_verdict(call, record):
+    session = record("--noise", "0,5")
+    result = call(edge_run, "--replay", session)
+    assert result.exit_code == 0, result.output
+    assert "12 frames judged again, 24 verdicts compared, 0 differ" in result.stdout
+
+
+def test_a_frame_that_has_changed_since_is_told(call, record, slides):
+    session = record()
+    path = sorted(slides.glob("*/*.png"))[0]
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    result = call(edge_run, "--replay", session)
+    assert result.exit_code == 1
+    assert "12 verdicts compared, 1 differ" in result.stdout or "1 differ" in result.stdout
+    assert "the picture is another" in result.stdout
+
+
+def test_a_session_goes_on_where_it_was_left_and_counts_no_frame_twice(call, record):
+    session = record("--frames", 5)
+    result = call(edge_run, "--resume", session, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert [frame.index for frame in frames(session)] == list(range(12))
+    assert "resumed" in [entry.record.event for entry in read(session) if isinstance(entry.record, EventRecord)]
+    assert call(edge_run, "--replay", session).exit_code == 0
+
+
+def test_a_session_that_is_done_is_not_begun_again(refuses, record, slides):
+    session = record()
+    assert "all 12 frames were judged before" in refuses(edge_run, "--resume", session, "--quiet")
+
+
+def test_kept_frames_repeat_a_camera_that_is_gone(call, tmp_path, monkeypatch):
+    session = tmp_path / "session"
+    command = ("--bundle", "synthetic-cells", "--camera", "synthetic", "--frames", 4, "--journal", session, "--keep-frames")
+    assert call(edge_run, *command, "--quiet").exit_code == 0
+    assert len(list((session / "frames").glob("*.png"))) == 4
+    monkeypatch.setattr("leukolite.edge.settings.open_camera", None)
+    assert "4 verdicts compared, 0 differ" in call(edge_run, "--replay", session).stdout
+
+
+def test_a_slides_name_is_nowhere_in_the_journal(record, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    session = record("--slide", "Jane Doe 1980", "--frames", 2)
+    assert b"Jane" not in b"".join(path.read_bytes() for path in session.iterdir())
+    start = next(read(session)).record
+    assert isinstance(start, StartRecord)
+    assert start.slide is not None
+    assert (tmp_path / "config" / "leukolite" / "salt").stat().st_mode & 0o077 == 0
+
+
+def test_out_holds_the_summary_too(record, tmp_path):
+    record("--out", tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert sum(summary["slides"][0]["counted"].values()) == 12
+    assert "<html" in (tmp_path / "out" / "summary.html").read_text()
+
+
+def test_a_killed_session_verifies_goes_on_and_is_repeated(call, tmp_path):
+    session = tmp_path / "session"
+    command = [sys.executable, "-c", "from leukolite.edge.cli import main; main()", "--bundle", "synthetic-cells", "--quiet"]
+    options = ["--camera", "synthetic:50", "--journal", str(session)]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (
+        session.is_dir() and sum(p.stat().st_size for p in session.glob("*.jsonl")) > 5000
+    ):
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = len(frames(session))
+    assert before > 0
+    assert call(edge_run, "--resume", session, "--frames", 3, "--quiet").exit_code == 0
+    assert len(frames(session)) == before + 3
+    assert call(leukolite, "journal", "verify", session).exit_code == 0
+    assert call(edge_run, "--replay", session).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--resume", "S", "--camera", "synthetic"), "says itself with which --camera"),
+        (("--replay", "S", "--noise", "5"), "says itself with which --noise"),
+        (("--resume", "S", "--replay", "S"), "give one of them"),
+        (("--replay", "S", "--json", "x.json"), "does nothing else: leave --json out"),
+        (("--replay", "S", "--max-age", "5"), "does nothing else: leave --max-age out"),
+        (("--bundle", "synthetic-cells", "--camera", "synthetic", "--keep-frames"), "go with --journal"),
+        (("--bundle", "synthetic-cells", "--camera", "synthetic", "--slide", "A"), "--slide goes with --journal"),
+        (("--camera", "synthetic"), "Missing option '--bundle'"),
+    ],
+)
+def test_options_that_contradict_each_other_are_a_wrong_call(refuses, options, says):
+    assert says in refuses(edge_run, *options, code=2)
+
+
+GIVEN = {
+    "camera": ("synthetic",),
+    "camera_size": ("640x480",),
+    "source": ("slides",),
+    "noise": ("5",),
+    "seed": ("1",),
+    "runtime": ("litert",),
+    "threads": ("1",),
+    "every_frame": (),
+    "ungated": (),
+    "cells": ("auto",),
+    "cell_diameter": ("40",),
+    "channel": ("a-b",),
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(SessionSettings) if field.name != "bundle"])
+@pytest.mark.parametrize("goes_on", ["--resume", "--replay"])
+def test_no_setting_of_a_recorded_session_is_given_again_not_even_as_it_was(refuses, goes_on, name):
+    option = f"--{name.replace('_', '-')}"
+    line = refuses(edge_run, goes_on, "S", option, *GIVEN[name], code=2)
+    assert f"S says itself with which {option} it was recorded: leave it out" in line
+
+
+def test_every_setting_of_a_session_is_an_option_of_its_name():
+    assert {field.name for field in fields(SessionSettings)} <= {option.name for option in edge_run.params}
+
+
+def test_another_bundle_neither_goes_on_nor_repeats(refuses, record, tiny_bundle):
+    session = record("--frames", 2)
+    assert "manifest sha256" in refuses(edge_run, "--resume", session, "--bundle", tiny_bundle, "--quiet", notes=0)
+    assert "was recorded with bundle synthetic-cells" in refuses(edge_run, "--replay", session, "--bundle", tiny_bundle)
+
+
+def test_a_folder_without_a_session_is_refused(refuses, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "empty" in refuses(edge_run, "--resume", tmp_path / "empty")
