@@ -11,15 +11,16 @@ from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import check_file_place, check_replaceable, write_file, write_json
-from leukolite.options import SEED, Sigmas
-from leukolite.runtime import RUNTIMES
+from leukolite.options import SEED, Sigmas, SizeType, json_option, threads_option
+from leukolite.preprocess import KERNELS, Kernel
+from leukolite.runtime import RUNTIMES, RuntimeOptions
 from leukolite.shipped import find_bundle
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 from leukolite.train.datasets import describe_unusable
 from leukolite.train.recipes import RECIPES
-from leukolite.wording import percent, percent_with_interval
+from leukolite.wording import count, percent, percent_with_interval
 
 
 @click.command(cls=Command)
@@ -58,11 +59,11 @@ def evaluate(
     check_file_place(saliency)
     if plots is not None:
         check_replaceable(plots, "noise.png")
-    subject = evaluation_of.open_model(find_bundle(model), runtime=runtime, threads=threads)
+    opened = evaluation_of.open_model(find_bundle(model), RuntimeOptions(name=runtime, threads=threads))
     with progress_bar() as bar:
         task = add_task(bar, "images")
         evaluation = evaluation_of.evaluate(
-            subject,
+            opened,
             data,
             noise,
             seed=seed,
@@ -91,25 +92,44 @@ def evaluate(
 
 @click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
-@click.option("--rounds", type=click.IntRange(1, 1000), default=15, show_default=True)
-@click.option("--frames", type=click.IntRange(10, 100_000), default=200, show_default=True, help="Frames a round.")
-@click.option("--size", type=click.IntRange(32, 4096), default=224, show_default=True, help="Side of the frames, pixels.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every round as JSON.")
-def overhead(bundle: Path, threads: int, rounds: int, frames: int, size: int, json_path: Path | None) -> None:
-    """What edge-run adds to the bare invoke() of a BUNDLE, as a ratio measured in turns in one process.
+@threads_option
+@click.option("--rounds", type=click.IntRange(1, 1000), default=15, show_default=True, help="Rounds to measure.")
+@click.option("--frames", type=click.IntRange(10, 100_000), default=200, show_default=True, help="Frames per round.")
+@click.option("--size", type=SizeType(), default=(224, 224), help="Width and height of the frames, pixels.  [default: 224x224]")
+@click.option("--kernel", type=click.Choice(KERNELS), help="Resize kernel to measure.  [default: the bundle's]")
+@json_option("every round")
+def overhead(
+    bundle: Path, threads: int, rounds: int, frames: int, size: tuple[int, int], kernel: Kernel | None, json_path: Path | None
+) -> None:
+    """What edge-run adds to the bare invoke() of a BUNDLE, as ratios measured in turns in one process.
 
     \b
     Example:
       leukolite overhead mobilenet_m-taleqani
+      leukolite overhead mobilenet_m-cnmc --size 640x480 --kernel halve-linear
     """
     check_file_place(json_path)
-    result = measure_overhead(find_bundle(bundle), threads=threads, rounds=rounds, frames=frames, size=size)
+    with progress_bar() as bar:
+        task = add_task(bar, "rounds", total=rounds)
+        result = measure_overhead(
+            find_bundle(bundle),
+            RuntimeOptions(threads=threads),
+            rounds=rounds,
+            frames=frames,
+            size=size,
+            kernel=kernel,
+            on_round=lambda: bar.advance(task),
+        )
     console = stdout()
-    console.print(f"{result.model}, {size}x{size} frames, {result.runtime}, {threads} thread(s), {rounds} rounds of {frames}")
-    for name, values in (("invoke() alone", result.invoke_ms), ("edge-run's loop", result.runner_ms)):
-        console.print(f"  {name:<16} p50 {_spread(values, 'ms', 3)}")
-    console.print(f"  ratio {result.ratio:.3f}: edge-run adds {100 * (result.ratio - 1):.1f}%")
+    width, height = result.frame
+    console.print(f"{result.model}, {width}x{height} frames, kernel {result.kernel}, {result.runtime}")
+    console.print(f"{count(rounds, 'round')} of {count(frames, 'frame')}; the middle round, the least and the most")
+    for name, values, ratio in (
+        ("invoke() alone", result.invoke_ms, None),
+        ("gate and classifier", result.classify_ms, result.classify_ratio),
+        ("edge-run's loop", result.runner_ms, result.ratio),
+    ):
+        console.print(f"  {name:<20} p50 {_spread(values, 'ms', 3)}" + ("" if ratio is None else f", ratio {ratio:.3f}"))
     if json_path is not None:
         write_json(json_path, result.to_json())
 
@@ -156,7 +176,7 @@ def _tables(evaluation: evaluation_of.Evaluation) -> list[Table]:
     covered = f", {evaluation.occlude} covered" if evaluation.occlude else ""
     table = results_table(
         f"{evaluation.name}: {evaluation.n} images{covered}, {whose}",
-        caption=f"{runtime.name} {runtime.version}; p50, p99: preprocess to verdict, ms",
+        caption=f"{runtime.info.name} {runtime.info.version}; p50, p99: preprocess to verdict, ms",
     )
     for heading in ("sigma", "accuracy (95%)", "prec.", "recall", "spec.", "F1", "AUC", "p50", "p99"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -167,7 +187,7 @@ def _tables(evaluation: evaluation_of.Evaluation) -> list[Table]:
         table.add_row(f"{row.sigma:g}", accuracy, *rates, f"{total['p50']:.2f}", f"{total['p99']:.2f}")
     first = results[0]
     confusion = results_table(f"Confusion at sigma {first.sigma:g} (row: truth, column: verdict)")
-    for heading in ("", *evaluation.classifier.labels):
+    for heading in ("", *evaluation.classifier.classes.labels):
         confusion.add_column(heading, justify="right")
     classes = results_table(f"Each class against the rest at sigma {first.sigma:g}")
     for heading in ("", "n", "recall (95%)", "prec.", "spec.", "F1", "AUC"):

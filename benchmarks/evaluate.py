@@ -10,18 +10,20 @@ import numpy as np
 
 from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
 from leukolite.bundle import MANIFEST, Bundle
+from leukolite.classes import Classes
 from leukolite.classifier import Classifier, open_classifier
 from leukolite.errors import DatasetError, ImageError, LeukoliteError
 from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma
 from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
 from leukolite.preprocess import crop_and_resize, picture_id
+from leukolite.runtime import RuntimeOptions
 from leukolite.sheets import encode_png, sheet
 from leukolite.train.backend import import_keras
 from leukolite.train.datasets import Dataset, Sample, Unusable, open_dataset
 from leukolite.train.runs import RUN
 
-SCHEMA = 1
+SCHEMA = {"name": "evaluation", "version": 2}  # 2: runtime with its delegate; 1: first
 STAGES = ("preprocess", "invoke", "total")
 SALIENCY_PICTURES = 4
 
@@ -63,7 +65,7 @@ class Evaluation:
 
     name: str
     classifier: Classifier
-    judged: tuple[ImageVerdict, ...]
+    verdicts: tuple[ImageVerdict, ...]
     seen: int
     dropped: int
     unusable: tuple[Unusable, ...]
@@ -72,35 +74,34 @@ class Evaluation:
 
     @cached_property  # a thousand bootstrap resamples a noise level
     def results(self) -> list[NoiseMetrics]:
-        return metrics_by_sigma(self.judged, self.classifier.labels, self.classifier.malignant)
+        return metrics_by_sigma(self.verdicts, self.classifier.classes)
 
     @property
     def n(self) -> int:
-        return len({item.index for item in self.judged})
+        return len({item.index for item in self.verdicts})
 
     def latency(self, sigma: float) -> dict[str, dict[str, float]]:
-        return latency_summary([item.verdict for item in self.judged if item.sigma == sigma], STAGES)
+        return latency_summary([item.verdict for item in self.verdicts if item.sigma == sigma], STAGES)
 
     def to_json(self) -> dict[str, Any]:
         """For machines; see the README."""
-        runtime = self.classifier.runtime
         return {
             "schema": SCHEMA,
             "model": self.name,
-            "labels": list(self.classifier.labels),
-            "malignant": list(self.classifier.malignant),
+            "labels": list(self.classifier.classes.labels),
+            "malignant": list(self.classifier.classes.malignant),
             "n": self.n,
             "seen_in_training": self.seen,
             "left_out_as_seen": self.dropped,
             "unusable": [{"source": str(item.path), "reason": item.reason} for item in self.unusable],
-            "runtime": {"name": runtime.name, "version": runtime.version, "threads": runtime.threads},
+            "runtime": self.classifier.runtime.info.model_dump(),
             "seed": self.seed,
             "occlude": self.occlude,
             "results": [row.model_dump() | {"latency_ms": self.latency(row.sigma)} for row in self.results],
         }
 
 
-def open_model(path: Path, *, runtime: str, threads: int) -> EvaluatedModel:
+def open_model(path: Path, runtime: RuntimeOptions) -> EvaluatedModel:
     """A bundle or a run folder, ready to judge.
 
     Raises:
@@ -118,14 +119,14 @@ def open_model(path: Path, *, runtime: str, threads: int) -> EvaluatedModel:
         raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN})")
     bundle = Bundle.load(path)
     training = bundle.manifest.training
-    classifier = open_classifier(bundle, runtime=runtime, threads=threads)
+    classifier = open_classifier(bundle, runtime)
     if training is None:
         return EvaluatedModel(bundle.manifest.name, classifier, frozenset())
     return EvaluatedModel(bundle.manifest.name, classifier, frozenset(training.seen), frozenset(training.seen_pictures))
 
 
 def evaluate(
-    subject: EvaluatedModel,
+    model: EvaluatedModel,
     data: Path,
     sigmas: Sequence[float],
     *,
@@ -146,21 +147,21 @@ def evaluate(
         DatasetError: the folder's classes are not the model's, or no image is left.
     """
     dataset = open_dataset(data)
-    index_of = _matching_labels(dataset, subject.classifier.labels)
-    files = [(sample.path, index_of[sample.label], subject.has_seen(sample)) for sample in dataset.samples]
+    index_of = _matching_labels(dataset, model.classifier.classes)
+    files = [(sample.path, index_of[sample.label], model.has_seen(sample)) for sample in dataset.samples]
     chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
     if not chosen:
         raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to judge it by")
     on_start(len(chosen))
     change = OCCLUSIONS[occlude] if occlude is not None else _as_it_is
-    judged, unreadable = evaluate_files(subject.classifier, chosen, sigmas, seed=seed, change=change, on_image=on_image)
+    verdicts, unreadable = evaluate_files(model.classifier, chosen, sigmas, seed=seed, change=change, on_image=on_image)
     unusable = (*dataset.unusable, *(Unusable(path, error.reason) for path, error in unreadable))
-    if not judged:
+    if not verdicts:
         raise DatasetError(f"{data}: not one image could be read ({unusable[0].path}: {unusable[0].reason})")
     return Evaluation(
-        name=subject.name,
-        classifier=subject.classifier,
-        judged=tuple(judged),
+        name=model.name,
+        classifier=model.classifier,
+        verdicts=tuple(verdicts),
         seen=0 if unseen_only else sum(was_seen for _, _, was_seen in files),
         dropped=len(files) - len(chosen),
         unusable=unusable,
@@ -173,8 +174,8 @@ def saliency_sheet(evaluation: Evaluation) -> bytes:
     """Up to `SALIENCY_PICTURES` judged pictures a class beside what their true class's probability hangs on, as a PNG."""
     classifier = evaluation.classifier
     blocks = []
-    for k, label in enumerate(classifier.labels):
-        files = list(dict.fromkeys(Path(item.source) for item in evaluation.judged if item.truth == k))
+    for k, label in enumerate(classifier.classes.labels):
+        files = list(dict.fromkeys(Path(item.source) for item in evaluation.verdicts if item.truth == k))
         chosen = np.random.default_rng(evaluation.seed).permutation(len(files))[:SALIENCY_PICTURES]
         blocks.append((label, saliency_tiles(classifier, [files[i] for i in chosen], k)))
     return encode_png(sheet(blocks, columns=2 * SALIENCY_PICTURES, side=classifier.spec.height))
@@ -184,13 +185,12 @@ def _as_it_is(pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def _matching_labels(dataset: Dataset, labels: Sequence[str]) -> dict[int, int]:
+def _matching_labels(dataset: Dataset, classes: Classes) -> dict[int, int]:
     """Dataset label index -> model label index, by name, whatever its case."""
-    wanted = {label.casefold(): k for k, label in enumerate(labels)}
-    unknown = [label for label in dataset.labels if label.casefold() not in wanted]
+    known, unknown = classes.match(dataset.labels)
     if unknown:
         raise DatasetError(
-            f"{dataset.root}: its classes are {', '.join(dataset.labels)}, the model's labels {', '.join(labels)};"
+            f"{dataset.root}: its classes are {', '.join(dataset.labels)}, the model's labels {', '.join(classes.labels)};"
             " evaluate it on data of its own classes"
         )
-    return {k: wanted[label.casefold()] for k, label in enumerate(dataset.labels)}
+    return {k: known[label] for k, label in enumerate(dataset.labels)}

@@ -15,13 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from leukolite.appearance import look
+from leukolite.appearance import measure
 from leukolite.benchmarks.locating import read_marks
 from leukolite.benchmarks.shipped import shipped
 from leukolite.bundle import Bundle
 from leukolite.classifier import open_classifier
+from leukolite.edge.field.exclusion import Exclusion
 from leukolite.edge.field.quality import nothing_to_see, unlike_training
-from leukolite.edge.field.view import kind_of
 from leukolite.images import read_rgb
 from leukolite.metrics import wilson_interval
 from leukolite.noise import add_gaussian_noise, noise_rng
@@ -81,18 +81,18 @@ FAULTS: dict[str, Change] = {
 }
 
 
-def reason_of(pixels: np.ndarray, bundle: Bundle) -> str | None:
+def exclusion_of(pixels: np.ndarray, bundle: Bundle) -> Exclusion | None:
     """What the gate says of a picture as the network gets it."""
-    found, usual = look(pixels), bundle.manifest.appearance
-    assert usual is not None, "the shipped bundles have their ranges"
-    return nothing_to_see(found) or unlike_training(found, usual, bundle.manifest.unit)
+    stats, ranges = measure(pixels), bundle.manifest.appearance
+    assert ranges is not None, "the shipped bundles have their ranges"
+    return nothing_to_see(stats) or unlike_training(stats, ranges, bundle.manifest.unit)
 
 
 def refused(pictures: Iterable[np.ndarray], bundle: Bundle) -> str:
     """How many of the pictures the gate refuses, with a 95% Wilson interval, and why."""
-    reasons = [reason_of(pixels, bundle) for pixels in pictures]
-    kinds = Counter(kind_of(reason) for reason in reasons if reason is not None)
-    count, n = sum(kinds.values()), len(reasons)
+    exclusions = [exclusion_of(pixels, bundle) for pixels in pictures]
+    kinds = Counter(exclusion.kind for exclusion in exclusions if exclusion is not None)
+    count, n = sum(kinds.values()), len(exclusions)
     why = ", ".join(f"{kind} {k}" for kind, k in kinds.most_common())
     return f"{count} of {n}: {percent_with_interval(count / n, wilson_interval(count, n))}" + (f"; {why}" if why else "")
 
@@ -165,7 +165,7 @@ def cost(bundle: Bundle, pictures: list[np.ndarray]) -> str:
     gate_ms, invoke_ms = [], []
     for pixels in (pictures * 10)[:500]:
         started = time.perf_counter_ns()
-        reason_of(pixels, bundle)
+        exclusion_of(pixels, bundle)
         gated = time.perf_counter_ns()
         classifier.runtime.invoke(pixels[np.newaxis])
         gate_ms.append((gated - started) / 1e6)

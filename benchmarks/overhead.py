@@ -1,6 +1,7 @@
 """What the edge runner adds to bare inference: the runner's loop against `invoke()` alone, in turns, in one process."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,37 +12,58 @@ from leukolite.bundle import Bundle
 from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, Gap, Items
 from leukolite.edge.events import Event, FrameResult
-from leukolite.edge.field.quality import picture_gate
-from leukolite.edge.field.view import QualityGate, Treatment
+from leukolite.edge.field.quality import square_gate
+from leukolite.edge.field.view import Treatment
 from leukolite.edge.host.health import HealthMonitor, read_health
 from leukolite.edge.host.watchdog import RestartPolicy, WatchedRuntime, open_watched_classifier
 from leukolite.edge.pipeline import FrameProcessing, run
-from leukolite.preprocess import to_input
-from leukolite.runtime import Runtime
+from leukolite.preprocess import Kernel, to_batch
+from leukolite.runtime import Runtime, RuntimeInfo, RuntimeOptions
 from leukolite.synthetic import LABELS, render_cell
 
-DISTINCT_FRAMES = 32
+DISTINCT_FRAMES, DISTINCT_PIXELS = 32, 20_000_000  # the fewer, the larger
+SCHEMA = {"name": "overhead", "version": 2}  # 2: gate and classifier apart from the loop; 1: first
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """Median milliseconds a frame of each round: the runner's whole loop, and `invoke()` alone on the same inputs."""
+    """Median milliseconds per frame of each round, on the same frames.
+
+    Attributes:
+        frame: width and height, pixels.
+        kernel: that shrinks the frames.
+        invoke_ms: `invoke()` alone.
+        classify_ms: the frame shrunk once, the quality gate, the classifier.
+        runner_ms: edge-run's whole loop, capture and sinks left out.
+    """
 
     model: str
-    runtime: str
-    threads: int
+    runtime: RuntimeInfo
     frame: tuple[int, int]
-    frames_a_round: int
-    runner_ms: tuple[float, ...]
+    kernel: str
+    frames_per_round: int
     invoke_ms: tuple[float, ...]
+    classify_ms: tuple[float, ...]
+    runner_ms: tuple[float, ...]
+
+    @property
+    def classify_ratio(self) -> float:
+        """Median over the rounds of gate and classifier / invoke; 1.0 would be no overhead at all."""
+        return float(np.median(np.array(self.classify_ms) / np.array(self.invoke_ms)))
 
     @property
     def ratio(self) -> float:
-        """Median over the rounds of runner / invoke; 1.0 would be no overhead at all."""
+        """Median over the rounds of runner / invoke."""
         return float(np.median(np.array(self.runner_ms) / np.array(self.invoke_ms)))
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"ratio": self.ratio}
+        return {
+            "schema": SCHEMA,
+            **asdict(self),
+            "runtime": self.runtime.model_dump(),
+            "classify_ratio": self.classify_ratio,
+            "ratio": self.ratio,
+        }
 
 
 class _Memory:
@@ -59,37 +81,65 @@ class _Memory:
             yield Frame(self._pictures[index % len(self._pictures)], index, time.perf_counter_ns(), 0.0, "memory", LABELS[0])
 
 
-def measure_overhead(path: Path, *, threads: int, rounds: int, frames: int, size: int) -> Overhead:
-    """Time the runner's loop and bare `invoke()` in alternating rounds on square synthetic frames.
+def measure_overhead(
+    path: Path,
+    options: RuntimeOptions,
+    *,
+    rounds: int,
+    frames: int,
+    size: tuple[int, int],
+    kernel: Kernel | None = None,
+    on_round: Callable[[], None] = lambda: None,
+) -> Overhead:
+    """Time bare `invoke()`, gate and classifier, and the runner's loop in alternating rounds on synthetic frames.
 
     Args:
-        frames: frames a round.
-        size: side of the frames in pixels.
+        frames: frames per round.
+        size: width and height of the frames in pixels.
+        kernel: shrinks the frames in the place of the bundle's own; None: its own.
 
     Raises:
         BundleError: the bundle is not whole.
     """
     bundle = Bundle.load(path)
-    classifier = open_watched_classifier(bundle, threads=threads, answer_s=RestartPolicy().answer_s)
-    assert isinstance(classifier.runtime, WatchedRuntime)
-    bare_runtime = classifier.runtime.watched
-    pictures = [render_cell(np.random.default_rng(i), LABELS[i % 2], size=size) for i in range(DISTINCT_FRAMES)]
-    batches = [to_input(picture, classifier.spec, classifier.table) for picture in pictures]
-    gate = picture_gate(bundle.manifest, rendered=True)
-    _time_invoke(bare_runtime, batches, frames)
-    runner, bare = [], []
+    watched = open_watched_classifier(bundle, options, answer_s=RestartPolicy().answer_s)
+    assert isinstance(watched.runtime, WatchedRuntime)
+    manifest, bare = bundle.manifest, watched.runtime.watched
+    spec = manifest.input if kernel is None else manifest.input.model_copy(update={"kernel": kernel})
+    classifier = Classifier(watched.runtime, manifest.classes, spec, decision=manifest.decision)
+    treatment = Treatment(classifier.shrink, square_gate(manifest, rendered=True))
+    pictures = _pictures(size, classifier, treatment)
+    batches = [to_batch(classifier.shrink(picture), classifier.table) for picture in pictures]
+    _time_invoke(bare, batches, frames)
+    invoke, classify, runner = [], [], []
     for _ in range(rounds):
-        bare.append(_time_invoke(bare_runtime, batches, frames))
-        runner.append(_time_runner(classifier, gate, pictures, frames))
+        invoke.append(_time_invoke(bare, batches, frames))
+        classify.append(_time_classify(classifier, treatment, pictures, frames))
+        runner.append(_time_runner(classifier, treatment, pictures, frames))
+        on_round()
     return Overhead(
-        model=bundle.manifest.name,
-        runtime=f"{classifier.runtime.name} {classifier.runtime.version}",
-        threads=threads,
-        frame=(size, size),
-        frames_a_round=frames,
+        model=manifest.name,
+        runtime=bare.info,
+        frame=size,
+        kernel=spec.kernel,
+        frames_per_round=frames,
+        invoke_ms=tuple(invoke),
+        classify_ms=tuple(classify),
         runner_ms=tuple(runner),
-        invoke_ms=tuple(bare),
     )
+
+
+def _pictures(size: tuple[int, int], classifier: Classifier, treatment: Treatment) -> list[np.ndarray]:
+    """Rendered frames that the gate lets pass, so that each is classified; as many as there are of `DISTINCT_FRAMES`."""
+    width, height = size
+    count = max(4, min(DISTINCT_FRAMES, DISTINCT_PIXELS // (width * height)))
+    pictures = []
+    for i in range(count):
+        cell = render_cell(np.random.default_rng(i), LABELS[i % 2], size=min(width, height))
+        rest = (max(height - cell.shape[0], 0), max(width - cell.shape[1], 0))
+        pads = [(part // 2, part - part // 2) for part in rest]
+        pictures.append(np.ascontiguousarray(np.pad(cell, (*pads, (0, 0)), mode="reflect")))
+    return [picture for picture in pictures if treatment.inspect(picture, time.perf_counter_ns).excluded is None] or pictures
 
 
 class _Ends:
@@ -108,14 +158,26 @@ class _Ends:
         pass
 
 
-def _time_runner(classifier: Classifier, gate: QualityGate | None, pictures: list[np.ndarray], frames: int) -> float:
+def _time_classify(classifier: Classifier, treatment: Treatment, pictures: list[np.ndarray], frames: int) -> float:
+    times = []
+    for index in range(frames):
+        picture = pictures[index % len(pictures)]
+        started = time.perf_counter_ns()
+        inspection = treatment.inspect(picture, time.perf_counter_ns)
+        if inspection.excluded is None and inspection.square is not None:
+            classifier.classify(inspection.square)
+        times.append(time.perf_counter_ns() - started)
+    return float(np.median(times)) / 1e6
+
+
+def _time_runner(classifier: Classifier, treatment: Treatment, pictures: list[np.ndarray], frames: int) -> float:
     """Median time between one verdict and the next, milliseconds."""
     ends = _Ends()
     run(
         _Memory(pictures, frames),
         classifier,
         [ends],
-        FrameProcessing(lambda pixels: Treatment(gate)),
+        FrameProcessing(lambda pixels: treatment),
         health=HealthMonitor(read_health, time.perf_counter_ns),
     )
     return float(np.median(np.diff(ends.times))) / 1e6

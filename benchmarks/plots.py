@@ -27,12 +27,12 @@ def write_pictures(evaluation: Evaluation, out: Path) -> None:
     with new_folder(out, replace_if_holds="noise.png") as folder:
         _noise(evaluation, folder / "noise.png")
         first = evaluation.results[0].sigma
-        judged = [item for item in evaluation.judged if item.sigma == first]
-        _roc(evaluation, judged, folder / "roc.png")
-        _reliability(evaluation, judged, folder / "reliability.png")
+        verdicts = [item for item in evaluation.verdicts if item.sigma == first]
+        _roc(evaluation, verdicts, folder / "roc.png")
+        _reliability(evaluation, verdicts, folder / "reliability.png")
         for row in evaluation.results:
             title = f"{evaluation.name}, sigma {row.sigma:g}"
-            plot_confusion(row, evaluation.classifier.labels, title, folder / f"confusion-sigma-{row.sigma:g}.png")
+            plot_confusion(row, evaluation.classifier.classes.labels, title, folder / f"confusion-sigma-{row.sigma:g}.png")
 
 
 def _noise(evaluation: Evaluation, path: Path) -> None:
@@ -52,11 +52,11 @@ def _noise(evaluation: Evaluation, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _roc(evaluation: Evaluation, judged: list[ImageVerdict], path: Path) -> None:
+def _roc(evaluation: Evaluation, verdicts: list[ImageVerdict], path: Path) -> None:
     from matplotlib.figure import Figure
     from sklearn.metrics import roc_curve
 
-    truth, probabilities = _arrays(judged)
+    truth, probabilities = _arrays(verdicts)
     positive = evaluation.results[0].positive
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.subplots()
@@ -65,17 +65,17 @@ def _roc(evaluation: Evaluation, judged: list[ImageVerdict], path: Path) -> None
             false_alarms, hits, _ = roc_curve(truth == k, probabilities[:, k])
             axes.plot(false_alarms, hits, label=f"{row.label}, AUC {row.auc:.3f}")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    axes.set(xlabel="1 - specificity", ylabel="recall", title=f"{evaluation.name}, sigma {judged[0].sigma:g}")
+    axes.set(xlabel="1 - specificity", ylabel="recall", title=f"{evaluation.name}, sigma {verdicts[0].sigma:g}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)
 
 
-def _reliability(evaluation: Evaluation, judged: list[ImageVerdict], path: Path) -> None:
+def _reliability(evaluation: Evaluation, verdicts: list[ImageVerdict], path: Path) -> None:
     from matplotlib.figure import Figure
     from sklearn.calibration import calibration_curve
 
-    truth, probabilities = _arrays(judged)
+    truth, probabilities = _arrays(verdicts)
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
     rate, mean = calibration_curve(correct, np.clip(confidence, 0, 1), n_bins=RELIABILITY_BINS)
     figure = Figure(figsize=(4.6, 5), layout="constrained")
@@ -91,6 +91,6 @@ def _reliability(evaluation: Evaluation, judged: list[ImageVerdict], path: Path)
     figure.savefig(path, dpi=120)
 
 
-def _arrays(judged: list[ImageVerdict]) -> tuple[np.ndarray, np.ndarray]:
-    known = [item for item in judged if item.truth is not None]
+def _arrays(verdicts: list[ImageVerdict]) -> tuple[np.ndarray, np.ndarray]:
+    known = [item for item in verdicts if item.truth is not None]
     return np.array([item.truth for item in known]), np.stack([item.verdict.probabilities for item in known])

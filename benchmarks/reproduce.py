@@ -135,7 +135,7 @@ def reproduce(
     folds = folds_of(open_dataset(data))
     settings = {
         "schema": SCHEMA,
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.training_settings(),
         "folds": {name: fold.fingerprint() for name, fold in folds.items()},
         "split_by": split_by,
         "seed": seed,

@@ -14,15 +14,17 @@ from leukolite.edge.camera.synthetic import SyntheticCamera
 from leukolite.edge.control import Control
 from leukolite.edge.counts import LatencyHistogram
 from leukolite.edge.events import Event, FrameResult
-from leukolite.edge.field.quality import picture_gate
+from leukolite.edge.field.quality import square_gate
 from leukolite.edge.field.view import Treatment
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
 from leukolite.edge.pipeline import FrameProcessing, Limits, run
-from leukolite.edge.report.session import Console
+from leukolite.edge.report.console import Console
 from leukolite.errors import LeukoliteError
+from leukolite.runtime import RuntimeInfo, RuntimeOptions
 
 MEMORY_GROWTH_GOAL_MB = 5.0
+SCHEMA = {"name": "soak", "version": 2}  # 2: runtime as everywhere; 1: first
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Window:
 
     Attributes:
         seconds: since the start, at its end.
-        frames, skipped: judged, and overtaken by a newer one.
+        frames, skipped: classified, and overtaken by a newer one.
         age_ms: p50, p90, p99 and mean of frame to verdict.
         memory_mb: resident, at its end; None where the machine does not tell.
     """
@@ -48,7 +50,7 @@ class Soak:
     """A long session in windows. The first holds the warm-up: growth and drift are counted from its end."""
 
     model: str
-    runtime: str
+    runtime: RuntimeInfo
     rate: float
     windows: tuple[Window, ...]
     stopped_by: str | None
@@ -72,7 +74,7 @@ class Soak:
 
     def to_json(self) -> dict[str, Any]:
         derived = {"frames": self.frames, "memory_growth_mb": self.memory_growth_mb, "p99_drift": self.p99_drift}
-        return asdict(self) | derived
+        return {"schema": SCHEMA, **asdict(self), "runtime": self.runtime.model_dump(), **derived}
 
 
 class Windows:
@@ -106,11 +108,11 @@ class Windows:
 
 def soak(
     path: Path,
+    options: RuntimeOptions,
     *,
     minutes: float,
     rate: float,
     window_s: float,
-    threads: int,
     control: Control,
     on_second: Callable[[], None] = lambda: None,
 ) -> Soak:
@@ -132,23 +134,21 @@ def soak(
         return read_health()
 
     def open_classifier() -> Classifier:
-        return open_watched_classifier(bundle, threads=threads, answer_s=RestartPolicy().answer_s)
+        return open_watched_classifier(bundle, options, answer_s=RestartPolicy().answer_s)
 
     classifier = open_classifier()
     camera = SyntheticCamera(bundle.manifest.unit, bundle.manifest.labels, seed=0, rate=rate)
     windows = Windows(window_s, _resident_mb, time.perf_counter_ns)
     monitor = HealthMonitor(read, time.perf_counter_ns, period_s=1.0)
     lines = Console(_nowhere, _nowhere)  # what a person would be told is made, too
-    view = Treatment(picture_gate(bundle.manifest, rendered=True))
-    limits, steps = Limits(seconds=60 * minutes), FrameProcessing(lambda pixels: view)
-    session = run(camera, classifier, [windows, lines], steps, limits, control=control, health=monitor, restart=open_classifier)
+    treatment = Treatment(classifier.shrink, square_gate(bundle.manifest, rendered=True))
+    limits, steps = Limits(seconds=60 * minutes), FrameProcessing(lambda pixels: treatment)
+    session = run(camera, classifier, [windows, lines], steps, limits, control=control, health=monitor, reopen=open_classifier)
     if session.failure is not None:
         raise session.failure
     if not windows.closed:
         raise LeukoliteError(f"{bundle.manifest.name}: stopped before one window of {window_s:g} s was full; give it longer")
-    used = session.runtime
-    name = f"{used.name} {used.version}"
-    return Soak(bundle.manifest.name, name, rate, tuple(windows.closed), session.stopped_by)
+    return Soak(bundle.manifest.name, session.runtime, rate, tuple(windows.closed), session.stopped_by)
 
 
 def _resident_mb() -> float | None:

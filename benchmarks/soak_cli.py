@@ -8,7 +8,8 @@ from leukolite.benchmarks.soak import MEMORY_GROWTH_GOAL_MB, Soak, soak
 from leukolite.edge.control import Control
 from leukolite.edge.host.signals import stopped_by_signals
 from leukolite.files import check_file_place, write_json
-from leukolite.options import Finite
+from leukolite.options import Finite, threads_option
+from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
@@ -19,7 +20,7 @@ from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 @click.option("--minutes", type=Finite(0.05, 10_080), default=30.0, show_default=True)
 @click.option("--rate", type=Finite(1, 1000), default=60.0, show_default=True, help="Frames a second of the camera.")
 @click.option("--windows", type=click.IntRange(2, 1000), default=30, show_default=True, help="Into how many the time is cut.")
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
+@threads_option
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every window as JSON.")
 def command(bundle: Path, minutes: float, rate: float, windows: int, threads: int, json_path: Path | None) -> None:
     """Let edge-run judge the live synthetic camera for long: do latency and memory stay as they were?
@@ -36,10 +37,10 @@ def command(bundle: Path, minutes: float, rate: float, windows: int, threads: in
         task = add_task(bar, "seconds", total=seconds)
         result = soak(
             find_bundle(bundle),
+            RuntimeOptions(threads=threads),
             minutes=minutes,
             rate=rate,
             window_s=60 * minutes / windows,
-            threads=threads,
             control=control,
             on_second=lambda: bar.advance(task),
         )
@@ -52,7 +53,7 @@ def command(bundle: Path, minutes: float, rate: float, windows: int, threads: in
 
 def _show(result: Soak) -> None:
     console = stdout()
-    caption = f"{result.frames} frames judged; {result.runtime}; age: frame to verdict, ms"
+    caption = f"{result.frames:,} frames classified; {result.runtime}; age: frame to verdict, ms"
     table = results_table(f"{result.model}, synthetic camera at {result.rate:g} frames a second", caption=caption)
     for heading in ("seconds", "frames", "skipped", "age p50", "p90", "p99", "memory MB"):
         table.add_column(heading, justify="right")

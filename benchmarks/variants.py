@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leukolite.convert.package import Conversion, Outcome
+from leukolite.convert.make_bundle import Conversion, Outcome
 from leukolite.manifest import GateLevel, NoiseMetrics
 from leukolite.metrics import wilson_interval
 from leukolite.wording import percent_with_interval
@@ -20,8 +20,8 @@ class VariantTrial:
     conversion: Conversion
 
 
-def markdown(tried: Sequence[VariantTrial], *, command: str, host: str) -> str:
-    """The document: one table a run for the gate's images, and one for the images kept for judging.
+def markdown(trials: Sequence[VariantTrial], *, command: str, host: str) -> str:
+    """The document: one table per run for the gate's images, and one for the holdout images.
 
     Args:
         command: what was typed.
@@ -34,22 +34,22 @@ def markdown(tried: Sequence[VariantTrial], *, command: str, host: str) -> str:
         "median `invoke()` on one thread, in a process that does nothing else; the machine was shared, so compare ratios.",
         "",
     ]
-    for one in tried:
+    for one in trials:
         lines += _section(one)
     return "\n".join(lines)
 
 
-def to_json(tried: Sequence[VariantTrial], *, host: str) -> dict[str, Any]:
+def to_json(trials: Sequence[VariantTrial], *, host: str) -> dict[str, Any]:
     """For machines: each run's conversion as `leukolite convert --json` has it."""
     from leukolite.convert.report import conversion_json
 
-    return {"schema": SCHEMA, "host": host, "runs": {one.name: conversion_json(one.conversion) for one in tried}}
+    return {"schema": SCHEMA, "host": host, "runs": {one.name: conversion_json(one.conversion) for one in trials}}
 
 
-def _section(tried: VariantTrial) -> list[str]:
-    conversion = tried.conversion
+def _section(trial: VariantTrial) -> list[str]:
+    conversion = trial.conversion
     made = [outcome for outcome in conversion.outcomes if outcome.manifest is not None]
-    lines = [f"## {tried.name}", ""]
+    lines = [f"## {trial.name}", ""]
     if made:
         lines += _table(conversion, made)
     failed = [outcome for outcome in conversion.outcomes if outcome.reasons]
@@ -83,7 +83,7 @@ def _table(conversion: Conversion, made: Sequence[Outcome]) -> list[str]:
         "flips",
         *(f"unseen, sigma {row.sigma:g}" for row in measured.results),
         *(f"p50 ms, {name}" for name in runtimes),
-        "proved on",
+        "checked on",
     ]
     lines = [
         f"{gate.levels[0].n} validation images, where the float Keras model has {' and '.join(floats)};"
@@ -97,7 +97,7 @@ def _table(conversion: Conversion, made: Sequence[Outcome]) -> list[str]:
         assert manifest is not None
         assert manifest.gate is not None
         assert manifest.measured is not None
-        proved = [f"{one.name} {one.version}" for one in manifest.runtimes if one.outcome == "proved"]
+        checked = [f"{one.name} {one.version}" for one in manifest.runtimes if one.outcome == "proved"]
         cells = [
             f"`{outcome.variant}`" + ("" if outcome.path is not None else " (fails the gate)"),
             f"{outcome.model_bytes / 1e6:.2f}",
@@ -106,7 +106,7 @@ def _table(conversion: Conversion, made: Sequence[Outcome]) -> list[str]:
             str(sum(level.flips for level in manifest.gate.levels)),
             *(_row(row) for row in manifest.measured.results),
             *(_time(outcome.p50_ms.get(name)) for name in runtimes),
-            ", ".join(proved) or "none",
+            ", ".join(checked) or "none",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]

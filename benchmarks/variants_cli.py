@@ -7,31 +7,50 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from leukolite.convert.cli import Variants
+from leukolite.convert.options import (
+    Variants,
+    calibration_option,
+    other_pythons_option,
+    qat_epochs_option,
+    run_data_option,
+    stage_bar,
+    start_keras,
+)
 from leukolite.convert.variants import VARIANTS
 from leukolite.files import check_file_place, write_file, write_json
 from leukolite.options import SEED
-from leukolite.terminal import Command, add_task, progress_bar, stdout
-from leukolite.train.backend import import_keras
+from leukolite.terminal import Command, stdout
+
+if TYPE_CHECKING:
+    from leukolite.benchmarks.variants import VariantTrial
+    from leukolite.convert.settings import ConversionSettings
+    from leukolite.progress import OnProgress
 
 SIGMAS = (0.0, 10.0)
 
 
 @click.command(cls=Command)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Where the runs' images are now.  [default: where they were]")
-@click.option("--to", "variants", type=Variants(), default=tuple(VARIANTS), help="Which of them.  [default: all]")
-@click.option("--calibration", type=click.IntRange(100, 500), default=200, show_default=True, help="Images for the ranges.")
-@click.option("--qat-epochs", type=click.IntRange(1, 100), default=1, show_default=True, help="Of fine-tuning for int8-qat.")
+@run_data_option
 @click.option(
-    "--prove-with", multiple=True, type=click.Path(path_type=Path), help="A Python with tflite-runtime to try; repeatable."
+    "--to",
+    "variants",
+    type=Variants(),
+    default=tuple(VARIANTS),
+    help=f"Variants to make, comma-separated: {', '.join(VARIANTS)}.  [default: all]",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images and the noise.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the table to this Markdown file too.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write everything as JSON.")
+@calibration_option
+@qat_epochs_option
+@other_pythons_option
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of images, of the noise and of fine-tuning."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file for the table.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for everything as JSON.")
 def variants(
     runs: tuple[Path, ...],
     data: Path | None,
@@ -53,34 +72,37 @@ def variants(
     """
     check_file_place(out)
     check_file_place(json_path)
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    import_keras("leukolite variants")
-    from leukolite.benchmarks.variants import VariantTrial, markdown, to_json
-    from leukolite.convert.package import convert_run
-    from leukolite.convert.trained import Settings, open_trained
+    start_keras("leukolite variants")
+    from leukolite.benchmarks.variants import markdown, to_json
+    from leukolite.convert.settings import ConversionSettings
 
-    settings = Settings(
-        variants=variants, sigmas=SIGMAS, calibration=calibration, seed=seed, qat_epochs=qat_epochs, prove_with=prove_with
+    settings = ConversionSettings(
+        variants=variants, sigmas=SIGMAS, calibration=calibration, seed=seed, qat_epochs=qat_epochs, other_pythons=prove_with
     )
-    tried = []
-    with progress_bar() as bar, tempfile.TemporaryDirectory(prefix="leukolite-variants-") as place:
-        task = add_task(bar, "model")
-        for k, run in enumerate(runs):
-            name = run.resolve().name
-
-            def progress(stage: str, done: int, total: int, name: str = name) -> None:
-                bar.update(task, description=f"{name}: {stage}", completed=done, total=total or None)
-
-            conversion = convert_run(
-                open_trained(run, data, settings, progress), Path(place) / str(k), name="tried", settings=settings
-            )
-            tried.append(VariantTrial(name, conversion))
-    text = markdown(tried, command=_command(sys.argv[1:]), host=_host())
+    with stage_bar() as progress, tempfile.TemporaryDirectory(prefix="leukolite-variants-") as place:
+        trials = [_try(run, data, Path(place) / str(k), settings, progress) for k, run in enumerate(runs)]
+    text = markdown(trials, command=_command(sys.argv[1:]), host=_host())
     stdout().print(text)
     if out is not None:
         write_file(out, text)
     if json_path is not None:
-        write_json(json_path, to_json(tried, host=_host()))
+        write_json(json_path, to_json(trials, host=_host()))
+
+
+def _try(run: Path, data: Path | None, place: Path, settings: "ConversionSettings", progress: "OnProgress") -> "VariantTrial":
+    """Make a run's variants at `place`."""
+    from leukolite.benchmarks.variants import VariantTrial
+    from leukolite.convert.make_bundle import make_bundles
+    from leukolite.convert.source import source_of_run
+
+    name = run.resolve().name
+
+    def show(stage: str, done: int, total: int) -> None:
+        progress(f"{name}: {stage}", done, total)
+
+    return VariantTrial(
+        name, make_bundles(lambda _: source_of_run(run, data), place, name="tried", settings=settings, progress=show)
+    )
 
 
 def _command(words: Sequence[str]) -> str:

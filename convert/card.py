@@ -1,6 +1,7 @@
 """The model card of a bundle, made from its manifest alone, so that the two cannot disagree."""
 
 from leukolite.appearance import describe
+from leukolite.convert.provenance import is_external
 from leukolite.convert.variants import VARIANTS
 from leukolite.manifest import (
     AppearanceRanges,
@@ -13,7 +14,6 @@ from leukolite.manifest import (
     RuntimeCheck,
     Training,
 )
-from leukolite.train.recipes import FOREIGN
 from leukolite.wording import RESEARCH_USE, percent, percent_with_interval
 
 DATASETS = {
@@ -89,7 +89,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
     if manifest.appearance is not None:
         lines += ["## What is not judged", "", *_appearance(manifest.appearance), ""]
     if manifest.runtimes:
-        lines += ["## Runtimes", "", *(f"- {_proof(one)}" for one in manifest.runtimes), ""]
+        lines += ["## Runtimes", "", *(f"- {_runtime(one)}" for one in manifest.runtimes), ""]
     if manifest.compiled:
         lines += ["## Accelerators", "", *(f"- {_compiled(one)}" for one in manifest.compiled), ""]
     limits = LIMITS[training.dataset if training is not None else "folders"]
@@ -109,17 +109,23 @@ def _cell_picture(picture: CellPicture) -> str:
 
 def _how(training: Training) -> list[str]:
     recipe = training.recipe
-    if recipe["model"] == FOREIGN:
+    if is_external(recipe):
         return [
             f"- Network: {recipe['source']}",
-            "- The images above calibrated, gated and judged it; what it saw in training is not known: the figures may flatter.",
+            "- The images above calibrated, gated and measured it; what it saw in training is not known, so the figures may"
+            " flatter.",
         ]
     return [
-        f"- Recipe: `{recipe['model']}`, {recipe['source']}",
+        f"- Recipe: {_recipe(training)}, {recipe['source']}",
         f"- Start: {recipe['weights']}; at most {recipe['epochs']} epochs of batch {recipe['batch_size']}, Adam at"
         f" {recipe['learning_rate']}, schedule {recipe['schedule']}; seed {training.seed}",
         f"- Augmentation: {_settings(recipe['augmentation'])}",
     ]
+
+
+def _recipe(training: Training) -> str:
+    name, network = training.recipe.get("name"), f"`{training.recipe['model']}`"
+    return network if name is None else f"`{name}` (network {network})"
 
 
 def _kind(manifest: Manifest) -> str:
@@ -192,7 +198,7 @@ def _appearance(usual: AppearanceRanges) -> list[str]:
     ]
 
 
-def _proof(one: RuntimeCheck) -> str:
+def _runtime(one: RuntimeCheck) -> str:
     name = f"{one.name} {one.version or ''}".strip()
     if one.outcome != "proved":
         return f"{name}: {one.outcome} ({one.reason})"

@@ -8,11 +8,16 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from leukolite.errors import ConversionError
-from leukolite.progress import OnProgress
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """A `Progress` that shows nothing."""
 
 
 class ChildFailed(ConversionError):

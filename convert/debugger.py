@@ -17,12 +17,12 @@ import numpy as np
 
 from leukolite.convert.images import calibration_images, read_inputs
 from leukolite.convert.quantise import make_converter, pick_calibration
+from leukolite.convert.source import source_of_run
 from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnProgress
 from leukolite.quiet import quiet
-from leukolite.train.runs import load_model, load_run, load_run_split
 
 if TYPE_CHECKING:
     import keras
@@ -100,14 +100,12 @@ def inspect_run(folder: Path, *, data: Path | None, calibration: int, images: in
         DatasetError: the images are gone or changed.
         ConversionError: the model cannot be quantised.
     """
-    run, split = load_run(folder), load_run_split(folder)
-    root = data or Path(run.data)
-    model = load_model(folder)
-
-    calibrating, _ = calibration_images(root, split["train"], calibration, run, seed, progress)
-    chosen = pick_calibration([entry.label for entry in split["validation"]], images, seed)
-    measuring, _ = read_inputs(root, [split["validation"][i] for i in chosen], run, progress)
-    layers = inspect(model, calibrating, measuring, run.input, progress)
+    source = source_of_run(folder, data)
+    calibrating, _ = calibration_images(source, calibration, seed, progress)
+    validation = source.split["validation"]
+    chosen = pick_calibration([entry.label for entry in validation], images, seed)
+    measuring, _ = read_inputs(source, [validation[i] for i in chosen], progress)
+    layers = inspect(source.model, calibrating, measuring, source.spec, progress)
     return Inspection(layers, len(measuring), len(calibrating), "validation", seed)
 
 

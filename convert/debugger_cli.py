@@ -1,6 +1,5 @@
 """`leukolite debug-quantisation`."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
+from leukolite.convert.options import run_data_option, stage_bar, start_keras
 from leukolite.files import check_file_place, write_file, write_json
 from leukolite.options import SEED
 from leukolite.tables import results_table
-from leukolite.terminal import Command, add_task, progress_bar, stdout
-from leukolite.train.backend import import_keras
+from leukolite.terminal import Command, stdout
 
 if TYPE_CHECKING:
     from leukolite.convert.debugger import Inspection
@@ -22,12 +21,24 @@ SHOWN = 12  # layers on the terminal; all are in the JSON
 
 @click.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Where the run's images are now.  [default: where they were]")
-@click.option("--calibration", type=click.IntRange(1, 2000), default=200, show_default=True, help="Images for the ranges.")
-@click.option("--images", type=click.IntRange(1, 2000), default=32, show_default=True, help="Validation images to measure on.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of images.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the layers' errors, as PNG.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every layer as JSON.")
+@run_data_option
+@click.option(
+    "--calibration",
+    type=click.IntRange(1, 2000),
+    default=200,
+    show_default=True,
+    help="Number of images that set the ranges of the activations.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(1, 2000),
+    default=32,
+    show_default=True,
+    help="Number of validation images on which the layers are measured.",
+)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of images.")
+@click.option("--plot", type=click.Path(path_type=Path), help="PNG file for a drawing of the layers' errors.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for every layer's figures as JSON.")
 def debug_quantisation(
     run: Path, data: Path | None, calibration: int, images: int, seed: int, plot: Path | None, json_path: Path | None
 ) -> None:
@@ -41,20 +52,11 @@ def debug_quantisation(
     """
     check_file_place(plot)
     check_file_place(json_path)
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    import_keras("leukolite debug-quantisation")
+    start_keras("leukolite debug-quantisation")
     from leukolite.convert.debugger import inspect_run, plot_layers
 
-    with progress_bar() as bar:
-        task = add_task(bar, "model")
-        found = inspect_run(
-            run,
-            data=data,
-            calibration=calibration,
-            images=images,
-            seed=seed,
-            progress=lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total or None),
-        )
+    with stage_bar() as progress:
+        found = inspect_run(run, data=data, calibration=calibration, images=images, seed=seed, progress=progress)
     if plot is not None:
         write_file(plot, plot_layers(found, run.resolve().name))
     if json_path is not None:

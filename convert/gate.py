@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from leukolite.classes import Classes
 from leukolite.manifest import ConversionGate, GateLevel
 
 GATE_SIGMAS = (0.0, 10.0)
@@ -25,9 +26,7 @@ class Flip:
     probability: float
 
 
-def gate_level(
-    sigma: float, truth: np.ndarray, floats: np.ndarray, outputs: np.ndarray, labels: Sequence[str], malignant: Sequence[str]
-) -> GateLevel:
+def gate_level(sigma: float, truth: np.ndarray, floats: np.ndarray, outputs: np.ndarray, classes: Classes) -> GateLevel:
     """Both models at one noise level; the verdict of an image is its top class, without threshold or abstention.
 
     Args:
@@ -41,18 +40,16 @@ def gate_level(
         n=len(truth),
         float_accuracy=float((float_verdicts == truth).mean()),
         accuracy=float((verdicts == truth).mean()),
-        float_recall=malignant_recall(truth, float_verdicts, labels, malignant),
-        recall=malignant_recall(truth, verdicts, labels, malignant),
+        float_recall=malignant_recall(truth, float_verdicts, classes),
+        recall=malignant_recall(truth, verdicts, classes),
         flips=int((verdicts != float_verdicts).sum()),
     )
 
 
-def malignant_recall(
-    truth: np.ndarray, verdicts: np.ndarray, labels: Sequence[str], malignant: Sequence[str]
-) -> dict[str, float]:
+def malignant_recall(truth: np.ndarray, verdicts: np.ndarray, classes: Classes) -> dict[str, float]:
     """Recall of each malignant class that has images and, of several, of `ANY_MALIGNANT`."""
-    indices = [list(labels).index(label) for label in malignant]
-    recall = {labels[k]: float((verdicts[truth == k] == k).mean()) for k in indices if (truth == k).any()}
+    indices = classes.malignant_indices
+    recall = {classes.labels[k]: float((verdicts[truth == k] == k).mean()) for k in indices if (truth == k).any()}
     if len(recall) > 1:
         recall[ANY_MALIGNANT] = float(np.isin(verdicts[np.isin(truth, indices)], indices).mean())
     return recall

@@ -1,4 +1,4 @@
-"""The images that a conversion is made and judged with, as the network gets them: of the run's own split, unchanged since."""
+"""The images that a conversion is made and measured with, as the network gets them: of the source's split, unchanged since."""
 
 import hashlib
 from collections import Counter
@@ -10,13 +10,14 @@ import numpy as np
 
 from leukolite import synthetic
 from leukolite.convert.quantise import pick_calibration
+from leukolite.convert.source import ConversionSource
 from leukolite.errors import DatasetError
 from leukolite.images import read_rgb
 from leukolite.manifest import Calibration
 from leukolite.noise import add_gaussian_noise, noise_rng
 from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.progress import OnProgress
-from leukolite.train.runs import Run, SplitFile
+from leukolite.train.runs import SplitFile
 
 GOLDEN_FRAMES, GOLDEN_SIZE, GOLDEN_SEED = 4, 300, 20250101
 CALIBRATION_SIGMAS = (0.0, 5.0, 10.0)  # what a camera adds at low and high gain, and none
@@ -47,13 +48,13 @@ class Images:
         return pixels.reshape(len(self.sigmas), len(self.truth), *pixels.shape[1:])
 
 
-def located(root: Path, entries: Sequence[SplitFile], run: Run) -> list[tuple[Path, int]]:
-    """The files of a part of the run's split, each with its label index.
+def located(source: ConversionSource, part: str) -> list[tuple[Path, int]]:
+    """The files of a part of the source's split, each with its label index.
 
     Raises:
-        DatasetError: an image is not below `root`, or has changed since the run was trained.
+        DatasetError: an image is not below the source's root, or has changed since it was split.
     """
-    return [(_found(root, entry), run.labels.index(entry.label)) for entry in entries]
+    return _located(source, source.split[part])
 
 
 def prepare(
@@ -88,22 +89,21 @@ def golden_frames() -> np.ndarray:
     return np.ascontiguousarray(frames[:, : GOLDEN_SIZE - 40])
 
 
-def calibration_images(
-    root: Path, entries: Sequence[SplitFile], count: int, run: Run, seed: int, progress: OnProgress
-) -> tuple[np.ndarray, Calibration]:
+def calibration_images(source: ConversionSource, count: int, seed: int, progress: OnProgress) -> tuple[np.ndarray, Calibration]:
     """Training images to set the ranges of the activations: stratified by class, noise in equal parts within each class.
 
     Args:
-        entries: the training part.
-        count: how many; where the part has fewer, all of it.
+        count: how many; where the training part has fewer, all of it.
+        seed: of the choice and of the noise.
 
     Returns:
         uint8 RGB, shape (n, height, width, 3), of which any beginning is stratified too; and the record of them.
 
     Raises:
-        DatasetError: an image is not below `root`, or has changed since the run was trained.
+        DatasetError: an image is not below the source's root, or has changed since it was split.
         ImageError: one cannot be read.
     """
+    entries = source.split["train"]
     chosen = pick_calibration([entry.label for entry in entries], count, seed)
     drawn: Counter[str] = Counter()
     pixels = []
@@ -111,26 +111,30 @@ def calibration_images(
         entry = entries[i]
         sigma = CALIBRATION_SIGMAS[drawn[entry.label] % len(CALIBRATION_SIGMAS)]
         drawn[entry.label] += 1
-        noisy = add_gaussian_noise(read_rgb(_found(root, entry)), sigma, noise_rng(seed, i, sigma))
-        pixels.append(crop_and_resize(noisy, run.input))
+        noisy = add_gaussian_noise(read_rgb(_found(source.root, entry)), sigma, noise_rng(seed, i, sigma))
+        pixels.append(crop_and_resize(noisy, source.spec))
         progress("calibration", len(pixels), len(chosen))
-    classes = {label: drawn[label] for label in run.labels}
+    classes = {label: drawn[label] for label in source.classes.labels}
     return np.stack(pixels), Calibration(count=len(chosen), seed=seed, sigmas=list(CALIBRATION_SIGMAS), classes=classes)
 
 
-def read_inputs(root: Path, entries: Sequence[SplitFile], run: Run, progress: OnProgress) -> tuple[np.ndarray, np.ndarray]:
-    """A part of the split as the network sees it: uint8 RGB, shape (n, height, width, 3), and the class of each.
+def read_inputs(source: ConversionSource, entries: Sequence[SplitFile], progress: OnProgress) -> tuple[np.ndarray, np.ndarray]:
+    """Images of the split as the network sees them: uint8 RGB, shape (n, height, width, 3), and the class of each.
 
     Raises:
-        DatasetError: an image is not below `root`, or has changed since the run was trained.
+        DatasetError: an image is not below the source's root, or has changed since it was split.
         ImageError: one cannot be read.
     """
-    files = located(root, entries, run)
-    pixels = np.empty((len(files), run.input.height, run.input.width, 3), np.uint8)
+    files, spec = _located(source, entries), source.spec
+    pixels = np.empty((len(files), spec.height, spec.width, 3), np.uint8)
     for i, (path, _) in enumerate(files):
-        pixels[i] = crop_and_resize(read_rgb(path), run.input)
+        pixels[i] = crop_and_resize(read_rgb(path), spec)
         progress("images", i + 1, len(files))
     return pixels, np.array([truth for _, truth in files])
+
+
+def _located(source: ConversionSource, entries: Sequence[SplitFile]) -> list[tuple[Path, int]]:
+    return [(_found(source.root, entry), source.classes.labels.index(entry.label)) for entry in entries]
 
 
 def _found(root: Path, entry: SplitFile) -> Path:

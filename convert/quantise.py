@@ -1,4 +1,4 @@
-"""Keras model to TFLite, in each of the kinds that `leukolite.convert.variants` names, proved from the file itself."""
+"""Keras model to TFLite, in each of the kinds that `leukolite.convert.variants` names, checked from the file itself."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def to_tflite(
         dense_per_channel: a scale a unit in the weights of dense layers; convolutions always have one a channel.
 
     Returns:
-        The .tflite file, proved by `check_file`.
+        The .tflite file, checked by `check_file`.
 
     Raises:
         ConversionError: the converter fails, or made something else than the variant promises.
@@ -95,7 +95,7 @@ def _representative(calibration: np.ndarray, spec: InputSpec) -> Any:
 
 
 def check_file(content: bytes, variant: Variant, spec: InputSpec) -> None:
-    """Prove that a .tflite file is what its variant promises, from its operators and tensors.
+    """Check that a .tflite file is what its variant promises, from its operators and tensors.
 
     Raises:
         ConversionError: a float operator inside an integer file, another tensor type, weights of one scale for all channels,

@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from leukolite.convert.gate import Flip
-from leukolite.convert.package import Conversion, Outcome
+from leukolite.convert.make_bundle import Conversion, Outcome
 from leukolite.convert.study import StudyRow
 from leukolite.convert.variants import VARIANTS
 from leukolite.decision import Decision
@@ -54,7 +54,7 @@ def fitted_lines(fitted: Fitted, decision: Decision) -> list[str]:
         return [f"temperature and threshold not fitted: {fitted.n} {fitted.part} images are too few"]
     lines = [
         f"temperature {decision.temperature:g} of {fitted.n} {fitted.part} images: ECE {percent(fitted.ece_before)} ->"
-        f" {percent(fitted.ece_after)}; on the judged part {percent(before)} -> {percent(after)}"
+        f" {percent(fitted.ece_after)}; on the measured part {percent(before)} -> {percent(after)}"
     ]
     if decision.threshold is not None:
         lines.append(f"threshold {decision.threshold:g}")
@@ -89,7 +89,7 @@ def parity_table(conversion: Conversion) -> Table:
 
 
 def parity_rows(conversion: Conversion) -> list[tuple[str, RuntimeCheck, float | None]]:
-    """Variant, proof and median invoke; the float32 file first, then each variant on each runtime that was at hand."""
+    """Variant, parity and median invoke; the float32 file first, then each variant on each runtime that was at hand."""
     rows: list[tuple[str, RuntimeCheck, float | None]] = [("float32", conversion.float_tflite, conversion.float_p50_ms)]
     for outcome in conversion.outcomes:
         tried = [] if outcome.manifest is None else [one for one in outcome.manifest.runtimes if one.outcome != "untried"]

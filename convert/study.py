@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from leukolite.convert.converted import gate_levels
 from leukolite.convert.images import calibration_images
-from leukolite.convert.prove import ask_runtime
+from leukolite.convert.inputs import open_inputs
+from leukolite.convert.parity import ask_runtime
 from leukolite.convert.quantise import to_tflite
-from leukolite.convert.trained import Settings, measure_gate, open_trained
+from leukolite.convert.settings import ConversionSettings
+from leukolite.convert.source import ConversionSource
 from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.manifest import Calibration, GateLevel
@@ -25,28 +27,29 @@ class StudyRow:
 
 
 def study_calibration(
-    folder: Path, *, data: Path | None, settings: Settings, progress: OnProgress, counts: Sequence[int] = STUDY_COUNTS
+    source: ConversionSource, *, seed: int, progress: OnProgress, counts: Sequence[int] = STUDY_COUNTS
 ) -> list[StudyRow]:
-    """Convert a run to int8 with more and more calibration images; the fewer are always among the more.
+    """Convert a model to int8 with more and more calibration images; the fewer are always among the more.
 
     Counts beyond the training part are left out, but for the first of them, which becomes all of it.
 
+    Args:
+        seed: of the choice of images and of the noise.
+
     Raises:
-        TrainingError: the folder is not a finished run.
         DatasetError: the images are gone or changed.
         ConversionError: the model cannot be converted.
     """
     rows: list[StudyRow] = []
-    with open_trained(folder, data, settings, progress) as trained:
-        run, entries = trained.run, trained.split["train"]
+    with open_inputs(source, ConversionSettings(seed=seed), progress) as inputs:
         for count in counts:
-            if rows and rows[-1].calibration.count >= len(entries):
+            if rows and rows[-1].calibration.count >= len(source.split["train"]):
                 break
-            pixels, calibration = calibration_images(trained.root, entries, count, run, settings.seed, progress)
+            pixels, calibration = calibration_images(source, count, seed, progress)
             progress(f"int8, {calibration.count} images", 0, 0)
-            content = to_tflite(trained.model, VARIANTS["int8"], run.input, pixels)
-            answers = ask_runtime(content, trained.validation, run.input, progress)
+            content = to_tflite(source.model, VARIANTS["int8"], source.spec, pixels)
+            answers = ask_runtime(content, inputs.validation, source.spec, progress)
             if answers.outputs is None:
                 raise ConversionError(f"LiteRT does not run the int8 model: {answers.refusal}")
-            rows.append(StudyRow(calibration, tuple(measure_gate(trained, answers.outputs).levels)))
+            rows.append(StudyRow(calibration, tuple(gate_levels(inputs, answers.outputs))))
     return rows

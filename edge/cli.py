@@ -2,7 +2,6 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -20,24 +19,10 @@ from leukolite.edge.pipeline import Limits
 from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
 from leukolite.edge.settings import SessionSettings, first_record, settings_of
 from leukolite.files import check_file_place, check_replaceable
-from leukolite.options import Finite, Moved, Sigmas, json_option, runtime_option, seed_option, threads_option
+from leukolite.options import Finite, Sigmas, SizeType, json_option, moved_option, runtime_option, seed_option, threads_option
 from leukolite.runtime import RuntimeOptions
 from leukolite.terminal import Command, warn
 from leukolite.wording import RESEARCH_USE
-
-
-class SizeType(click.ParamType):
-    """A picture size, as '1280x960'."""
-
-    name = "WxH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
-        if isinstance(value, tuple):
-            return value
-        width, _, height = str(value).lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal() and 16 <= int(width) <= 16384 and 16 <= int(height) <= 16384):
-            self.fail(f"expected a size in pixels like 1280x960, found {value!r}", param, ctx)
-        return int(width), int(height)
 
 
 def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -118,7 +103,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option("--ungated", is_flag=True, help="Classify also what the quality gates would exclude (blur, light, stain).")
 @click.option("--journal", type=click.Path(path_type=Path), help="New folder in which the session is recorded.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="SESSION", help="Recorded session to go on with, as it began.")
-@click.option("--replay", cls=Moved, to="leukolite journal replay SESSION")
+@moved_option("edge-run", "--replay", "leukolite journal replay SESSION", is_flag=False, flag_value="SESSION")
 @click.option("--slide", metavar="NAME", help="Name of the slide under the lens; the journal keeps a salted id of it.")
 @click.option("--keep-frames", is_flag=True, help="Keep each classified frame beside the journal, lossless.")
 @click.option("--keep-running", is_flag=True, help="Go on unrecorded when the disk is full.")
@@ -163,7 +148,7 @@ def main(
 ) -> None:
     """Classify what a camera, folder or video shows, and say how long it took.
 
-    Class folders right below --source count as the truth of pictures that are classified whole. For a bundle of unit 'cell',
+    Class folders right below --source count as the truth of pictures that are classified whole. For bundles of unit 'cell',
     white cells are found in each frame and classified one by one; a small picture file is taken for one cell's. Of a live
     camera the newest frame is classified. Ctrl-C and SIGTERM end the session after the frame in hand; a second one ends it at once.
 
@@ -179,9 +164,7 @@ def main(
     _check_recording(journal, resume, slide=slide, keeps=keep_frames or keep_running)
     if resume is not None:
         settings = settings_of(first_record(resume), bundle)
-        settings = replace(
-            settings, runtime=settings.runtime.model_copy(update={"allow_cpu": allow_cpu or settings.runtime.allow_cpu})
-        )
+        settings = replace(settings, runtime=settings.runtime.with_cpu(allow_cpu))
     elif bundle is None:
         raise click.UsageError("Missing option '--bundle'; `leukolite bundles` lists the shipped ones.")
     else:

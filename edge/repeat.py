@@ -29,7 +29,7 @@ def repeat_session(folder: Path, bundle_path: Path | None, *, allow_cpu: bool) -
     """
     start = first_record(folder)
     settings = settings_of(start, bundle_path)
-    options = settings.runtime.model_copy(update={"allow_cpu": allow_cpu or settings.runtime.allow_cpu})
+    options = settings.runtime.with_cpu(allow_cpu)
     settings = replace(settings, runtime=options)
     bundle = Bundle.load(find_bundle(settings.bundle))
     reopen = partial(open_watched_classifier, bundle, options, answer_s=RestartPolicy().answer_s)

@@ -1,6 +1,6 @@
-"""What a picture looks like in six numbers, and which of them a bundle's training pictures had.
+"""What a picture looks like in six numbers; `leukolite.convert.appearance` fits which of them a bundle allows.
 
-A picture is looked at as the network gets it (`leukolite.preprocess.crop_and_resize`), so that a field, a cell's crop of any
+A picture is measured as the network gets it (`leukolite.preprocess.crop_and_resize`), so that a field, a cell's crop of any
 camera and the training images are on one scale. Colour is measured as differences of logarithms: light and exposure, which
 multiply all channels alike, leave those as they are, and swapping red and blue turns the sign of one and nothing else. A mean
 a* or b* would mix stain with exposure. Noise is averaged away first: colours are those of a picture 28 pixels wide.
@@ -13,27 +13,17 @@ picture loses little when blurred again); Pertuz et al. 2013, Analysis of focus 
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from leukolite.images import read_rgb
-from leukolite.manifest import RANGES, AppearanceRanges, Range
-from leukolite.preprocess import InputSpec, crop_and_resize
+from leukolite.manifest import RANGES, AppearanceRanges
 
 HALF_SIDE, SMALL_SIDE = 112, 28  # pixels: focus is measured on the first, light and colour on the second
 LIT_LEVEL = 16  # grey levels; noise of sigma 20 on black, clipped and shrunk, is about 8
 BLOWN_LEVEL = 250  # grey levels of the darkest channel
 STAINED_PIXELS = 4  # of 28x28: half a percent, less than the only cell of a field takes
-
-SAMPLE = 2000  # training pictures looked at
-LEAST_SAMPLE = 50  # fewer do not tell what is usual
-PERCENTILES = (0.2, 99.8)
-MARGIN = 0.35  # of the distance between median and percentile, beyond the percentile
-ONE_SIDED = 99.5  # percent of the training pictures on one side of 0: swapped pictures are told apart
 
 _LOG = np.log(np.arange(256) + 4.0).astype(np.float32)  # + 4: one grey level more or less in the dark is rounding
 _STAIN_AND_RED = np.array([[0.5, -1.0, 0.5], [1.0, 0.0, -1.0]], np.float32)
@@ -99,61 +89,6 @@ def measure(pixels: np.ndarray) -> ImageStats:
     )
 
 
-def sampled(count: int, seed: int) -> list[int]:
-    """Which of so many training pictures are looked at, in order: at most `SAMPLE`, by chance."""
-    return sorted(np.random.default_rng(seed).permutation(count)[:SAMPLE].tolist())
-
-
-def usual(looks: Sequence[ImageStats]) -> AppearanceRanges | None:
-    """The ranges that a bundle's training pictures allow others; None where they are fewer than `LEAST_SAMPLE`.
-
-    A range is open where more is no fault (noise and a better lens raise the focus) or less (nothing need be blown out).
-    """
-    if len(looks) < LEAST_SAMPLE:
-        return None
-    table = np.array([astuple(one) for one in looks])
-    low, middle, high = np.percentile(table, (PERCENTILES[0], 50, PERCENTILES[1]), axis=0)
-    mostly_low, mostly_high = np.percentile(table[:, _RED], (100 - ONE_SIDED, ONE_SIDED))
-    lowest = ImageStats(*(low - np.maximum(MARGIN * (middle - low), _least_margins(low))).tolist())
-    highest = ImageStats(*(high + np.maximum(MARGIN * (high - middle), _least_margins(high))).tolist())
-    red = lowest.red_over_blue, highest.red_over_blue
-    if mostly_high < 0:  # where swapped pictures lie, no margin reaches
-        red = red[0], min(red[1], 0.0)
-    elif mostly_low > 0:
-        red = max(red[0], 0.0), red[1]
-    return AppearanceRanges(
-        images=len(looks),
-        percentiles=PERCENTILES,
-        margin=MARGIN,
-        lit=_range(max(lowest.lit, 0.0), min(highest.lit, 1.0)),
-        light=_range(lowest.light, min(highest.light, 255.0)),
-        blown=_range(None, min(highest.blown, 1.0)),
-        stain=_range(lowest.stain, highest.stain),
-        red_over_blue=_range(*red),
-        focus=_range(lowest.focus, None),
-    )
-
-
-def appearance_of(
-    files: Sequence[Path], spec: InputSpec, seed: int, on_look: Callable[[int, int], None] = lambda done, total: None
-) -> AppearanceRanges | None:
-    """What training pictures allow others, from at most `SAMPLE` of their files; None where they are too few to tell.
-
-    Args:
-        seed: of the choice, where there are more than are looked at.
-        on_look: told how many of how many were looked at.
-
-    Raises:
-        ImageError: one cannot be read.
-    """
-    chosen = sampled(len(files), seed)
-    looks = []
-    for i in chosen:
-        looks.append(measure(crop_and_resize(read_rgb(files[i]), spec)))
-        on_look(len(looks), len(chosen))
-    return usual(looks)
-
-
 def describe(appearance: AppearanceRanges, form: str) -> str:
     """The ranges for people, their bounds in a number format such as '.2f'."""
     texts = []
@@ -163,21 +98,6 @@ def describe(appearance: AppearanceRanges, form: str) -> str:
         text = text or (f"at most {high:{form}}" if low is None else f"at least {low:{form}}")
         texts.append(f"{name.replace('_', ' ')} {text}")
     return ", ".join(texts)
-
-
-def _range(low: float | None, high: float | None) -> Range:
-    return None if low is None else round(low, 4), None if high is None else round(high, 4)
-
-
-_RED = [field.name for field in fields(ImageStats)].index("red_over_blue")
-
-
-def _least_margins(ends: np.ndarray) -> np.ndarray:
-    """Where all training pictures are alike: a lamp or a camera's gain is never set to the very same light."""
-    light = 0.15 * float(ImageStats(*ends.tolist()).light)
-    return np.array(
-        astuple(ImageStats(lit=0.1, light=light, blown=0.05, contrast=0.0, stain=0.03, red_over_blue=0.03, focus=0.1))
-    )
 
 
 def _lit(grey: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ COMMANDS = {
     "throughput": "leukolite.benchmarks.cli:throughput",
     "train": "leukolite.train.cli:train",
     "convert": "leukolite.convert.cli:convert",
+    "convert-keras": "leukolite.convert.cli:convert_keras",
+    "calibration-study": "leukolite.convert.study_cli:calibration_study",
     "debug-quantisation": "leukolite.convert.debugger_cli:debug_quantisation",
     "export-android": "leukolite.convert.android_cli:export_android",
     "evaluate": "leukolite.benchmarks.cli:evaluate",

@@ -86,7 +86,7 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
                 "trained on",
                 f"{training.dataset} ({counts}), seed {training.seed}, fingerprint {training.dataset_fingerprint[:12]}",
             ),
-            ("recipe", f"{training.recipe.get('model', 'unknown')}: {training.recipe.get('source', 'unknown')}"),
+            ("recipe", f"{training.recipe_title}: {training.recipe.get('source', 'unknown')}"),
             ("versions", ", ".join(f"{name} {version}" for name, version in training.versions.items())),
         ]
     if measured is not None:

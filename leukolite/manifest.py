@@ -32,10 +32,15 @@ class GoldenSpec(Frozen):
     tolerance: dict[str, Annotated[float, Field(ge=0, le=0.5)]]
 
 
+def name_and_network(name: str | None, network: str) -> str:
+    """Of a recipe: 'mobilenet_m_robust (network mobilenet_m)'; the network alone where the name was not recorded."""
+    return network if name is None else f"{name} (network {network})"
+
+
 class Training(Frozen):
     """Where the model comes from."""
 
-    recipe: dict[str, object] = Field(description="the resolved recipe, every field")
+    recipe: dict[str, object] = Field(description="the resolved recipe, every field; its `name` since bundles record it")
     dataset: str = Field(description="the layout's name")
     dataset_fingerprint: Sha256
     split_by: str = Field(default="image", description="what was kept together: image, subject, kfold:N, or a saved split")
@@ -44,6 +49,12 @@ class Training(Frozen):
     versions: dict[str, str]
     seen: list[str] = Field(description="first 12 hex digits of the SHA-256 of each image used to fit or to choose it")
     seen_pictures: list[str] = Field(default=[], description="the same of their pixels, `preprocess.picture_id`")
+
+    @property
+    def recipe_title(self) -> str:
+        """The recipe's name, where it is recorded, and its network's."""
+        name = self.recipe.get("name")
+        return name_and_network(None if name is None else str(name), str(self.recipe.get("model", "unknown")))
 
 
 class NoiseMetrics(Metrics):

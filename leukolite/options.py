@@ -43,23 +43,39 @@ class Sigmas(click.ParamType):
         return tuple(dict.fromkeys(sigmas))
 
 
-class Moved(click.Option):
-    """An option of before whose work another command does now: giving it, with or without a value, ends in a line that says so.
+class SizeType(click.ParamType):
+    """A picture size, as '1280x960'."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).lower().partition("x")
+        if not (width.isdecimal() and height.isdecimal() and 16 <= int(width) <= 16384 and 16 <= int(height) <= 16384):
+            self.fail(f"expected a size in pixels like 1280x960, found {value!r}", param, ctx)
+        return int(width), int(height)
+
+
+class MovedError(click.ClickException):
+    """A spelling of before, in one line that names the new one."""
+
+    exit_code = 2
+
+
+def moved_option(command: str, name: str, new_command: str, **kind: Any) -> Callable[[FunctionT], FunctionT]:
+    """A hidden option that ends the call with the name of the command that does its work now.
 
     Args:
-        to: how the work is asked for now.
+        command: whose option it was.
+        kind: click's `is_flag` and `flag_value`, where the option takes no value, or need not have one.
     """
 
-    def __init__(self, *args: Any, to: str, **kwargs: Any) -> None:
-        name = str(next(part for part in args[0] if part.startswith("--")))
+    def end(_ctx: click.Context, _param: click.Parameter, value: object) -> None:
+        if value:
+            raise MovedError(f"`{command} {name}` has moved: use `{new_command}`")
 
-        def refuse(ctx: click.Context, _: click.Parameter, value: object) -> None:
-            if value is not None and not ctx.resilient_parsing:
-                raise click.UsageError(f"{name} is now a command of its own: {to}")
-
-        super().__init__(
-            *args, **kwargs, hidden=True, is_eager=True, expose_value=False, is_flag=False, flag_value="", callback=refuse
-        )
+    return click.option(name, hidden=True, is_eager=True, expose_value=False, callback=end, **kind)
 
 
 def json_option(what: str) -> Callable[[FunctionT], FunctionT]:

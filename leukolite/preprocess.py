@@ -12,6 +12,9 @@ from pydantic import Field
 
 from leukolite.frozen import Frozen
 
+Kernel = Literal["area"]
+KERNELS: tuple[Kernel, ...] = ("area",)
+
 
 class InputSpec(Frozen):
     """What a network expects of an image; part of a bundle's manifest."""
@@ -20,7 +23,7 @@ class InputSpec(Frozen):
     width: int = Field(ge=8, le=4096)
     crop: Literal["centre-square"] = "centre-square"
     crop_fraction: float = Field(default=1.0, gt=0, le=1, description="side of the crop over the image's shorter side")
-    kernel: Literal["area"] = "area"
+    kernel: Kernel = "area"
     channels: Literal["RGB"] = "RGB"
     scale: float = Field(default=1 / 255, gt=0, description="network value = grey level * scale + offset")
     offset: float = 0.0

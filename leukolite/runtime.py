@@ -49,6 +49,10 @@ class RuntimeOptions(Frozen):
     threads: int = Field(default=1, ge=1)
     allow_cpu: bool = False
 
+    def with_cpu(self, allowed: bool) -> "RuntimeOptions":
+        """The same; the CPU may compute too where it is `allowed` now."""
+        return self.model_copy(update={"allow_cpu": self.allow_cpu or allowed})
+
 
 class RuntimeInfo(Frozen):
     """What really computes: name, version, CPU threads, and the accelerator's library; a `delegate` of None is the CPU."""

@@ -200,7 +200,9 @@ def _malignant(dataset: Dataset, given: str | None) -> tuple[str, ...]:
 def _print_run(out: Path, run: "Run") -> None:
     console = stdout()
     counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in run.split.items() if classes)
-    console.print(f"{run.recipe.model} on {run.dataset}: {counts} images; epoch {run.best_epoch} kept; {run.seconds:.0f} s")
+    console.print(
+        f"recipe {run.recipe.title} on {run.dataset}: {counts} images; epoch {run.best_epoch} kept; {run.seconds:.0f} s"
+    )
     if run.unusable:
         console.print(f"{run.unusable} files passed over")
     for part, metrics in run.metrics.items():

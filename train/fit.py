@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leukolite.classes import Classes
 from leukolite.errors import TrainingError
 from leukolite.files import check_replaceable, new_folder
 from leukolite.manifest import Unit
-from leukolite.metrics import Metrics, measure, positive_label
+from leukolite.metrics import Metrics, compute_metrics
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnEpoch, OnProgress, no_epoch, no_progress
 from leukolite.train import checkpoint, loop, runs
@@ -162,7 +163,7 @@ def train(
     if recipe.balance == "desaturate":
         shown += [EpochItem(i, is_copy=True) for i in doubled(truth, split.train)]
     settings: dict[str, Any] = {
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.training_settings(),
         "dataset": dataset.fingerprint(),
         "split": [[dataset.samples[i].sha256 for i in split.part(name)] for name in PARTS],
         "seed": seed,
@@ -238,7 +239,7 @@ def _finished(out: Path, recipe: Recipe, settings: dict[str, Any]) -> Run | None
         return None
     run, split = runs.load_run(out), runs.load_run_split(out)
     made_by = {
-        "recipe": run.recipe.model_dump(mode="json"),
+        "recipe": run.recipe.training_settings(),
         "dataset": run.dataset_fingerprint,
         "split": [[entry.sha256 for entry in split[name]] for name in PARTS],
         "seed": run.seed,
@@ -283,10 +284,11 @@ def predict(model: "keras.Model", pixels: np.ndarray, spec: InputSpec, batch_siz
 def _measure(
     model: "keras.Model", prepared: Prepared, truth: np.ndarray, indices: Sequence[int], malignant: Sequence[str]
 ) -> Metrics:
-    chosen, labels = list(indices), prepared.dataset.labels
+    chosen = list(indices)
     probabilities = predict(model, prepared.pixels[chosen], prepared.spec)
     verdicts = [int(k) for k in probabilities.argmax(axis=1)]
-    return measure([int(k) for k in truth[chosen]], verdicts, probabilities, labels, positive_label(labels, malignant))
+    classes = Classes.of(prepared.dataset.labels, malignant)
+    return compute_metrics([int(k) for k in truth[chosen]], verdicts, probabilities, classes)
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:

@@ -1,11 +1,12 @@
 """How each published system is trained: model, input, split, augmentation, optimiser, schedule, stopping, with sources."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
 from leukolite.errors import TrainingError
 from leukolite.frozen import Frozen
+from leukolite.manifest import name_and_network
 from leukolite.train.augment import Augmentation
 from leukolite.train.models import MODELS
 
@@ -13,6 +14,7 @@ from leukolite.train.models import MODELS
 class Recipe(Frozen):
     """Every setting of a training run; the run folder records it, resolved."""
 
+    name: str | None = Field(default=None, description="its key in `RECIPES`; None in the records of older runs")
     model: str
     source: str
     side: int = Field(ge=32, le=1024, description="input height and width, pixels")
@@ -36,6 +38,15 @@ class Recipe(Frozen):
     monitor: Literal["val_loss", "val_accuracy"] = Field(description="whose best epoch is kept")
     precision: Literal["float32", "mixed_bfloat16"] = Field(default="float32", description="of training; the model is float32")
 
+    @property
+    def title(self) -> str:
+        """'mobilenet_m_robust (network mobilenet_m)'."""
+        return name_and_network(self.name, self.model)
+
+    def training_settings(self) -> dict[str, Any]:
+        """Every field that training depends on, as JSON has it: all but the name, which older runs do not record."""
+        return self.model_dump(mode="json", exclude={"name"})
+
     @field_validator("model")
     @classmethod
     def _is_known(cls, model: str) -> str:
@@ -50,8 +61,6 @@ class Recipe(Frozen):
             raise ValueError("training, validation and test must add up to 1, and only the last may be 0")
         return split
 
-
-FOREIGN = "foreign"  # in the place of a model's name: a network that leukolite did not train
 
 _MAKEM = "Makem, Tamas and Busoniu 2025, doi 10.3389/frai.2025.1620252"
 _ADIWIJAYA = "Adiwijaya, Ardiansyah and Swasono 2025, doi 10.22219/kinetik.v10i1.2027"
@@ -146,12 +155,13 @@ RECIPES: dict[str, Recipe] = {
 RECIPES["light_cnn_32"] = RECIPES["light_cnn"].model_copy(
     update={"model": "light_cnn_32", "source": f"{_ADIWIJAYA}: the text's variant, 32 filters everywhere; else as light_cnn"}
 )
+RECIPES = {name: recipe.model_copy(update={"name": name}) for name, recipe in RECIPES.items()}
 
 CROP_FRACTION = {"c-nmc": 0.9}  # of 450 pixels: holds 99% of the cells whole (measured on fold 0), and enlarges them by 1.1
 
 
 def resolve(recipe: Recipe, overrides: dict[str, object]) -> Recipe:
-    """A recipe with some fields replaced.
+    """A recipe with some fields replaced; it keeps its name, which says where the others come from.
 
     Args:
         overrides: field name to value, as text or typed; an augmentation's field is named `augmentation.FIELD`.
@@ -159,7 +169,7 @@ def resolve(recipe: Recipe, overrides: dict[str, object]) -> Recipe:
     Raises:
         TrainingError: an unknown field, or a value that the field cannot have.
     """
-    fields = recipe.model_dump()
+    fields = recipe.model_dump(exclude={"name"})
     for key, value in overrides.items():
         group, _, inner = key.rpartition(".")
         target = fields.get(group) if group else fields
@@ -169,7 +179,7 @@ def resolve(recipe: Recipe, overrides: dict[str, object]) -> Recipe:
         is_list = isinstance(target[inner], (tuple, list))
         target[inner] = value.split(",") if is_list and isinstance(value, str) else value
     try:
-        return Recipe.model_validate(fields)
+        return Recipe.model_validate(fields | {"name": recipe.name})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

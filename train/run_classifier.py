@@ -1,4 +1,4 @@
-"""The float model of a run as a runtime, so that it is judged by the same code as a bundle."""
+"""The float model of a run as a runtime, so that it is measured by the same code as a bundle."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ import numpy as np
 
 from leukolite.classifier import Classifier
 from leukolite.manifest import TensorFormat
-from leukolite.runtime import Tensor
+from leukolite.runtime import RuntimeInfo, Tensor
 from leukolite.train.runs import load_model, load_run
 
 if TYPE_CHECKING:
@@ -21,12 +21,8 @@ class KerasRuntime:
         import keras
 
         self._model = model
-        self.name, self.version, self.threads = (
-            f"keras-{keras.backend.backend()}",
-            keras.__version__,
-            0,
-        )  # 0: the backend's own choice
-        self.delegate: str | None = None
+        # a thread for the record: how many really compute is the backend's own choice
+        self.info = RuntimeInfo(name=f"keras-{keras.backend.backend()}", version=keras.__version__, threads=1)
         self.input = Tensor((1, *model.input_shape[1:]), TensorFormat(dtype="float32"))
         self.output = Tensor((1, *model.output_shape[1:]), TensorFormat(dtype="float32"))
 
@@ -36,10 +32,10 @@ class KerasRuntime:
 
 
 def open_run_classifier(folder: Path) -> Classifier:
-    """A finished run's float model, ready to judge; no threshold, no abstention.
+    """A finished run's float model, ready to classify; no threshold, no abstention.
 
     Raises:
         TrainingError: the folder is not a finished run, or damaged.
     """
     run = load_run(folder)
-    return Classifier(KerasRuntime(load_model(folder)), labels=run.labels, malignant=run.malignant, spec=run.input)
+    return Classifier(KerasRuntime(load_model(folder)), run.classes, run.input)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
+from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError
 from leukolite.frozen import Frozen
-from leukolite.classes import Label
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics
 from leukolite.preprocess import InputSpec
@@ -68,6 +68,11 @@ class Run(Frozen):
     metrics: dict[str, Metrics] = Field(description="of the float model, for each part that did not train it")
 
     @property
+    def classes(self) -> Classes:
+        """Labels and malignant ones together."""
+        return Classes.of(self.labels, self.malignant)
+
+    @property
     def keeps_subjects_apart(self) -> bool:
         """Its split claims that no subject is in two parts."""
         return self.split_by.endswith("subject")
@@ -95,9 +100,9 @@ def ancestry(weights: str) -> Ancestry:
     return Ancestry(frozenset(trained), frozenset(entry.sha256 for entry in split["validation"]))
 
 
-def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
-    """split.json's content: the files of each part, relative to the dataset's root, with what belongs together."""
-    parts = {
+def split_files(dataset: Dataset, split: Split, groups: np.ndarray) -> dict[str, list[SplitFile]]:
+    """The files of each part, relative to the dataset's root, with what belongs together."""
+    return {
         name: [
             SplitFile(
                 path=dataset.samples[i].path.relative_to(dataset.root).as_posix(),
@@ -105,12 +110,17 @@ def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
                 sha256=dataset.samples[i].sha256,
                 group=int(groups[i]),
                 subject=dataset.samples[i].subject,
-            ).model_dump()
+            )
             for i in split.part(name)
         ]
         for name in PARTS
     }
-    return json.dumps(parts, indent=0) + "\n"
+
+
+def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
+    """split.json's content."""
+    parts = split_files(dataset, split, groups)
+    return json.dumps({name: [file.model_dump() for file in files] for name, files in parts.items()}, indent=0) + "\n"
 
 
 def load_run(folder: Path) -> Run:

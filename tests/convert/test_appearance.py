@@ -1,4 +1,4 @@
-"""Bundles made before the quality gates get their training pictures' ranges without a conversion."""
+"""The ranges of training pictures, fitted; and added to bundles made before the quality gates without a conversion."""
 
 import shutil
 import subprocess
@@ -7,15 +7,54 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from leukolite.appearance import look
 from leukolite.bundle import Bundle
-from leukolite.convert.appearance import add_appearance
+from leukolite.convert.appearance import LEAST_SAMPLE, SAMPLE, add_appearance, fit_ranges, sampled
 from leukolite.convert.card import model_card
 from leukolite.errors import DatasetError
 from leukolite.files import write_file
+from leukolite.manifest import RANGES, AppearanceRanges
 from leukolite.synthetic import LABELS, render_cell
 from leukolite.train.datasets import open_dataset
+
+LOOKS = [look(render_cell(np.random.default_rng(i), LABELS[i % 2], size=224)) for i in range(60)]
+
+
+def test_the_ranges_hold_nearly_all_that_they_were_made_of():
+    found = fit_ranges(LOOKS)
+    assert isinstance(found, AppearanceRanges)
+    assert found.images == len(LOOKS)
+    for name in RANGES:
+        low, high = getattr(found, name)
+        inside = [(low is None or getattr(one, name) >= low) and (high is None or getattr(one, name) <= high) for one in LOOKS]
+        assert all(inside), name
+
+
+def test_no_margin_reaches_where_swapped_pictures_lie():
+    found = fit_ranges(LOOKS)
+    assert found is not None
+    assert max(one.red_over_blue for one in LOOKS) < 0
+    assert found.red_over_blue[1] is not None
+    assert found.red_over_blue[1] <= 0
+
+
+def test_too_few_pictures_do_not_tell_what_is_usual():
+    assert fit_ranges(LOOKS[: LEAST_SAMPLE - 1]) is None
+
+
+@given(st.integers(0, 5000), st.integers(0, 100))
+def test_a_sample_is_in_order_without_doubles_and_the_same_for_the_same_seed(count, seed):
+    chosen = sampled(count, seed)
+    assert chosen == sorted(set(chosen)) == sampled(count, seed)
+    assert len(chosen) == min(count, SAMPLE)
+    assert all(0 <= i < count for i in chosen)
+
+
+# a bundle of before
 
 
 @pytest.fixture

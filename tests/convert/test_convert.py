@@ -157,6 +157,17 @@ def test_the_card_has_counts_intervals_and_the_warning(bundle):
         assert f"| **{label}** | {row[0]} | {row[1]} |" in card
 
 
+def test_the_recipes_name_is_in_manifest_and_card(bundle):
+    assert bundle.manifest.training.recipe["name"] == "small_cnn"
+    assert "- Recipe: `small_cnn` (network `small_cnn`), leukolite's own" in model_card(bundle.manifest, 1)
+
+
+def test_the_card_of_a_bundle_of_before_recipes_were_named_has_the_network_alone(bundle):
+    recipe = {key: value for key, value in bundle.manifest.training.recipe.items() if key != "name"}
+    older = bundle.manifest.training.model_copy(update={"recipe": recipe})
+    assert "- Recipe: `small_cnn`, leukolite's own" in model_card(bundle.manifest.model_copy(update={"training": older}), 1)
+
+
 def test_a_card_without_training_or_measurements_still_says_what_it_is(bundle):
     bare = bundle.manifest.model_copy(update={"training": None, "measured": None})
     card = model_card(bare, 1_000_000)
@@ -225,8 +236,8 @@ AUTO = ("int8", "float16")
 
 
 def test_auto_takes_the_first_that_passes_and_says_why_the_earlier_did_not(call, finished_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("leukolite.convert.package.AUTO_ORDER", AUTO)
-    monkeypatch.setattr("leukolite.convert.package.failures", lossy("int8"))
+    monkeypatch.setattr("leukolite.convert.make_bundle.AUTO_ORDER", AUTO)
+    monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("int8"))
     result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0")
     assert result.exit_code == 0, result.output
     assert Bundle.load(tmp_path / "bundle").manifest.variant == "float16"
@@ -237,8 +248,8 @@ def test_auto_takes_the_first_that_passes_and_says_why_the_earlier_did_not(call,
 
 
 def test_auto_stops_at_the_first_that_passes(call, finished_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("leukolite.convert.package.AUTO_ORDER", AUTO)
-    monkeypatch.setattr("leukolite.convert.package.failures", lossy("float16"))
+    monkeypatch.setattr("leukolite.convert.make_bundle.AUTO_ORDER", AUTO)
+    monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("float16"))
     result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0")
     assert result.exit_code == 0, result.output
     assert Bundle.load(tmp_path / "bundle").manifest.variant == "int8"
@@ -247,7 +258,7 @@ def test_auto_stops_at_the_first_that_passes(call, finished_run, tmp_path, monke
 def test_what_fails_the_gate_is_not_written_and_the_old_bundle_stays(call, finished_run, tiny_bundle, tmp_path, monkeypatch):
     old = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
     before = {path.name: path.read_bytes() for path in old.iterdir()}
-    monkeypatch.setattr("leukolite.convert.package.failures", lossy("int8"))
+    monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("int8"))
     result = call(leukolite, "convert", finished_run, "--out", old, "--noise", "0")
     assert result.exit_code == 1
     assert "not written: int8; see above why" in result.stderr
@@ -262,19 +273,45 @@ def test_fine_tuned_int8_is_full_integer_and_near_the_float_model(call, finished
     check_file(bundle.model, VARIANTS["int8-qat"], bundle.manifest.input)
     assert (bundle.manifest.fine_tuning.images, bundle.manifest.fine_tuning.epochs) == (28, 1)
     assert bundle.manifest.calibration is None
-    proof = bundle.manifest.runtimes[0]
-    assert proof.outcome == "proved"
-    assert proof.max_difference < 0.1
+    litert = bundle.manifest.runtimes[0]
+    assert litert.outcome == "proved"
+    assert litert.max_difference < 0.1
     assert open_classifier(bundle).table is None, "raw bytes go in"
 
 
 def test_the_study_shows_accuracy_for_each_number_of_images_and_writes_nothing(call, finished_run, tmp_path):
-    result = call(leukolite, "convert", finished_run, "--calibration-study", "--json", tmp_path / "study.json")
+    result = call(leukolite, "calibration-study", finished_run, "--json", tmp_path / "study.json")
     assert result.exit_code == 0, result.output
     rows = json.loads((tmp_path / "study.json").read_text())["calibration_study"]
     assert [row["calibration"]["count"] for row in rows] == [16, 28]
     assert [row["calibration"]["classes"] for row in rows] == [{"blast": 8, "healthy": 8}, {"blast": 14, "healthy": 14}]
     assert names(tmp_path) == ["study.json"]
+
+
+def test_a_study_of_a_folder_that_is_no_run_is_refused(refuses, tmp_path):
+    assert "not a finished run" in refuses(leukolite, "calibration-study", tmp_path)
+
+
+def test_a_study_without_a_run_is_a_wrong_call(refuses):
+    assert "Missing argument 'RUN'" in refuses(leukolite, "calibration-study", code=2)
+
+
+def test_a_study_whose_json_cannot_be_written_is_refused_before_the_work(refuses, finished_run, tmp_path):
+    assert "cannot be written" in refuses(leukolite, "calibration-study", finished_run, "--json", tmp_path)
+
+
+def test_the_study_by_its_spelling_of_before_is_sent_to_its_command(refuses, finished_run):
+    line = refuses(leukolite, "convert", finished_run, "--calibration-study", code=2)
+    assert "use `leukolite calibration-study RUN`" in line
+
+
+def test_spellings_of_before_are_not_offered_any_more(call):
+    shown = call(leukolite, "convert", "--help").stdout
+    assert [word for word in ("--keras", "--labels", "--unit", "--values", "--calibration-study") if word in shown] == []
+
+
+def test_a_conversion_without_a_run_is_a_wrong_call(refuses, tmp_path):
+    assert "Missing argument 'RUN'" in refuses(leukolite, "convert", "--out", tmp_path / "bundle", code=2)
 
 
 def test_without_a_place_to_write_to_the_call_is_wrong(refuses, finished_run):
@@ -285,16 +322,18 @@ def test_without_a_place_to_write_to_the_call_is_wrong(refuses, finished_run):
     ("options", "said"),
     [
         (("--auto", "--to", "int8"), "leave out --to"),
-        (("--calibration-study",), "leave out --out"),
+        (("--calibration-study",), "leukolite calibration-study RUN"),
         (("--to", "int8,int4"), "found 'int4'"),
+        (("--on-black",), "goes with --cell-window"),
+        (("--to", "float16", "--target", "edgetpu"), "--target compiles int8 or int8-qat"),
     ],
-    ids=["auto and to", "study and out", "unknown variant"],
+    ids=["auto and to", "study and out", "unknown variant", "black without a window", "accelerator of floats"],
 )
 def test_options_that_contradict_are_a_wrong_call(refuses, finished_run, tmp_path, options, said):
     assert said in refused(refuses, finished_run, tmp_path, *options, code=2)
 
 
-def test_an_interpreter_to_prove_with_is_looked_at_before_the_work(refuses, finished_run, tmp_path):
+def test_another_interpreter_is_tried_before_the_work(refuses, finished_run, tmp_path):
     assert "cannot be started" in refused(refuses, finished_run, tmp_path, "--prove-with", tmp_path / "no-python")
 
 

@@ -37,6 +37,8 @@ def loaded_by(module: str) -> set[str]:
         "leukolite.benchmarks.cli",
         "leukolite.convert.cli",
         "leukolite.convert.android_cli",
+        "leukolite.convert.debugger_cli",
+        "leukolite.convert.study_cli",
         "leukolite.train.cli",
         "leukolite.train.survey_cli",
     ],

@@ -63,6 +63,12 @@ def test_rows_say_where_a_model_comes_from_and_how_well_it_does(full):
     assert rows["  sigma 10"].endswith("n 2")
 
 
+def test_the_recipe_is_named_beside_its_network_where_it_is_recorded(full):
+    recipe = {"name": "mobilenet_m_robust", "model": "mobilenet_m", "source": "this project"}
+    named = full.model_copy(update={"training": full.training.model_copy(update={"recipe": recipe})})
+    assert dict(manifest_rows(named, 1))["recipe"] == "mobilenet_m_robust (network mobilenet_m): this project"
+
+
 def test_a_manifest_without_training_has_no_such_rows(manifest):
     assert not {"trained on", "recipe", "measured"} & set(dict(manifest_rows(manifest, 1)))
 

@@ -19,6 +19,29 @@ def test_every_recipe_passes_its_own_rules_and_comes_back_from_json(name):
     assert Recipe.model_validate_json(RECIPES[name].model_dump_json()) == RECIPES[name]
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_knows_the_name_it_is_called_by(name):
+    assert RECIPES[name].name == name
+
+
+def test_a_recipe_with_other_fields_keeps_its_name_and_none_can_be_given():
+    assert resolve(SMALL, {"epochs": 7}).name == "small_cnn"
+    with pytest.raises(TrainingError, match="no field 'name'"):
+        resolve(SMALL, {"name": "mine"})
+
+
+def test_the_name_stands_beside_the_network_and_older_records_have_the_network_alone():
+    robust = RECIPES["mobilenet_m_robust"]
+    assert robust.title == "mobilenet_m_robust (network mobilenet_m)"
+    older = Recipe.model_validate(robust.model_dump(exclude={"name"}))
+    assert (older.name, older.title) == (None, "mobilenet_m")
+
+
+def test_the_name_is_not_among_what_training_depends_on():
+    assert "name" not in SMALL.training_settings()
+    assert SMALL.training_settings() == SMALL.model_copy(update={"name": None}).training_settings()
+
+
 def test_published_recipes_carry_their_doi():
     assert "10.3389/frai.2025.1620252" in RECIPES["mobilenet_m"].source
     assert "10.22219/kinetik.v10i1.2027" in RECIPES["light_cnn"].source

@@ -60,6 +60,28 @@ def test_the_record_says_how_it_was_made(finished_run, cells):
     assert run.unusable == 0
 
 
+def test_the_record_names_the_recipe_it_was_trained_by(finished_run):
+    assert json.loads((finished_run / "run.json").read_text())["recipe"]["name"] == "small_cnn"
+
+
+def test_a_run_of_before_recipes_were_named_still_loads(finished_run, tmp_path):
+    old = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    record = json.loads((old / "run.json").read_text())
+    del record["recipe"]["name"]
+    (old / "run.json").write_text(json.dumps(record))
+    assert load_run(old).recipe.name is None
+
+
+def test_a_run_of_before_recipes_were_named_is_found_finished_by_resume(call, finished_run, cells, tmp_path):
+    old = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    record = json.loads((old / "run.json").read_text())
+    del record["recipe"]["name"]
+    (old / "run.json").write_text(json.dumps(record))
+    result = call(leukolite, "train", "small_cnn", "--data", cells, "--out", old, *SMALL, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "epoch" not in result.stderr
+
+
 def test_the_split_names_every_file_once_with_its_hash(finished_run, cells):
     parts = json.loads((finished_run / "split.json").read_text())
     assert {name: len(entries) for name, entries in parts.items()} == {"train": 28, "validation": 4, "test": 8}
@@ -153,7 +175,7 @@ def test_weights_that_have_seen_the_test_part_are_refused_and_what_they_have_see
 
 def test_results_go_to_stdout_and_progress_to_stderr(call, cells, tmp_path):
     result = call(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "run", *SMALL)
-    assert "train 28, validation 4, test 8 images" in result.stdout
+    assert "recipe small_cnn (network small_cnn) on synthetic: train 28, validation 4, test 8 images" in result.stdout
     assert f"run folder: {tmp_path / 'run'}" in result.stdout
     assert len(result.stdout.splitlines()) == 4
     assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]

@@ -1,8 +1,8 @@
-"""A finished run becomes bundles: convert, gate, prove on each runtime, fit the decision, measure, write."""
+"""A trained model becomes bundles: convert, gate, check each runtime, fit the decision, measure, write."""
 
 import hashlib
 import re
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,14 @@ import numpy as np
 from leukolite.bundle import MANIFEST, Golden, write_bundle
 from leukolite.classifier import Classifier
 from leukolite.convert.card import model_card
+from leukolite.convert.converted import ConvertedModel, convert_model, measure_gate
 from leukolite.convert.fitting import ece, fit_decision
 from leukolite.convert.gate import Flip, failures, find_flips
 from leukolite.convert.images import golden_frames
-from leukolite.convert.prove import ask_runtime, compare, find_runtime, proof, proofs
-from leukolite.convert.trained import Made, Settings, Trained, make, measure_gate
+from leukolite.convert.inputs import ConversionInputs, open_inputs
+from leukolite.convert.parity import ask_runtime, check_parity, check_runtimes, compare, find_runtime
+from leukolite.convert.settings import ConversionSettings
+from leukolite.convert.source import ConversionSource
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
 from leukolite.decision import Decision
 from leukolite.errors import BundleError, ConversionError
@@ -33,8 +36,8 @@ from leukolite.manifest import (
     Training,
 )
 from leukolite.preprocess import to_input
+from leukolite.progress import OnProgress
 from leukolite.runtime import Runtime, TfliteRuntime
-from leukolite.train.runs import Run
 
 # of the published layouts, measured with the ruler that edge-run uses: docs/locating.md says how
 CELL_PICTURES = {
@@ -85,20 +88,26 @@ class Conversion:
         return [outcome for outcome in self.outcomes if outcome.path is not None]
 
 
-def convert_run(opened: AbstractContextManager[Trained], out: Path, *, name: str, settings: Settings) -> Conversion:
+def make_bundles(
+    open_source: Callable[[OnProgress], ConversionSource],
+    out: Path,
+    *,
+    name: str,
+    settings: ConversionSettings,
+    progress: OnProgress,
+) -> Conversion:
     """Make bundles of a trained model, of each variant that passes the gate.
 
     Args:
-        opened: from `open_trained` or `leukolite.convert.foreign.open_foreign`, made with the same settings; not yet entered.
-        out: the bundle's folder; of several variants (without `auto`) the folder of one folder a variant.
+        open_source: loads the model, once it is clear that the bundles can be named and written.
+        out: the bundle's folder; of several variants (without `auto`) the folder of one folder per variant.
         name: the bundle's; of several `name`-`variant`.
 
     Raises:
-        TrainingError: the folder is not a finished run.
-        ConversionError: the name cannot be one, or an interpreter to prove with has no runtime. A variant that cannot be
-            made, or does not pass, is an outcome and no error.
+        ConversionError: the name cannot be one, or another interpreter has no runtime. A variant that cannot be made, or
+            does not pass, is an outcome and no error.
         DatasetError: the images are gone or changed.
-        LeukoliteError: `out` cannot be written.
+        LeukoliteError: `out` cannot be written; and what `open_source` raises.
     """
     wanted = AUTO_ORDER if settings.auto else settings.variants
     is_one = settings.auto or len(wanted) == 1
@@ -113,20 +122,20 @@ def convert_run(opened: AbstractContextManager[Trained], out: Path, *, name: str
         raise ConversionError(f"{out}: a bundle, expected a folder for several of them; choose another place")
     for place in places.values():
         check_replaceable(place, MANIFEST)
-    for python in settings.prove_with:
+    for python in settings.other_pythons:
         find_runtime(python)
-    with opened as trained:
+    with open_inputs(open_source(progress), settings, progress) as inputs:
         outcomes: list[Outcome] = []
         for variant in wanted:
-            outcomes.append(_convert(trained, VARIANTS[variant], names[variant], places[variant]))
+            outcomes.append(_convert(inputs, VARIANTS[variant], names[variant], places[variant]))
             if settings.auto and outcomes[-1].path is not None:
                 break
-        answers = ask_runtime(trained.float_tflite, trained.validation, trained.run.input, trained.progress)
+        answers = ask_runtime(inputs.float_tflite, inputs.validation, inputs.source.spec, progress)
         golden = np.zeros(0) if answers.golden is None else answers.golden
         return Conversion(
             outcomes=tuple(outcomes),
-            float_bytes=len(trained.float_tflite),
-            float_tflite=proof(answers, trained.floats, golden, VARIANTS["float32"].tolerance[answers.name]),
+            float_bytes=len(inputs.float_tflite),
+            float_tflite=check_parity(answers, inputs.floats, golden, VARIANTS["float32"].tolerance[answers.name]),
             float_p50_ms=answers.p50_ms,
         )
 
@@ -148,8 +157,7 @@ class Recorder:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.name, self.version, self.threads, self.delegate = runtime.name, runtime.version, runtime.threads, runtime.delegate
-        self.input, self.output = runtime.input, runtime.output
+        self.info, self.input, self.output = runtime.info, runtime.input, runtime.output
         self.outputs: list[np.ndarray] = []
 
     def invoke(self, batch: np.ndarray) -> np.ndarray:
@@ -158,136 +166,125 @@ class Recorder:
         return self.outputs[-1]
 
 
-def _convert(trained: Trained, variant: Variant, name: str, place: Path) -> Outcome:
+def _convert(inputs: ConversionInputs, variant: Variant, name: str, place: Path) -> Outcome:
     """One variant, from the model to its bundle, or to the reasons why there is none."""
     try:
-        made = make(trained, variant)
-        content, runtime = made.content, TfliteRuntime(made.content)
+        converted = convert_model(inputs, variant)
+        content, runtime = converted.content, TfliteRuntime(converted.content)
     except (ConversionError, BundleError) as error:
         return Outcome(variant.name, None, None, 0, (f"it cannot be made: {error}",), (), {})
-    run, settings, images = trained.run, trained.settings, trained.validation
-    ask = [ask_runtime(content, images, run.input, trained.progress, python) for python in (None, *settings.prove_with)]
-    reference = ask[0]
+    source, images, floats = inputs.source, inputs.validation, inputs.floats
+    pythons = (None, *inputs.settings.other_pythons)
+    asked = [ask_runtime(content, images, source.spec, inputs.progress, python) for python in pythons]
+    reference = asked[0]
     if reference.outputs is None or reference.golden is None:
         return Outcome(variant.name, None, None, len(content), (f"LiteRT does not run it: {reference.refusal}",), (), {})
-    gate = measure_gate(trained, reference.outputs)
+    gate = measure_gate(inputs, reference.outputs)
     reasons = tuple(failures(gate))
 
     def limits(outputs: np.ndarray) -> list[str]:
         """What another runtime loses where the reference passes."""
-        return [] if reasons else failures(measure_gate(trained, outputs))
+        return [] if reasons else failures(measure_gate(inputs, outputs))
 
-    proved = proofs(ask, trained.floats, reference.golden, variant.tolerance, limits)
-    manifest = _manifest(trained, variant, name, made, runtime, reference.outputs, gate, proved)
-    flips = find_flips(images.names, images.sigmas, images.truth, trained.floats, reference.outputs, run.labels)
-    times = {answers.name: answers.p50_ms for answers in ask if answers.p50_ms is not None}
+    runtimes = check_runtimes(asked, floats, reference.golden, variant.tolerance, limits)
+    manifest = _manifest(inputs, variant, name, converted, runtime, reference.outputs, gate, runtimes)
+    flips = find_flips(images.names, images.sigmas, images.truth, floats, reference.outputs, source.classes.labels)
+    times = {answers.name: answers.p50_ms for answers in asked if answers.p50_ms is not None}
     if not reasons:
-        golden = make_golden(Classifier(runtime, labels=run.labels, malignant=run.malignant, spec=run.input))
+        golden = make_golden(Classifier(runtime, source.classes, source.spec))
         write_bundle(place, manifest, content, golden, model_card(manifest, len(content)))
     return Outcome(variant.name, None if reasons else place, manifest, len(content), reasons, tuple(flips), times)
 
 
 def _manifest(
-    trained: Trained,
+    inputs: ConversionInputs,
     variant: Variant,
     name: str,
-    made: Made,
+    converted: ConvertedModel,
     runtime: TfliteRuntime,
     outputs: np.ndarray,
     gate: ConversionGate,
-    proved: list[RuntimeCheck],
+    runtimes: list[RuntimeCheck],
 ) -> Manifest:
-    run, split, settings, truth = trained.run, trained.split, trained.settings, trained.validation.truth
+    source, settings, truth = inputs.source, inputs.settings, inputs.validation.truth
     decision, band = fit_decision(
-        outputs[0],
-        trained.floats[0],
-        truth,
-        run.labels,
-        run.malignant,
-        target_error=settings.target_error,
-        abstains=settings.abstains,
+        outputs[0], inputs.floats[0], truth, source.classes, target_error=settings.target_error, abstains=settings.abstains
     )
-    measured, judged_ece = _measure(trained, runtime, decision)
-    seen = (entry.sha256 for part in ("train", "validation") for entry in split[part])
-    refused = {one.name for one in proved if one.outcome == "refused"}
+    measured, holdout_ece = _measure(inputs, runtime, decision)
+    refused = {one.name for one in runtimes if one.outcome == "refused"}
     return Manifest(
         schema_version=2,
         name=name,
         variant=variant.name,
-        unit=run.unit,
-        labels=run.labels,
-        malignant=run.malignant,
-        input=run.input,
+        unit=source.unit,
+        labels=list(source.classes.labels),
+        malignant=list(source.classes.malignant),
+        input=source.spec,
         input_tensor=runtime.input.format,
         output_tensor=runtime.output.format,
         decision=decision,
-        model_sha256=hashlib.sha256(made.content).hexdigest(),
+        model_sha256=hashlib.sha256(converted.content).hexdigest(),
         golden=GoldenSpec(
-            runtime=f"litert {runtime.version}",
+            runtime=f"litert {runtime.info.version}",
             tolerance={name: gap for name, gap in variant.tolerance.items() if name not in refused},
         ),
-        training=Training(
-            recipe=_portable_recipe(run),
-            dataset=run.dataset,
-            dataset_fingerprint=run.dataset_fingerprint,
-            split_by=Path(run.split_by).name,
-            split=run.split,
-            seed=run.seed,
-            versions=run.versions,
-            seen=sorted(sha[:12] for sha in {*seen, *run.seen_before}),
-            seen_pictures=trained.seen_pictures,
-        ),
+        training=_training(inputs),
         measured=measured,
-        calibration=made.calibration,
-        fine_tuning=made.fine_tuning,
+        calibration=converted.calibration,
+        fine_tuning=converted.fine_tuning,
         fitted=Fitted(
             part="validation",
             n=len(truth),
             ece_before=ece(outputs[0], truth, 1.0),
             ece_after=ece(outputs[0], truth, decision.temperature),
-            judged_ece=judged_ece,
+            judged_ece=holdout_ece,
             band=band,
         ),
         gate=gate,
-        runtimes=proved,
-        cell=(settings.cell or CELL_PICTURES.get(run.dataset)) if run.unit == "cell" else None,
-        appearance=trained.appearance,
+        runtimes=runtimes,
+        cell=(settings.cell or CELL_PICTURES.get(source.dataset)) if source.unit == "cell" else None,
+        appearance=inputs.appearance,
+    )
+
+
+def _training(inputs: ConversionInputs) -> Training:
+    source = inputs.source
+    seen = (entry.sha256 for part in ("train", "validation") for entry in source.split[part])
+    return Training(
+        recipe=dict(source.recipe),
+        dataset=source.dataset,
+        dataset_fingerprint=source.dataset_fingerprint,
+        split_by=source.split_by,
+        split={part: dict(counts) for part, counts in source.counts.items()},
+        seed=source.seed,
+        versions=dict(source.versions),
+        seen=sorted(sha[:12] for sha in {*seen, *source.seen_before}),
+        seen_pictures=inputs.seen_pictures,
     )
 
 
 def _measure(
-    trained: Trained, runtime: TfliteRuntime, decision: Decision
+    inputs: ConversionInputs, runtime: TfliteRuntime, decision: Decision
 ) -> tuple[Measurement, tuple[float | None, float | None]]:
-    """The bundle on the part kept for judging, at each noise level; and its ECE before and after the temperature."""
-    run, settings = trained.run, trained.settings
+    """The bundle on the holdout, at each noise level; and its ECE before and after the temperature."""
+    source, settings, holdout = inputs.source, inputs.settings, inputs.holdout
     recorder = Recorder(runtime)
-    classifier = Classifier(recorder, labels=run.labels, malignant=run.malignant, spec=run.input, decision=decision)
+    classifier = Classifier(recorder, source.classes, source.spec, decision=decision)
     sigmas = tuple(dict.fromkeys((0.0, *settings.sigmas)))
-    done = iter(range(1, len(trained.kept) + 1))
-    judged, unreadable = evaluate_files(
-        classifier,
-        trained.kept,
-        sigmas,
-        seed=settings.seed,
-        on_image=lambda: trained.progress("measuring", next(done), len(trained.kept)),
+    done = iter(range(1, len(holdout) + 1))
+    verdicts, unreadable = evaluate_files(
+        classifier, holdout, sigmas, seed=settings.seed, on_image=lambda: inputs.progress("measuring", next(done), len(holdout))
     )
     if unreadable:
         raise unreadable[0][1]
     raw = np.stack(recorder.outputs[:: len(sigmas)])  # at sigma 0, the first of each file's
-    truth = np.array([label for _, label in trained.kept])
-    flips, _, _ = compare(trained.kept_floats, raw)
+    truth = np.array([label for _, label in holdout])
+    flips, _, _ = compare(inputs.holdout_floats, raw)
     measured = Measurement(
-        part=trained.kept_part,
+        part=source.holdout_part,
         noise_seed=settings.seed,
-        runtime=f"litert {runtime.version}",
+        runtime=f"litert {runtime.info.version}",
         float_agreement=1 - flips / len(truth),
-        results=metrics_by_sigma(judged, run.labels, run.malignant),
+        results=metrics_by_sigma(verdicts, source.classes),
     )
     return measured, (ece(raw, truth, 1.0), ece(raw, truth, decision.temperature))
-
-
-def _portable_recipe(run: Run) -> dict[str, object]:
-    """The recipe without this machine's paths."""
-    recipe: dict[str, object] = run.recipe.model_dump(mode="json")
-    recipe["weights"] = Path(run.recipe.weights).name
-    return recipe

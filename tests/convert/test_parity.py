@@ -1,4 +1,4 @@
-"""Proofs on runtimes, each in a process of its own; other runtimes are fakes around LiteRT, installed as tflite-runtime."""
+"""Parity of runtimes, each in a process of its own; other runtimes are fakes around LiteRT, installed as tflite-runtime."""
 
 import sys
 from dataclasses import replace
@@ -11,7 +11,7 @@ from PIL import Image
 from leukolite.bundle import Bundle
 from leukolite.classifier import open_classifier
 from leukolite.convert.images import GOLDEN_FRAMES, Images, prepare
-from leukolite.convert.prove import Answers, ask_runtime, compare, find_runtime, proof, proofs
+from leukolite.convert.parity import Answers, ask_runtime, check_parity, check_runtimes, compare, find_runtime
 from leukolite.errors import ConversionError
 from leukolite.evaluation import evaluate_files
 
@@ -91,24 +91,24 @@ def asked(bundle: Bundle, images: Images, folder: Path, **fake: str) -> Answers:
     return ask_runtime(bundle.model, images, bundle.manifest.input, no_progress, other_python(folder, **fake))
 
 
-def proved(bundle: Bundle, images: Images, reference: Answers, folder: Path, **fake: str):
-    return proof(asked(bundle, images, folder, **fake), reference.outputs, reference.golden, 0.08)
+def checked(bundle: Bundle, images: Images, reference: Answers, folder: Path, **fake: str):
+    return check_parity(asked(bundle, images, folder, **fake), reference.outputs, reference.golden, 0.08)
 
 
-def test_another_interpreters_runtime_is_proved_by_its_answers(bundle, images, reference, tmp_path):
-    one = proved(bundle, images, reference, tmp_path)
+def test_another_interpreters_runtime_is_checked_by_its_answers(bundle, images, reference, tmp_path):
+    one = checked(bundle, images, reference, tmp_path)
     assert (one.name, one.version, one.outcome, one.flips, one.max_difference) == ("tflite-runtime", "2.14.0", "proved", 0, 0)
     assert one.n == 2 * len(images.truth)
 
 
 def test_a_runtime_that_refuses_the_file_is_refused_in_its_own_words(bundle, images, reference, tmp_path):
     why = "raise RuntimeError('Didn\\'t find op for builtin opcode FULLY_CONNECTED version 12')"
-    one = proved(bundle, images, reference, tmp_path, at_start=why)
+    one = checked(bundle, images, reference, tmp_path, at_start=why)
     assert (one.outcome, one.reason) == ("refused", "Didn't find op for builtin opcode FULLY_CONNECTED version 12")
 
 
 def test_a_runtime_that_is_silently_wrong_is_refused(bundle, images, reference, tmp_path):
-    one = proved(bundle, images, reference, tmp_path, answer="answer // 4")
+    one = checked(bundle, images, reference, tmp_path, answer="answer // 4")
     assert one.outcome == "refused"
     assert "golden outputs lie up to" in one.reason
 
@@ -116,7 +116,9 @@ def test_a_runtime_that_is_silently_wrong_is_refused(bundle, images, reference, 
 def test_a_runtime_that_exceeds_the_gate_is_refused_while_the_reference_is_judged_elsewhere(reference):
     other = replace(reference, name="tflite-runtime")
     tolerances = {"litert": 0.02, "tflite-runtime": 0.08}
-    made = proofs([reference, other], reference.outputs, reference.golden, tolerances, lambda _: ["accuracy drops 9.0 points"])
+    made = check_runtimes(
+        [reference, other], reference.outputs, reference.golden, tolerances, lambda _: ["accuracy drops 9.0 points"]
+    )
     assert [(one.outcome, one.reason) for one in made] == [
         ("proved", ""),
         ("refused", "it fails the gate there: accuracy drops 9.0 points"),
@@ -125,11 +127,11 @@ def test_a_runtime_that_exceeds_the_gate_is_refused_while_the_reference_is_judge
 
 def test_a_runtime_that_answers_no_numbers_is_refused(images, reference):
     answers = Answers("x", "1", golden=reference.golden, outputs=np.full_like(reference.outputs, np.nan))
-    assert proof(answers, reference.outputs, reference.golden, 0.08).outcome == "refused"
+    assert check_parity(answers, reference.outputs, reference.golden, 0.08).outcome == "refused"
 
 
 def test_a_runtime_that_crashes_is_refused_and_takes_nothing_with_it(bundle, images, reference, tmp_path):
-    one = proved(bundle, images, reference, tmp_path, at_start="os.abort()")
+    one = checked(bundle, images, reference, tmp_path, at_start="os.abort()")
     assert (one.outcome, one.reason) == ("refused", "the process died (SIGABRT)")
 
 
@@ -158,7 +160,7 @@ NO_RUNTIME = f"-c '{WITHOUT_RUNTIMES}'"
     [("-S", "No module named 'numpy'"), (NO_RUNTIME, "no tflite-runtime or litert there")],
     ids=["no NumPy", "no runtime"],
 )
-def test_an_interpreter_that_can_prove_nothing_is_refused_with_the_remedy(tmp_path, options, said):
+def test_an_interpreter_that_can_check_nothing_is_refused_with_the_remedy(tmp_path, options, said):
     with pytest.raises(ConversionError, match=rf"--prove-with .*python: .*{said}.*pip install 'tflite-runtime==2\.14\.0'"):
         find_runtime(bare_python(tmp_path, options))
 
@@ -169,7 +171,7 @@ def test_a_program_that_is_not_there_is_refused_by_name(tmp_path):
 
 
 def test_a_runtime_that_was_not_at_hand_is_untried_and_not_taken_for_granted(images, reference):
-    made = proofs([reference], reference.outputs, reference.golden, {"litert": 0.02}, lambda _: [])
+    made = check_runtimes([reference], reference.outputs, reference.golden, {"litert": 0.02}, lambda _: [])
     assert [(one.name, one.outcome) for one in made] == [("litert", "proved"), ("tflite-runtime", "untried")]
 
 

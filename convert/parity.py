@@ -1,4 +1,4 @@
-"""Which runtimes run a model, and how near to the float model: tried in a process of each, never read from a table."""
+"""Parity: which runtimes run a model, and how near to the float model; tried in a process of each, never read from a table."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from leukolite.convert import prove_child
+from leukolite.convert import parity_child
 from leukolite.convert.child import ChildFailed, run_child
 from leukolite.convert.images import Images
 from leukolite.errors import ConversionError
@@ -50,7 +50,7 @@ def find_runtime(python: Path) -> tuple[str, str]:
         ConversionError: it cannot be started, or has none.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="leukolite-prove-") as place:
+        with tempfile.TemporaryDirectory(prefix="leukolite-parity-") as place:
             result = _ask(python, Path(place), sorted(CPU_RUNTIMES, reverse=True), no_progress)
     except ChildFailed as error:
         raise ConversionError(
@@ -72,7 +72,7 @@ def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: OnPro
     name, version = ("litert", None) if python is None else find_runtime(python)
     tensor = TfliteRuntime(content).input.format
     table = input_table(spec, tensor.dtype, tensor.scale, tensor.zero_point)
-    with tempfile.TemporaryDirectory(prefix="leukolite-prove-") as place:
+    with tempfile.TemporaryDirectory(prefix="leukolite-parity-") as place:
         folder = Path(place)
         (folder / "model.tflite").write_bytes(content)
         (folder / "pixels.npy").symlink_to(images.file)
@@ -96,9 +96,9 @@ def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: OnPro
 
 
 def _ask(python: Path, folder: Path, names: Sequence[str], progress: OnProgress) -> Any:
-    """What `prove_child` says of the job in `folder`; without a model there it only says which runtime it has."""
+    """What `parity_child` says of the job in `folder`; without a model there it only says which runtime it has."""
     (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name][:2] for name in names}}))
-    return run_child([str(python), prove_child.__file__, str(folder)], progress)
+    return run_child([str(python), parity_child.__file__, str(folder)], progress)
 
 
 def compare(reference: np.ndarray, outputs: np.ndarray) -> tuple[int, float, float]:
@@ -108,15 +108,15 @@ def compare(reference: np.ndarray, outputs: np.ndarray) -> tuple[int, float, flo
     return flips, float(gap.max()), float(gap.mean())
 
 
-def proof(
+def check_parity(
     answers: Answers,
     floats: np.ndarray,
     golden: np.ndarray,
     tolerance: float,
     limits: Callable[[np.ndarray], list[str]] = lambda _: [],
 ) -> RuntimeCheck:
-    """What the answers prove: a runtime that gives the golden outputs, by the rule that devices go by, and stays within the
-    gate is proved.
+    """What a runtime's answers show: it runs the model ('proved') if it gives the golden outputs, by the rule that devices
+    go by, and stays within the gate.
 
     Args:
         floats: the float Keras model's probabilities on the same images, shape (sigmas, n, classes).
@@ -147,21 +147,21 @@ def proof(
     )
 
 
-def proofs(
+def check_runtimes(
     asked: Sequence[Answers],
     floats: np.ndarray,
     golden: np.ndarray,
     tolerances: dict[str, float],
     limits: Callable[[np.ndarray], list[str]],
 ) -> list[RuntimeCheck]:
-    """A proof for each runtime asked, and an 'untried' one for each that was not at hand; see `proof`."""
-    made = [
+    """The record of each runtime asked, and an 'untried' one of each that was not at hand; see `check_parity`."""
+    checked = [
         # the reference, the first, decides whether there is a bundle at all
-        proof(answers, floats, golden, tolerances[answers.name], limits if k else lambda _: [])
+        check_parity(answers, floats, golden, tolerances[answers.name], limits if k else lambda _: [])
         for k, answers in enumerate(asked)
     ]
-    known = {one.name for one in made}
-    return made + [
+    known = {one.name for one in checked}
+    return checked + [
         RuntimeCheck(name=name, version=None, outcome="untried", reason="not at hand when the bundle was made")
         for name in CPU_RUNTIMES
         if name not in known

@@ -1,4 +1,4 @@
-"""The process that runs a .tflite file on one runtime; `leukolite.convert.prove` starts it. Not for use by hand.
+"""The process that runs a .tflite file on one runtime; `leukolite.convert.parity` starts it. Not for use by hand.
 
 It needs NumPy and a runtime, nothing else: the interpreter may be one that knows neither leukolite nor this Python's packages.
 It reads job.json, model.tflite, pixels.npy (uint8) and table.npy (what each grey level becomes) of the folder it is given, says
@@ -55,7 +55,7 @@ def _run(folder: Path, module: Any) -> None:
         raw = interpreter.get_tensor(answer["index"])[0]
         outputs[i] = raw if raw.dtype == np.float32 else (raw.astype(np.float32) - zero_point) * np.float32(scale)
         if i % 10 == 9:
-            _say({"stage": "judging", "done": i + 1, "total": len(pixels)})
+            _say({"stage": "running", "done": i + 1, "total": len(pixels)})
     np.save(folder / "outputs.npy", outputs)
     np.save(folder / "invoke_ms.npy", times)
 
