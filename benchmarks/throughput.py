@@ -46,7 +46,7 @@ def measure_throughput(
     """
     import keras
 
-    spec = InputSpec(height=recipe.side, width=recipe.side)
+    spec = InputSpec(height=recipe.side, width=recipe.side, kernel="halve-linear")
     pixels = np.stack([render_cell(np.random.default_rng(i), LABELS[i % 2], size=recipe.side) for i in range(DISTINCT_IMAGES)])
     onehot = np.eye(2, dtype=np.float32)[np.arange(DISTINCT_IMAGES) % 2]
     model = build(recipe.model, 2, recipe.side, dropout=recipe.dropout, seed=0)

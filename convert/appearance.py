@@ -9,7 +9,6 @@ model. Manifest and card are written again; model, labels and golden outputs sta
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ PERCENTILES = (0.2, 99.8)
 MARGIN = 0.35  # of the distance between median and percentile, beyond the percentile
 ONE_SIDED = 99.5  # percent of the training pictures on one side of 0: swapped pictures are told apart
 
-_RED = [field.name for field in fields(ImageStats)].index("red_over_blue")
+_RED = ImageStats._fields.index("red_over_blue")
 
 
 def sampled(count: int, seed: int) -> list[int]:
@@ -45,7 +44,7 @@ def fit_ranges(looks: Sequence[ImageStats]) -> AppearanceRanges | None:
     """
     if len(looks) < LEAST_SAMPLE:
         return None
-    table = np.array([astuple(one) for one in looks])
+    table = np.array(looks)
     low, middle, high = np.percentile(table, (PERCENTILES[0], 50, PERCENTILES[1]), axis=0)
     mostly_low, mostly_high = np.percentile(table[:, _RED], (100 - ONE_SIDED, ONE_SIDED))
     lowest = ImageStats(*(low - np.maximum(MARGIN * (middle - low), _least_margins(low))).tolist())
@@ -125,9 +124,7 @@ def _range(low: float | None, high: float | None) -> Range:
 def _least_margins(ends: np.ndarray) -> np.ndarray:
     """Where all training pictures are alike: a lamp or a camera's gain is never set to the very same light."""
     light = 0.15 * float(ImageStats(*ends.tolist()).light)
-    return np.array(
-        astuple(ImageStats(lit=0.1, light=light, blown=0.05, contrast=0.0, stain=0.03, red_over_blue=0.03, focus=0.1))
-    )
+    return np.array(ImageStats(lit=0.1, light=light, blown=0.05, contrast=0.0, stain=0.03, red_over_blue=0.03, focus=0.1))
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def check_model(model: "keras.Model", labels: Sequence[str], external: ExternalM
         raise ConversionError(f"{path}: its input {shape} leaves height or width open; save it with a fixed size")
     if len(answer) != 2 or answer[1] != len(labels):
         raise ConversionError(f"{path}: expected one output per label ({len(labels)} in {external.labels}), found shape {answer}")
-    spec = InputSpec(height=shape[1], width=shape[2])
+    spec = InputSpec(height=shape[1], width=shape[2], kernel="halve-linear")
     noise = np.random.default_rng(0).integers(0, 256, (4, spec.height, spec.width, 3), dtype=np.uint8)
     outputs = np.asarray(model.predict_on_batch(to_float(noise, spec)))
     if not (np.isfinite(outputs).all() and outputs.min() >= -1e-4 and np.allclose(outputs.sum(axis=1), 1, atol=1e-2)):

@@ -150,7 +150,7 @@ def main(
 
     Class folders right below --source count as the truth of pictures that are classified whole. For bundles of unit 'cell',
     white cells are found in each frame and classified one by one; a small picture file is taken for one cell's. Of a live
-    camera the newest frame is classified. Ctrl-C and SIGTERM end the session after the frame in hand; a second one ends it at once.
+    camera the newest frame is classified. Ctrl-C and SIGTERM end the session after the frame in hand; a second one at once.
 
     \b
     Example:

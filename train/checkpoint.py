@@ -32,7 +32,7 @@ class State:
     """Where a training stood after an epoch.
 
     Attributes:
-        settings: what must be the same for it to go on: recipe, dataset fingerprint, split, seed.
+        settings: what must be the same for it to go on: recipe, dataset fingerprint, split, seed, input.
         epochs: how many are done.
         history: one row an epoch.
         counted: callback class -> attribute -> value.

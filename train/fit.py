@@ -72,9 +72,9 @@ def prepare(dataset: Dataset, recipe: Recipe, progress: OnProgress = no_progress
 
 
 def input_spec(dataset: Dataset, recipe: Recipe) -> InputSpec:
-    """The network's input for a dataset: the recipe's crop, else what suits the layout."""
+    """The network's input for a dataset: the recipe's crop, else what suits the layout; resized by `halve-linear`."""
     crop = recipe.crop_fraction or CROP_FRACTION.get(dataset.layout, 1.0)
-    return InputSpec(height=recipe.side, width=recipe.side, crop_fraction=crop)
+    return InputSpec(height=recipe.side, width=recipe.side, crop_fraction=crop, kernel="halve-linear")
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,7 @@ def train(
         "dataset": dataset.fingerprint(),
         "split": [[dataset.samples[i].sha256 for i in split.part(name)] for name in PARTS],
         "seed": seed,
+        "input": spec.model_dump(mode="json"),  # a training begun with another resize kernel is another training
     }
     checkpoints = checkpoint.resume_folder(out)
     if resume and (finished := _finished(out, recipe, settings)) is not None:
@@ -243,6 +244,7 @@ def _finished(out: Path, recipe: Recipe, settings: dict[str, Any]) -> Run | None
         "dataset": run.dataset_fingerprint,
         "split": [[entry.sha256 for entry in split[name]] for name in PARTS],
         "seed": run.seed,
+        "input": run.input.model_dump(mode="json"),
     }
     changed = sorted(key for key in settings if made_by[key] != settings[key])
     if changed:

@@ -56,7 +56,7 @@ def uint8_network() -> Network:
 
 
 def float32_network() -> Network:
-    """The same network as floats that wants -1 to 1."""
+    """The same network as floats that wants -1 to 1, of images resized by the other kernel."""
     import tensorflow as tf
 
     place = importlib.util.spec_from_file_location("make_tiny_model", DATA / "make_tiny_model.py")
@@ -66,7 +66,7 @@ def float32_network() -> Network:
     with quiet():
         place.loader.exec_module(module)
         model = tf.lite.TFLiteConverter.from_keras_model(module.network()).convert()
-    spec = InputSpec(height=32, width=32, crop_fraction=0.9, scale=2 / 255, offset=-1.0)
+    spec = InputSpec(height=32, width=32, crop_fraction=0.9, kernel="halve-linear", scale=2 / 255, offset=-1.0)
     return Network(model, spec, TensorFormat(dtype="float32"), TensorFormat(dtype="float32"))
 
 
@@ -271,11 +271,17 @@ def test_the_kotlin_knows_all_that_changes_a_verdict():
     """A field that is new here is one that the phone would pass over: teach the templates, then this test."""
     assert set(Decision.model_fields) == {"temperature", "threshold", "abstain"}
     assert set(InputSpec.model_fields) == {"height", "width", "crop", "crop_fraction", "kernel", "channels", "scale", "offset"}
-    assert [InputSpec.model_json_schema()["properties"][name]["const"] for name in ("crop", "kernel", "channels")] == [
-        "centre-square",
-        "area",
-        "RGB",
-    ]
+    properties = InputSpec.model_json_schema()["properties"]
+    assert [properties[name]["const"] for name in ("crop", "channels")] == ["centre-square", "RGB"]
+    assert properties["kernel"]["enum"] == ["area", "halve-linear"]
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_kotlin_resizes_by_the_manifests_kernel(tmp_path, kind):
+    bundle = Bundle.load(write_tiny(tmp_path / "tiny", NETWORKS[kind]()))
+    export_android(bundle, tmp_path / "a")
+    kotlin = (tmp_path / "a" / KOTLIN / "Leukolite.kt").read_text()
+    assert f'const val KERNEL = "{bundle.manifest.input.kernel}"\n' in kotlin
 
 
 # what is refused
@@ -508,9 +514,13 @@ def test_the_kotlin_judges_as_leukolite(jvm):
     np.testing.assert_allclose(found["probabilities"], [verdict.probabilities for verdict in expected], rtol=1e-6)
 
 
-def test_the_kotlin_crops_and_resizes_to_leukolites_bytes(jvm):
+@pytest.mark.parametrize("kernel", ["area", "halve-linear"])
+def test_the_kotlin_crops_and_resizes_to_leukolites_bytes(jvm, kernel):
     rng = np.random.default_rng(0)
-    cases = [(np.zeros((450, 450, 3), np.uint8), InputSpec(height=224, width=224, crop_fraction=0.9))]
+    sizes = [(450, 450), (480, 640), (900, 901)]
+    cases = [
+        (np.zeros((*size, 3), np.uint8), InputSpec(height=224, width=224, crop_fraction=0.9, kernel=kernel)) for size in sizes
+    ]
     for i in range(250):
         height, width = (int(length) for length in rng.integers(8, 100, 2))
         if i % 2:
@@ -521,10 +531,13 @@ def test_the_kotlin_crops_and_resizes_to_leukolites_bytes(jvm):
             (2 * height, 2 * width + int(rng.integers(0, 50))),  # twice, which OpenCV rounds in its own way
             tuple(rng.integers(1, 40, 2)),  # enlarged
         ][i % 4]
-        spec = InputSpec(height=height, width=width, crop_fraction=[1.0, 0.9, float(rng.uniform(0.05, 1))][i % 3])
+        spec = InputSpec(height=height, width=width, crop_fraction=[1.0, 0.9, float(rng.uniform(0.05, 1))][i % 3], kernel=kernel)
         cases.append((np.zeros((*source, 3), np.uint8), spec))
     cases = [(rng.integers(0, 256, pixels.shape).astype(np.uint8), spec) for pixels, spec in cases]
-    packed = [struct.pack(">iid", spec.height, spec.width, spec.crop_fraction) + pack_image(pixels) for pixels, spec in cases]
+    packed = [
+        struct.pack(">iid?", spec.height, spec.width, spec.crop_fraction, kernel == "halve-linear") + pack_image(pixels)
+        for pixels, spec in cases
+    ]
     found = np.frombuffer(jvm.ask("resize", struct.pack(">i", len(cases)) + b"".join(packed)), np.uint8)
     at = 0
     for pixels, spec in cases:

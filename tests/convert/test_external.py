@@ -58,6 +58,7 @@ def test_a_model_of_somebody_elses_becomes_a_bundle_that_answers_as_it_does(call
     classifier = open_classifier(bundle)
     assert bundle.manifest.labels == ["blast", "healthy"]
     assert bundle.manifest.malignant == ["blast"]
+    assert bundle.manifest.input.kernel == "halve-linear"
     assert classifier.table is None, "raw RGB bytes go in"
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     low, high = {"0..1": (0, 1), "-1..1": (-1, 1), "0..255": (0, 255)}[values]

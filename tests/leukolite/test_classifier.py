@@ -49,6 +49,25 @@ def test_a_sound_bundle_judges(bundle):
     assert [classifier(pixels).label for pixels in (RED, BLUE)] == ["healthy", "blast"]
 
 
+@pytest.mark.parametrize("kernel", ["area", "halve-linear"])
+def test_a_bundle_of_either_kernel_reads_back_and_judges(tmp_path, bundle, kernel):
+    spec = SPEC.model_copy(update={"kernel": kernel})
+    frames = np.random.default_rng(0).integers(0, 256, (3, 70, 83, 3), dtype=np.uint8)
+    inputs = np.concatenate([to_input(frame, spec, None) for frame in frames])
+    runtime = open_classifier(bundle).runtime
+    golden = Golden(frames, inputs, np.stack([runtime.invoke(batch[np.newaxis]) for batch in inputs]))
+    write_bundle(tmp_path / kernel, bundle.manifest.model_copy(update={"input": spec}), bundle.model, golden, "")
+    loaded = Bundle.load(tmp_path / kernel)
+    assert loaded.manifest.input == spec
+    assert [open_classifier(loaded)(pixels).label for pixels in (RED, BLUE)] == ["healthy", "blast"]
+
+
+def test_golden_inputs_made_by_the_other_kernel_are_refused(bundle):
+    spec = SPEC.model_copy(update={"kernel": "halve-linear"})
+    with pytest.raises(BundleError, match=r"golden\.npz input 0: preprocessing differs from the reference"):
+        open_classifier(changed(bundle, input=spec))
+
+
 def test_swapped_channels_turn_the_verdict_of_the_tiny_network_round(bundle):
     assert open_classifier(bundle)(BLUE[..., ::-1]).label == "healthy"
 

@@ -53,7 +53,7 @@ def test_a_full_manifest_survives_the_bundle(tmp_path, full, tiny_model, golden)
 def test_rows_say_where_a_model_comes_from_and_how_well_it_does(full):
     rows = dict(manifest_rows(full, 2_720_000))
     assert rows["judges"] == "one cell an image"
-    assert rows["input"].startswith("32x32 RGB")
+    assert rows["input"] == "32x32 RGB, centre-square crop of 100%, resized by area"
     assert rows["tensors"].startswith("in uint8 (scale 0.00392157, zero point 0), out uint8")
     assert rows["model"].startswith("2.72 MB, sha256 ")
     assert rows["trained on"] == "synthetic (train 15, test 2), seed 3, fingerprint abababababab"

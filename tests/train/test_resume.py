@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -89,6 +90,14 @@ def test_other_settings_do_not_resume(prepared: fit.Prepared, tmp_path: Path) ->
         train(prepared, tmp_path / "run", stop_after=1)
     with pytest.raises(TrainingError, match="another recipe"):
         train(prepared, tmp_path / "run", recipe=RECIPE.model_copy(update={"learning_rate": 1e-4}), resume=True)
+
+
+def test_a_training_begun_with_another_kernel_is_another_training(prepared: fit.Prepared, tmp_path: Path) -> None:
+    by_area = replace(prepared, spec=prepared.spec.model_copy(update={"kernel": "area"}))
+    with pytest.raises(KilledError):
+        train(by_area, tmp_path / "run", stop_after=1)
+    with pytest.raises(TrainingError, match="the stopped training had another input"):
+        train(prepared, tmp_path / "run", resume=True)
 
 
 def test_nothing_to_resume_is_said(prepared: fit.Prepared, tmp_path: Path) -> None:

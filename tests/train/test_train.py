@@ -55,6 +55,7 @@ def test_the_record_says_how_it_was_made(finished_run, cells):
     assert (run.labels, run.malignant, run.unit, run.dataset) == (["blast", "healthy"], ["blast"], "cell", "synthetic")
     assert (run.data, run.seed, run.split_by) == (str(cells), 0, "image")
     assert (run.recipe.epochs, run.recipe.side, run.input.height, run.input.width) == (2, 32, 32, 32)
+    assert run.input.kernel == "halve-linear"
     assert set(run.versions) >= {"python", "leukolite", "keras", "backend", "numpy"}
     assert run.best_epoch in (1, 2)
     assert run.unusable == 0

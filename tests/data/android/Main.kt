@@ -46,7 +46,8 @@ private fun resize(input: DataInputStream, output: DataOutputStream) = repeat(in
     val height = input.readInt()
     val width = input.readInt()
     val fraction = input.readDouble()
-    output.write(Preprocess.cropAndResize(image(input), width, height, fraction).bytes)
+    val kernel = if (input.readBoolean()) "halve-linear" else "area"
+    output.write(Preprocess.cropAndResize(image(input), width, height, fraction, kernel).bytes)
 }
 
 private fun decide(input: DataInputStream, output: DataOutputStream) = repeat(input.readInt()) {
