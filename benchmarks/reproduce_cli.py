@@ -22,9 +22,16 @@ from leukolite.train.recipes import RECIPES, resolve
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for runs, pictures and tables.")
 @click.option("--weights", help="imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.  [default: the recipe's]")
-@click.option("--split", "split_by", type=click.Choice(["image", "subject"]), default="image", show_default=True)
+@click.option(
+    "--split",
+    "split_by",
+    type=click.Choice(["image", "subject"]),
+    default="image",
+    show_default=True,
+    help="What the folds share out: single images, or subjects with all of theirs.",
+)
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels.  [default: 0,2,5,8,10]")
-@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the folds, the training and the noise.")
 @click.option("--published", type=click.Path(path_type=Path), help="The paper's figures, JSON; see docs/training.md.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
 @click.option("--cache", help="Folder where decoded images are kept, or none.  [default: ~/.cache/leukolite]")

@@ -10,6 +10,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from environments import python_with
 from hypothesis import settings
 from PIL import Image
 
@@ -40,6 +41,12 @@ def shared_data() -> Path:
     if not place.is_dir():
         pytest.skip(f"no real data at {place}; set LEUKOLITE_DATA to run this test")
     return place
+
+
+@pytest.fixture(scope="session")
+def tflite_runtime_python() -> Path:
+    """An interpreter with leukolite and the real tflite-runtime, which wants NumPy 1."""
+    return python_with("tflite_runtime", "LEUKOLITE_TFLITE_RUNTIME_PYTHON")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """What is shipped holds together: every bundle opens and answers, its card and the README say what its manifest says."""
 
+import json
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -35,6 +37,18 @@ def test_a_shipped_bundle_opens_with_its_golden_outputs(name: str) -> None:
     classifier = open_classifier(bundle)
     assert bundle.manifest.name == name
     assert classifier.table is None, "raw RGB bytes go in"
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_shipped_bundle_runs_on_the_real_tflite_runtime(name: str, tflite_runtime_python: Path, tmp_path: Path) -> None:
+    command = [tflite_runtime_python, "-c", "from leukolite.edge.cli import main; main()"]  # checks the golden outputs first
+    options = ["--bundle", name, "--camera", "synthetic", "--frames", "2", "--runtime", "tflite-runtime"]
+    result = subprocess.run(
+        [*command, *options, "--json", tmp_path / "session.json"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    runtime = json.loads((tmp_path / "session.json").read_text())["runtime"]
+    assert (runtime["name"], runtime["version"]) == ("tflite-runtime", "2.14.0")
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))

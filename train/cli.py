@@ -214,7 +214,7 @@ def _print_run(out: Path, run: "Run") -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write: one folder a class, PNG images.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Images a class.")
 @click.option("--size", type=click.IntRange(32, 1024), default=256, show_default=True, help="Side of an image, pixels.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the rendered cells.")
 def synthetic(out: Path, count: int, size: int, seed: int) -> None:
     """Render synthetic stained cells with their truth, as a folder that `leukolite train` takes.
 

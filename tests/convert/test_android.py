@@ -1,7 +1,7 @@
 """`leukolite export-android`, and its consumers: MediaPipe Tasks reads the model, a Kotlin compiler and a JVM the sources.
 
-The consumers come with `leukolite[android-test]` in a virtual environment of their own; LEUKOLITE_ANDROID_PYTHON names
-its interpreter.
+The consumers come with `leukolite[android-test]` in a virtual environment of their own, which `make test-all` makes;
+LEUKOLITE_ANDROID_PYTHON names its interpreter.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from environments import path_of, python_with
 
 from leukolite.bundle import Bundle, Golden, write_bundle
 from leukolite.classifier import open_classifier
@@ -354,27 +355,21 @@ def test_a_place_that_cannot_be_written_leaves_nothing(tiny, tmp_path):
 # MediaPipe
 
 
-def consumer_python() -> str:
-    return os.environ.get("LEUKOLITE_ANDROID_PYTHON", sys.executable)
-
-
-def path_of(module: str) -> Path | None:
-    """Where the consumers' environment has the module."""
-    code = f"import importlib.util as u; s = u.find_spec({module!r}); print(s.submodule_search_locations[0] if s else '')"
-    result = subprocess.run([consumer_python(), "-c", code], capture_output=True, text=True, check=True)
-    return Path(result.stdout.strip()) if result.stdout.strip() else None
+@pytest.fixture(scope="session")
+def mediapipe_python() -> Path:
+    return python_with("mediapipe", "LEUKOLITE_ANDROID_PYTHON")
 
 
 @pytest.fixture(scope="session")
-def mediapipe_scores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Sequence[np.ndarray]], np.ndarray]:
+def mediapipe_scores(
+    mediapipe_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path, Sequence[np.ndarray]], np.ndarray]:
     """What MediaPipe's ImageClassifier gives each image, in the order of `LABELS`."""
-    if path_of("mediapipe") is None:
-        pytest.skip("no mediapipe; set LEUKOLITE_ANDROID_PYTHON to an interpreter with leukolite[android-test]")
 
     def scores(model: Path, images: Sequence[np.ndarray]) -> np.ndarray:
         folder = tmp_path_factory.mktemp("mediapipe")
         np.savez(folder / "images.npz", **{str(i): image for i, image in enumerate(images)})
-        command = [consumer_python(), DATA / "mediapipe_scores.py", model, folder / "images.npz", folder / "scores.json"]
+        command = [mediapipe_python, DATA / "mediapipe_scores.py", model, folder / "images.npz", folder / "scores.json"]
         subprocess.run([str(part) for part in command], check=True, capture_output=True)
         answers = json.loads((folder / "scores.json").read_text())
         return np.array([[answer[label] for label in LABELS] for answer in answers], np.float32)
@@ -394,8 +389,8 @@ def test_mediapipe_reads_the_model_and_gives_the_runtimes_probabilities(mediapip
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-6)
 
 
-def test_mediapipe_agrees_with_every_shipped_bundle_on_real_images(mediapipe_scores, shared_data, tmp_path):
-    command = [sys.executable, DATA / "mediapipe_agreement.py", shared_data, "--python", consumer_python()]
+def test_mediapipe_agrees_with_every_shipped_bundle_on_real_images(mediapipe_python, shared_data, tmp_path):
+    command = [sys.executable, DATA / "mediapipe_agreement.py", shared_data, "--python", mediapipe_python]
     options = ["--every", 300, "--json", tmp_path / "rows.json"]
     subprocess.run([str(part) for part in (*command, *options)], check=True, capture_output=True)
     rows = json.loads((tmp_path / "rows.json").read_text())
@@ -454,9 +449,11 @@ class Jvm:
 
 @pytest.fixture(scope="session", params=list(NETWORKS))
 def jvm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Jvm:
-    kernel = path_of("run_kotlin_kernel")  # of the package kotlin-jupyter-kernel, which brings JetBrains' compiler
-    if shutil.which("java") is None or kernel is None:
-        pytest.skip("no java or no Kotlin compiler; set LEUKOLITE_ANDROID_PYTHON to an interpreter with leukolite[android-test]")
+    if shutil.which("java") is None:
+        pytest.skip("no java: `make test-all` installs it, or sudo apt install default-jre-headless")
+    package = "run_kotlin_kernel"  # of kotlin-jupyter-kernel, which brings JetBrains' compiler
+    kernel = path_of(package, python_with(package, "LEUKOLITE_ANDROID_PYTHON"))
+    assert kernel is not None
     folder = tmp_path_factory.mktemp(request.param)
     bundle = Bundle.load(write_tiny(folder / "tiny", NETWORKS[request.param]()))
     export_android(bundle, folder / "android")

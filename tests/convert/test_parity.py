@@ -101,6 +101,12 @@ def test_another_interpreters_runtime_is_checked_by_its_answers(bundle, images, 
     assert one.n == 2 * len(images.truth)
 
 
+def test_the_real_tflite_runtime_is_checked_by_its_answers(bundle, images, reference, tflite_runtime_python):
+    answers = ask_runtime(bundle.model, images, bundle.manifest.input, no_progress, tflite_runtime_python)
+    one = check_parity(answers, reference.outputs, reference.golden, 0.08)
+    assert (one.name, one.version, one.outcome, one.n) == ("tflite-runtime", "2.14.0", "proved", 2 * len(images.truth))
+
+
 def test_a_runtime_that_refuses_the_file_is_refused_in_its_own_words(bundle, images, reference, tmp_path):
     why = "raise RuntimeError('Didn\\'t find op for builtin opcode FULLY_CONNECTED version 12')"
     one = checked(bundle, images, reference, tmp_path, at_start=why)

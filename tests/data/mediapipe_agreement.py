@@ -1,8 +1,8 @@
 """Do MediaPipe Tasks and leukolite say the same of the same images? Measured on every shipped bundle and real images.
 
-    python tests/data/mediapipe_agreement.py DATA --python VENV/bin/python [--every 20] [--json FILE]
+    python tests/data/mediapipe_agreement.py DATA --python .venv-android/bin/python [--every 20] [--json FILE]
 
-DATA holds taleqani, ALL_IDB2, C-NMC_Leukemia and BCCD; VENV has `leukolite[android-test]`. A bundle is exported, and
+DATA holds taleqani, ALL_IDB2, C-NMC_Leukemia and BCCD; `make environments` makes the interpreter. A bundle is exported, and
 MediaPipe's ImageClassifier judges each image twice: as `leukolite.preprocess` makes it, where the probabilities must be
 those of leukolite's runtime and the manifest's decision must give the verdict of leukolite's judge; and as it is in its
 file, which MediaPipe stretches and resizes in its own way.
@@ -104,7 +104,7 @@ def mediapipe_answers(model: Path, images: Sequence[np.ndarray], python: str) ->
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
-@click.option("--python", required=True, help="An interpreter with mediapipe.")
+@click.option("--python", required=True, envvar="LEUKOLITE_ANDROID_PYTHON", help="An interpreter with mediapipe.")
 @click.option("--every", default=1, show_default=True, help="Only every n-th image.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path))
 def main(data: Path, python: str, every: int, json_path: Path | None) -> None:

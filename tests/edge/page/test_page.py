@@ -423,7 +423,7 @@ def test_pausing_and_going_on_are_in_the_journal_and_no_frame_is_between_them(tm
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Callable[..., Chromium]]:
     if EXECUTABLE is None:
-        pytest.skip("no chromium here; sudo apt install chromium")
+        pytest.skip("no chromium: `make test-all` installs it, or sudo apt install chromium")
     opened: list[Chromium] = []
 
     def start(**options: object) -> Chromium:
