@@ -11,12 +11,13 @@ import numpy as np
 from leukolite.bundle import Bundle
 from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, Gap, Items
+from leukolite.edge.classify import FrameProcessing
 from leukolite.edge.events import Event, FrameResult
 from leukolite.edge.field.quality import square_gate
 from leukolite.edge.field.view import Treatment
 from leukolite.edge.host.health import HealthMonitor, read_health
 from leukolite.edge.host.watchdog import RestartPolicy, WatchedRuntime, open_watched_classifier
-from leukolite.edge.pipeline import FrameProcessing, run
+from leukolite.edge.pipeline import run
 from leukolite.preprocess import Kernel, to_batch
 from leukolite.runtime import Runtime, RuntimeInfo, RuntimeOptions
 from leukolite.synthetic import LABELS, render_cell

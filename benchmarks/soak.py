@@ -11,6 +11,7 @@ import numpy as np
 from leukolite.bundle import Bundle
 from leukolite.classifier import Classifier
 from leukolite.edge.camera.synthetic import SyntheticCamera
+from leukolite.edge.classify import FrameProcessing
 from leukolite.edge.control import Control
 from leukolite.edge.counts import LatencyHistogram
 from leukolite.edge.events import Event, FrameResult
@@ -18,7 +19,7 @@ from leukolite.edge.field.quality import square_gate
 from leukolite.edge.field.view import Treatment
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
-from leukolite.edge.pipeline import FrameProcessing, Limits, run
+from leukolite.edge.pipeline import Limits, run
 from leukolite.edge.report.console import Console
 from leukolite.errors import LeukoliteError
 from leukolite.runtime import RuntimeInfo, RuntimeOptions

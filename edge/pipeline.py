@@ -8,21 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-import numpy as np
-
 from leukolite.classifier import Classifier
 from leukolite.clock import Clock
 from leukolite.edge.camera.capture import Arrival, ReconnectPolicy, arrivals
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
+from leukolite.edge.classify import Classified, FrameProcessing, classify_frame, whole_and_ungated
 from leukolite.edge.control import Control
 from leukolite.edge.counts import Session, SessionCounts
-from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd, Sink
-from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion, ExclusionKind
-from leukolite.edge.field.view import Inspection, QualityGate, Region, Treatment, whole_box
+from leukolite.edge.events import Event, FrameResult, SessionEnd, Sink
+from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
+from leukolite.edge.field.view import whole_box
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import RestartPolicy, RuntimeStuck
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
-from leukolite.noise import add_gaussian_noise, noise_rng
 
 OpenClassifier = Callable[[], Classifier]  # checks the bundle again
 
@@ -40,31 +38,6 @@ class Limits:
     frames: int | None = None
     seconds: float | None = None
     age_ms: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FrameProcessing:
-    """What is done to each frame before it is classified.
-
-    Attributes:
-        treatment_of: how a frame is treated, decided on the frame as it came.
-        motion: a gate that knows the frames before; asked of what the treatment's gate lets pass.
-        sigmas: standard deviations of the noise added, grey levels; (0,) for the frames as they are.
-        seed: of the noise.
-        on_new_slide: called before a new slide's first frame.
-    """
-
-    treatment_of: Callable[[np.ndarray], Treatment]
-    motion: QualityGate | None = None
-    sigmas: Sequence[float] = (0.0,)
-    seed: int = 0
-    on_new_slide: Callable[[], None] = lambda: None
-
-
-def whole_and_ungated(classifier: Classifier) -> FrameProcessing:
-    """Every frame is classified whole, whatever it shows."""
-    treatment = Treatment(classifier.shrink)
-    return FrameProcessing(lambda pixels: treatment)
 
 
 def run(
@@ -173,76 +146,24 @@ class _Loop:
             self._begin_again(arrival.item, error)
 
     def _result(self, frame: Frame, skipped: int) -> FrameResult:
-        processing, clock = self._processing, self._clock
-        excluded, locate_ms = _too_old(frame, clock(), self._limits.age_ms), 0.0
-        regions: list[RegionResult] = []
+        excluded = _too_old(frame, self._clock(), self._limits.age_ms)
+        found = Classified((), excluded, 0.0)
         if excluded is None:
-            started = clock()
-            treatment = processing.treatment_of(frame.pixels)
-            decided_ms = (clock() - started) / 1e6  # which treatment: it may look for a cell in the picture's centre
-            inspection = treatment.inspect(frame.pixels, clock)
-            excluded, locate_ms = inspection.excluded, decided_ms + inspection.gate_ms
-            if excluded is None and processing.motion is not None:
-                started = clock()
-                excluded = processing.motion(frame.pixels)
-                locate_ms += (clock() - started) / 1e6
-        if excluded is None:
-            before_ms = locate_ms
-            for sigma in processing.sigmas:
-                locate_ms += self._classify(frame, sigma, treatment, inspection, before_ms, regions)
-            if not regions:
-                excluded = NO_WHITE_CELL
+            found = classify_frame(frame, self._classifier, self._processing, self._clock)
         # a field's truth is not that of each cell in it
-        is_whole = all(region.box == whole_box(frame.pixels) for region in regions)
+        is_whole = all(region.box == whole_box(frame.pixels) for region in found.regions)
         return FrameResult(
             frame=frame,
-            regions=tuple(regions),
-            excluded=excluded,
+            regions=found.regions,
+            excluded=found.excluded,
             truth=self._known.get(frame.truth) if frame.truth is not None and is_whole else None,
-            age_ms=round((clock() - frame.captured_at) / 1e6, 4),
-            locate_ms=round(locate_ms, 4),
+            age_ms=round((self._clock() - frame.captured_at) / 1e6, 4),
+            locate_ms=found.locate_ms,
             skipped=skipped,
             runtime=self.runtime,
             health=self._monitor.latest,
             wall_time=self._wall_clock(),
         )
-
-    def _classify(
-        self,
-        frame: Frame,
-        sigma: float,
-        treatment: Treatment,
-        inspection: Inspection,
-        before_ms: float,
-        results: list[RegionResult],
-    ) -> float:
-        """One noise level's regions and their verdicts.
-
-        Args:
-            before_ms: what was spent on gates before any noise level.
-
-        Returns:
-            What finding the regions took at this level, milliseconds.
-        """
-        pixels, clock = frame.pixels, self._clock
-        if sigma:
-            pixels = add_gaussian_noise(pixels, sigma, noise_rng(self._processing.seed, frame.index, sigma))
-        started = clock()
-        if treatment.locator is not None:
-            regions, shrink_ms = treatment.locator(pixels), 0.0
-            found_ms = (clock() - started) / 1e6
-        else:
-            square = inspection.square if not sigma or inspection.square is None else treatment.shrink(pixels)
-            shrink_ms, found_ms = (clock() - started) / 1e6 if sigma else inspection.shrink_ms, 0.0
-            regions = (Region(whole_box(frame.pixels), square),)
-        for region in regions:
-            verdict = None
-            if region.excluded is None and region.square is not None:
-                verdict = self._classifier.classify(
-                    region.square, capture_ms=frame.capture_ms, locate_ms=before_ms + found_ms, preprocess_ms=shrink_ms
-                )
-            results.append(RegionResult(region.box, sigma, verdict, region.excluded))
-        return found_ms
 
     def _begin_again(self, frame: Frame, error: RuntimeStuck) -> None:
         """A frame that a runtime hung on is a gap; the runtime is replaced, a few times."""

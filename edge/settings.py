@@ -9,12 +9,12 @@ from leukolite.bundle import Bundle
 from leukolite.edge.camera.files import is_video
 from leukolite.edge.camera.open import open_camera, open_source
 from leukolite.edge.camera.source import FrameSource
+from leukolite.edge.classify import FrameProcessing
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.one_cell import CELLS, Cells
 from leukolite.edge.field.treatment import treatments
 from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import SourceSettings, StartRecord
-from leukolite.edge.pipeline import FrameProcessing
 from leukolite.errors import JournalError
 from leukolite.manifest import Manifest
 from leukolite.runtime import RuntimeOptions

@@ -1,12 +1,86 @@
-"""The shared language of leukolite: bundles, preprocessing, noise, metrics, verdicts and synthetic smears.
+"""leukolite puts classifiers of acute lymphoblastic leukaemia onto small machines. Research use only; never a diagnosis.
 
-Nothing here needs TensorFlow, Keras or a camera. Research use only; never a diagnosis.
+    import leukolite
+
+    model = leukolite.load("mobilenet_m-taleqani")
+    result = model("smear.jpg")
+    print(result.label, result.probability, result.excluded)
+
+What stands in `__all__` is the public surface; it is imported when it is first used.
 """
 
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 # Python started in a checkout finds this folder before the installed package: let it find the sibling folders too
 if (Path(__file__).parent.parent / "pyproject.toml").is_file():
     __path__.append(str(Path(__file__).parent.parent))
+
+if TYPE_CHECKING:
+    from leukolite.bundle import Bundle
+    from leukolite.classes import Classes
+    from leukolite.classifier import Classifier, Verdict, open_classifier
+    from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
+    from leukolite.edge.model import Model, Result, load
+    from leukolite.errors import BundleError, ImageError, LeukoliteError, RuntimeUnavailable
+    from leukolite.noise import add_gaussian_noise
+    from leukolite.runtime import RuntimeInfo, RuntimeOptions
+    from leukolite.shipped import shipped_bundles
+
+_HOME = {
+    "Bundle": "leukolite.bundle",
+    "BundleError": "leukolite.errors",
+    "Classes": "leukolite.classes",
+    "Classifier": "leukolite.classifier",
+    "Exclusion": "leukolite.edge.field.exclusion",
+    "ExclusionKind": "leukolite.edge.field.exclusion",
+    "ImageError": "leukolite.errors",
+    "LeukoliteError": "leukolite.errors",
+    "Model": "leukolite.edge.model",
+    "Result": "leukolite.edge.model",
+    "RuntimeInfo": "leukolite.runtime",
+    "RuntimeOptions": "leukolite.runtime",
+    "RuntimeUnavailable": "leukolite.errors",
+    "Verdict": "leukolite.classifier",
+    "add_gaussian_noise": "leukolite.noise",
+    "load": "leukolite.edge.model",
+    "open_classifier": "leukolite.classifier",
+    "shipped_bundles": "leukolite.shipped",
+}
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Classes",
+    "Classifier",
+    "Exclusion",
+    "ExclusionKind",
+    "ImageError",
+    "LeukoliteError",
+    "Model",
+    "Result",
+    "RuntimeInfo",
+    "RuntimeOptions",
+    "RuntimeUnavailable",
+    "Verdict",
+    "__version__",
+    "add_gaussian_noise",
+    "load",
+    "open_classifier",
+    "shipped_bundles",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first asked for, so that `import leukolite` costs milliseconds."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'leukolite' has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

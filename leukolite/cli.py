@@ -22,6 +22,7 @@ COMMANDS = {
     "locating": "leukolite.benchmarks.locating_cli:locating",
     "journal": "leukolite.edge.journal_cli:journal",
     "info": "leukolite.info:info",
+    "bundles": "leukolite.info:bundles",
     "variants": "leukolite.benchmarks.variants_cli:variants",
     "synthetic": "leukolite.train.cli:synthetic",
 }

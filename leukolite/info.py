@@ -1,39 +1,106 @@
-"""`leukolite info`: a bundle's manifest for people."""
+"""`leukolite info` and `leukolite bundles`: a bundle's manifest for people, and the shipped ones."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
 
 from leukolite.appearance import describe
 from leukolite.bundle import Bundle
-from leukolite.manifest import CellPicture, Manifest
-from leukolite.shipped import find_bundle
+from leukolite.files import check_file_place, is_stdout, write_json
+from leukolite.manifest import CellPicture, Manifest, NoiseMetrics
+from leukolite.options import json_option
+from leukolite.shipped import find_bundle, shipped_bundles
+from leukolite.tables import results_table
 from leukolite.terminal import Command, stdout
-from leukolite.wording import RESEARCH_USE, percent, percent_with_interval
+from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown_label
+
+BUNDLES_SCHEMA = {"name": "bundles", "version": 1}
 
 
 @click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def info(bundle: Path, as_json: bool) -> None:
-    """Print what a BUNDLE is: what it judges, what it expects, where it comes from, how well it does.
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    is_flag=False,
+    flag_value="-",
+    metavar="FILE",
+    help="JSON file to write: the manifest; - is stdout, and so is --json alone.",
+)
+def info(bundle: Path, json_path: Path | None) -> None:
+    """Print what a BUNDLE is: what it classifies, what it expects, where it comes from, how well it does.
+
+    BUNDLE is a folder, a zip or a shipped bundle's name; `leukolite bundles` lists those.
 
     \b
     Example:
       leukolite info mobilenet_m-taleqani
+      leukolite info mobilenet_m-taleqani --json manifest.json
     """
+    check_file_place(json_path)
     loaded = Bundle.load(find_bundle(bundle))
-    console = stdout()
-    if as_json:
-        console.out(loaded.manifest.model_dump_json(indent=1), highlight=False)
+    if json_path is not None:
+        write_json(json_path, loaded.manifest.model_dump(mode="json"))
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in manifest_rows(loaded.manifest, len(loaded.model)):
         table.add_row(name, value)
-    console.print(table, soft_wrap=False)
+    stdout().print(table, soft_wrap=False)
+
+
+@click.command(cls=Command)
+@json_option("name, classes, size and accuracy of each")
+def bundles(json_path: Path | None) -> None:
+    """List the bundles that come with leukolite.
+
+    \b
+    Example:
+      leukolite bundles
+    """
+    check_file_place(json_path)
+    found = [Bundle.load(find_bundle(Path(name))) for name in shipped_bundles()]
+    if json_path is not None:
+        write_json(json_path, {"schema": BUNDLES_SCHEMA, "bundles": [_bundle_json(bundle) for bundle in found]})
+        if is_stdout(json_path):
+            return
+    table = results_table("Shipped bundles; accuracy on images that training never saw", RESEARCH_USE)
+    for heading in ("bundle", "classifies one", "labels (* malignant)", "MB", "accuracy"):
+        table.add_column(heading, justify="right" if heading in ("MB", "accuracy") else "left", overflow="fold")
+    for bundle in found:
+        manifest, row = bundle.manifest, _clean_row(bundle.manifest)
+        accuracy = "-" if row is None else percent(row.accuracy)
+        table.add_row(manifest.name, manifest.unit, _labels(manifest), f"{len(bundle.model) / 1e6:.2f}", accuracy)
+    stdout().print(table, soft_wrap=False)
+
+
+def _bundle_json(bundle: Bundle) -> dict[str, Any]:
+    manifest, row = bundle.manifest, _clean_row(bundle.manifest)
+    return {
+        "name": manifest.name,
+        "unit": manifest.unit,
+        "labels": manifest.labels,
+        "malignant": manifest.malignant,
+        "model_bytes": len(bundle.model),
+        "model_sha256": manifest.model_sha256,
+        "n": None if row is None else row.n,
+        "accuracy": None if row is None else row.accuracy,
+        "accuracy_interval": None if row is None else row.accuracy_interval,
+    }
+
+
+def _clean_row(manifest: Manifest) -> NoiseMetrics | None:
+    """What was measured without noise."""
+    rows = [] if manifest.measured is None else [row for row in manifest.measured.results if row.sigma == 0]
+    return rows[0] if rows else None
+
+
+def _labels(manifest: Manifest) -> str:
+    return ", ".join(f"{shown_label(label)}{'*' if label in manifest.malignant else ''}" for label in manifest.labels)
 
 
 def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]:
@@ -45,11 +112,8 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
     ]
     rows = [
         ("name", manifest.name),
-        ("judges", f"one {manifest.unit} an image"),
-        (
-            "labels",
-            ", ".join(f"{label}*" if label in manifest.malignant else label for label in manifest.labels) + "  (* malignant)",
-        ),
+        ("classifies", f"one {manifest.unit} per image"),
+        ("labels", f"{_labels(manifest)}  (* malignant)"),
         (
             "input",
             f"{spec.width}x{spec.height} {spec.channels}, {spec.crop} crop of {spec.crop_fraction:.0%}, resized by {spec.kernel}",
@@ -91,7 +155,7 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
         ]
     if measured is not None:
         rows.append(
-            ("measured", f"{measured.part} part, {measured.runtime}; as the float model on {percent(measured.float_agreement)}")
+            ("measured", f"{measured.part} part, {measured.runtime}; float agreement {percent(measured.float_agreement)}")
         )
         rows += [
             (f"  sigma {row.sigma:g}", f"accuracy {percent_with_interval(row.accuracy, row.accuracy_interval)}, n {row.n}")

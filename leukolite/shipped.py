@@ -3,6 +3,8 @@
 from importlib.resources import files
 from pathlib import Path
 
+from leukolite.errors import BundleError
+
 
 def shipped_bundles() -> list[str]:
     """Their names."""
@@ -10,10 +12,17 @@ def shipped_bundles() -> list[str]:
 
 
 def find_bundle(given: Path) -> Path:
-    """`given` as it is or, where there is nothing, the shipped bundle of that name."""
-    if not given.exists() and len(given.parts) == 1 and given.name in shipped_bundles():
-        return _folder() / given.name
-    return given
+    """`given` as it is or, where there is nothing, the shipped bundle of that name.
+
+    Raises:
+        BundleError: it is a name, and no shipped bundle has it.
+    """
+    if given.exists() or len(given.parts) != 1:
+        return given
+    names = shipped_bundles()
+    if given.name not in names:
+        raise BundleError(f"{given}: no such bundle; expected a bundle's folder or zip, or a shipped one: {', '.join(names)}")
+    return _folder() / given.name
 
 
 def _folder() -> Path:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
+from leukolite.edge.classify import FrameProcessing
 from leukolite.edge.events import Event, FrameResult, RegionResult
 from leukolite.edge.journal.format import OnLine, read, read_frames
 from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
-from leukolite.edge.pipeline import FrameProcessing, run
+from leukolite.edge.pipeline import run
 from leukolite.errors import ImageError, JournalError, SourceError
 from leukolite.geometry import Box
 from leukolite.images import read_rgb
