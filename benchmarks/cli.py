@@ -34,7 +34,7 @@ from leukolite.wording import count, percent, percent_with_interval
 @click.option("--plots", type=click.Path(path_type=Path), help="Folder for pictures: noise, ROC, reliability, confusion.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads (bundles).")
 @click.option("--runtime", type=click.Choice(list(RUNTIMES)), default="litert", show_default=True, help="For bundles.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result as JSON.")
+@json_option("the result")
 def evaluate(
     model: Path,
     data: Path,
@@ -81,7 +81,7 @@ def evaluate(
         )
     if json_path is not None:
         write_json(json_path, evaluation.to_json())
-    console = stdout()
+    console = stdout(json_path)
     for table in _tables(evaluation):
         console.print(table)
     if saliency is not None:
@@ -120,7 +120,7 @@ def overhead(
             kernel=kernel,
             on_round=lambda: bar.advance(task),
         )
-    console = stdout()
+    console = stdout(json_path)
     width, height = result.frame
     console.print(f"{result.model}, {width}x{height} frames, kernel {result.kernel}, {result.runtime}")
     console.print(f"{count(rounds, 'round')} of {count(frames, 'frame')}; the middle round, the least and the most")
@@ -138,7 +138,7 @@ def overhead(
 @click.argument("recipe", type=click.Choice(sorted(RECIPES)))
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
 @click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Batches a round.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every round as JSON.")
+@json_option("every round")
 def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> None:
     """Images a second that RECIPE trains, as a ratio to the same network on one ready batch.
 
@@ -153,7 +153,7 @@ def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> 
     with progress_bar() as bar:
         task = add_task(bar, "rounds", total=rounds)
         result = measure_throughput(recipe, RECIPES[recipe], rounds=rounds, steps=steps, on_round=lambda: bar.advance(task))
-    console = stdout()
+    console = stdout(json_path)
     console.print(f"{recipe} on {result.backend}, {rounds} rounds of {result.images_a_round} images")
     for name, values in (("a ready batch", result.ready), ("augmented", result.augmented)):
         console.print(f"  {name:<14} {_spread(values, 'images/s', 1)}")

@@ -7,11 +7,12 @@ import click
 from leukolite.benchmarks.locating import Half, score
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.files import check_file_place, write_json
-from leukolite.options import Finite
+from leukolite.options import Finite, json_option
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout
 from leukolite.wording import percent_with_interval
 
+SCHEMA = {"name": "locating", "version": 2}  # 2: folders below their key; 1: first
 HALVES: tuple[Half, ...] = ("even", "odd", "all")
 
 
@@ -21,7 +22,7 @@ HALVES: tuple[Half, ...] = ("even", "odd", "all")
 @click.option("--channel", type=click.Choice(CHANNELS), default="a-b", show_default=True, help="As edge-run's.")
 @click.option("--cell-diameter", type=Finite(4, 4096), metavar="PX", help="As edge-run's.")
 @click.option("--white", default="WBC", show_default=True, help="What Pascal VOC annotations call a white cell.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every field's counts as JSON.")
+@json_option("every field's counts")
 def locating(
     folders: tuple[Path, ...], half: Half, channel: Channel, cell_diameter: float | None, white: str, json_path: Path | None
 ) -> None:
@@ -50,7 +51,7 @@ def locating(
     table = results_table(f"White cells found, {half} fields, channel {channel} (95% intervals)")
     for heading in ("", "fields", "marked", "found", "recall", "precision"):
         table.add_column(heading, justify="left" if not heading else "right")
-    console = stdout()
+    console = stdout(json_path)
     for folder, one in zip(folders, scores, strict=True):
         counts = (str(len(one.fields)), str(one.marked), str(one.found))
         table.add_row(folder.name, *counts, percent_with_interval(*one.recall), percent_with_interval(*one.precision))
@@ -59,4 +60,7 @@ def locating(
         times = ", ".join(f"{ms:.1f} ms at {width}x{height}" for (width, height), ms in one.ms.items())
         console.print(f"{folder.name}: median {times} (CPU time, one thread)")
     if json_path is not None:
-        write_json(json_path, {folder.name: one.to_json() for folder, one in zip(folders, scores, strict=True)})
+        write_json(
+            json_path,
+            {"schema": SCHEMA, "folders": {folder.name: one.to_json() for folder, one in zip(folders, scores, strict=True)}},
+        )

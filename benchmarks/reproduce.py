@@ -28,7 +28,8 @@ from leukolite.train.recipes import Recipe
 from leukolite.train.runs import Run, load_run, load_run_split
 from leukolite.wording import percent
 
-SCHEMA = 1
+SETTINGS_VERSION = 1  # of the record by which a folder is known again
+SCHEMA = {"name": "reproduction", "version": 2}  # 2: schema with a name; 1: first
 SETTINGS, RESULT, TABLES = "reproduce.json", "tables.json", "tables.txt"
 
 Arm = Literal["imbalanced", "balanced"]
@@ -134,7 +135,7 @@ def reproduce(
 
     folds = folds_of(open_dataset(data))
     settings = {
-        "schema": SCHEMA,
+        "schema": SETTINGS_VERSION,
         "recipe": recipe.training_settings(),
         "folds": {name: fold.fingerprint() for name, fold in folds.items()},
         "split_by": split_by,
@@ -213,6 +214,7 @@ def to_json(
     """For machines: the settings, what was measured, and the paper's figures."""
     return {
         **settings,
+        "schema": SCHEMA,
         "sigmas": list(sigmas),
         "measured": [
             {

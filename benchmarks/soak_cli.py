@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from leukolite.benchmarks.soak import MEMORY_GROWTH_GOAL_MB, Soak, soak
 from leukolite.edge.control import Control
 from leukolite.edge.host.signals import stopped_by_signals
 from leukolite.files import check_file_place, write_json
-from leukolite.options import Finite, threads_option
+from leukolite.options import Finite, json_option, threads_option
 from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle
 from leukolite.tables import results_table
@@ -21,7 +22,7 @@ from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 @click.option("--rate", type=Finite(1, 1000), default=60.0, show_default=True, help="Frames a second of the camera.")
 @click.option("--windows", type=click.IntRange(2, 1000), default=30, show_default=True, help="Into how many the time is cut.")
 @threads_option
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every window as JSON.")
+@json_option("every window")
 def command(bundle: Path, minutes: float, rate: float, windows: int, threads: int, json_path: Path | None) -> None:
     """Let edge-run judge the live synthetic camera for long: do latency and memory stay as they were?
 
@@ -44,15 +45,14 @@ def command(bundle: Path, minutes: float, rate: float, windows: int, threads: in
             control=control,
             on_second=lambda: bar.advance(task),
         )
-    _show(result)
+    _show(result, stdout(json_path))
     if json_path is not None:
         write_json(json_path, result.to_json())
     if result.memory_growth_mb is not None and result.memory_growth_mb > MEMORY_GROWTH_GOAL_MB:
         raise click.ClickException(f"memory grew by {result.memory_growth_mb:.1f} MB, more than {MEMORY_GROWTH_GOAL_MB:g} MB")
 
 
-def _show(result: Soak) -> None:
-    console = stdout()
+def _show(result: Soak, console: Console) -> None:
     caption = f"{result.frames:,} frames classified; {result.runtime}; age: frame to verdict, ms"
     table = results_table(f"{result.model}, synthetic camera at {result.rate:g} frames a second", caption=caption)
     for heading in ("seconds", "frames", "skipped", "age p50", "p90", "p99", "memory MB"):

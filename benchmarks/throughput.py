@@ -14,6 +14,7 @@ from leukolite.train.models import build
 from leukolite.train.recipes import Recipe
 
 DISTINCT_IMAGES = 64
+SCHEMA = {"name": "throughput", "version": 1}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Throughput:
         return float(np.median(np.array(self.augmented) / np.array(self.ready)))
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"ratio": self.ratio}
+        return {"schema": SCHEMA, **asdict(self), "ratio": self.ratio}
 
 
 def measure_throughput(

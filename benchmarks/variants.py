@@ -9,7 +9,7 @@ from leukolite.manifest import GateLevel, NoiseMetrics
 from leukolite.metrics import wilson_interval
 from leukolite.wording import percent_with_interval
 
-SCHEMA = 1
+SCHEMA = {"name": "variants", "version": 2}  # 2: schema with a name; 1: first
 
 
 @dataclass(frozen=True)

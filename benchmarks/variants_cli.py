@@ -22,7 +22,7 @@ from leukolite.convert.options import (
 )
 from leukolite.convert.variants import VARIANTS
 from leukolite.files import check_file_place, write_file, write_json
-from leukolite.options import SEED
+from leukolite.options import SEED, json_option
 from leukolite.terminal import Command, stdout
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ SIGMAS = (0.0, 10.0)
     "--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of images, of the noise and of fine-tuning."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Markdown file for the table.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for everything as JSON.")
+@json_option("everything")
 def variants(
     runs: tuple[Path, ...],
     data: Path | None,
@@ -82,7 +82,7 @@ def variants(
     with stage_bar() as progress, tempfile.TemporaryDirectory(prefix="leukolite-variants-") as place:
         trials = [_try(run, data, Path(place) / str(k), settings, progress) for k, run in enumerate(runs)]
     text = markdown(trials, command=_command(sys.argv[1:]), host=_host())
-    stdout().print(text)
+    stdout(json_path).print(text)
     if out is not None:
         write_file(out, text)
     if json_path is not None:

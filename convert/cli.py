@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from rich.console import Console
 
 from leukolite.convert.options import BundleOptions, bundle_options, qat_epochs_option, run_data_option, stage_bar, start_keras
 from leukolite.convert.targets import compile_bundle
@@ -122,7 +123,7 @@ def _convert(
 
     with stage_bar() as progress:
         result = make_bundles(open_source, options.out, name=options.bundle_name, settings=settings, progress=progress)
-    _print(result, options.targets)
+    _print(result, options.targets, stdout(options.json_path))
     if options.json_path is not None:
         write_json(options.json_path, conversion_json(result))
     missing = [outcome.variant for outcome in result.outcomes if outcome.path is None]
@@ -130,11 +131,10 @@ def _convert(
         raise ConversionError(f"not written: {', '.join(missing)}; see above why, or loosen --max-drop and --max-recall-drop")
 
 
-def _print(result: "Conversion", targets: tuple[str, ...]) -> None:
+def _print(result: "Conversion", targets: tuple[str, ...], console: Console) -> None:
     """Each variant's lines, with what accelerators' compilers make of it, then the runtimes beside the float model."""
     from leukolite.convert import report
 
-    console = stdout()
     for outcome in result.outcomes:
         for line in report.outcome_lines(outcome, result.float_bytes):
             console.print(line)

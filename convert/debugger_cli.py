@@ -9,13 +9,14 @@ from rich.table import Table
 
 from leukolite.convert.options import run_data_option, stage_bar, start_keras
 from leukolite.files import check_file_place, write_file, write_json
-from leukolite.options import SEED
+from leukolite.options import SEED, json_option
 from leukolite.tables import results_table
 from leukolite.terminal import Command, stdout
 
 if TYPE_CHECKING:
     from leukolite.convert.debugger import Inspection
 
+SCHEMA = {"name": "quantisation-errors", "version": 2}  # 2: schema with a name; 1: first
 SHOWN = 12  # layers on the terminal; all are in the JSON
 
 
@@ -38,7 +39,7 @@ SHOWN = 12  # layers on the terminal; all are in the JSON
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of images.")
 @click.option("--plot", type=click.Path(path_type=Path), help="PNG file for a drawing of the layers' errors.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for every layer's figures as JSON.")
+@json_option("every layer's figures")
 def debug_quantisation(
     run: Path, data: Path | None, calibration: int, images: int, seed: int, plot: Path | None, json_path: Path | None
 ) -> None:
@@ -61,7 +62,7 @@ def debug_quantisation(
         write_file(plot, plot_layers(found, run.resolve().name))
     if json_path is not None:
         write_json(json_path, inspection_record(found))
-    stdout().print(inspection_table(found, SHOWN))
+    stdout(json_path).print(inspection_table(found, SHOWN))
 
 
 def inspection_table(found: "Inspection", shown: int) -> Table:
@@ -89,4 +90,4 @@ def inspection_table(found: "Inspection", shown: int) -> Table:
 def inspection_record(found: "Inspection") -> dict[str, object]:
     """What `--json` writes."""
     layers = [asdict(layer) | {"layer": layer.layer, "is_suspect": layer.is_suspect} for layer in found.layers]
-    return asdict(found) | {"schema_version": 1, "layers": layers}
+    return {"schema": SCHEMA, **asdict(found), "layers": layers}

@@ -13,7 +13,7 @@ import click
 from leukolite.convert.targets import TARGETS
 from leukolite.convert.variants import VARIANTS
 from leukolite.files import check_file_place
-from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, Sigmas
+from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, Sigmas, json_option
 from leukolite.terminal import add_task, progress_bar
 from leukolite.train.backend import import_keras
 
@@ -121,9 +121,7 @@ _OUT = click.option(
     type=click.Path(path_type=Path),
     help="Folder of the bundle to write; of several variants the folder of one bundle each.",
 )
-_JSON = click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), help="File for the result as JSON, with every flipped verdict."
-)
+_JSON = json_option("the result, with every flipped verdict")
 _BETWEEN = (
     click.option("--name", help="Name of the bundle.  [default: that of its folder]"),
     calibration_option,

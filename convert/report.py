@@ -15,7 +15,8 @@ from leukolite.metrics import wilson_interval
 from leukolite.tables import results_table
 from leukolite.wording import percent, percent_with_interval
 
-SCHEMA = 1
+SCHEMA = {"name": "conversion", "version": 2}  # 2: schema with a name; 1: first
+STUDY_SCHEMA = {"name": "calibration-study", "version": 2}
 FLIPS_SHOWN = 3  # a variant; --json has them all
 
 
@@ -150,7 +151,7 @@ def study_table(rows: Sequence[StudyRow]) -> Table:
 def study_json(rows: Sequence[StudyRow]) -> dict[str, Any]:
     """For machines."""
     return {
-        "schema": SCHEMA,
+        "schema": STUDY_SCHEMA,
         "calibration_study": [
             {"calibration": row.calibration.model_dump(), "levels": [level.model_dump() for level in row.levels]} for row in rows
         ],

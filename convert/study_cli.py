@@ -6,7 +6,7 @@ import click
 
 from leukolite.convert.options import run_data_option, stage_bar, start_keras
 from leukolite.files import check_file_place, write_json
-from leukolite.options import SEED
+from leukolite.options import SEED, json_option
 from leukolite.terminal import Command, stdout
 
 
@@ -14,7 +14,7 @@ from leukolite.terminal import Command, stdout
 @click.argument("run", type=click.Path(path_type=Path))
 @run_data_option
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of images and of the noise.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for the table's figures as JSON.")
+@json_option("the table's figures")
 def calibration_study(run: Path, data: Path | None, seed: int, json_path: Path | None) -> None:
     """Show what the number of calibration images costs: int8 of a finished RUN with 16 to 512 of them.
 
@@ -32,6 +32,6 @@ def calibration_study(run: Path, data: Path | None, seed: int, json_path: Path |
 
     with stage_bar() as progress:
         rows = study_calibration(source_of_run(run, data), seed=seed, progress=progress)
-    stdout().print(study_table(rows))
+    stdout(json_path).print(study_table(rows))
     if json_path is not None:
         write_json(json_path, study_json(rows))

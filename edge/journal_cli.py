@@ -10,8 +10,8 @@ import click
 from leukolite.edge.journal.export import write_csv, write_records_json
 from leukolite.edge.journal.format import OnLine, journal_files, read, verify
 from leukolite.errors import JournalError
-from leukolite.files import check_file_place, check_replaceable, new_file, new_folder
-from leukolite.options import Finite
+from leukolite.files import check_file_place, check_replaceable, new_file, new_folder, place_of
+from leukolite.options import Finite, json_option
 from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout
 from leukolite.wording import RESEARCH_USE, count, shown_label
 
@@ -64,7 +64,7 @@ def verify_command(session: Path) -> None:
 @click.option(
     "--csv", "csv_path", type=click.Path(path_type=Path), help="CSV file to write: one row per verdict, excluded frame or gap."
 )
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="JSON file to write: every record; - is stdout.")
+@json_option("every record")
 def export_command(session: Path, csv_path: Path | None, json_path: Path | None) -> None:
     """Write the records of SESSION, a folder, as CSV or JSON; each is checked on the way.
 
@@ -77,11 +77,11 @@ def export_command(session: Path, csv_path: Path | None, json_path: Path | None)
     for path, write in ((csv_path, write_csv), (json_path, write_records_json)):
         check_file_place(path)
         if path is not None:
-            with _lines_progress(session, f"writing {path.name}") as on_line, new_file(path) as file:
+            with _lines_progress(session, f"writing {path.name}") as on_line, new_file(place_of(path)) as file:
                 text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
                 n = write(read(session, on_line=on_line), text)
                 text.detach()
-            stdout().print(f"{path}: {count(n, 'row' if write is write_csv else 'record')}")
+            stdout(json_path).print(f"{path}: {count(n, 'row' if write is write_csv else 'record')}")
 
 
 @click.command("summary", cls=Command)

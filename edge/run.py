@@ -228,7 +228,7 @@ def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
         recording=recording,
         thumbnails=Thumbnails(start.sigmas[0]) if options.out is not None else None,
         before=before,
-        lines=stdout(to_stderr=takes_json),
+        lines=stdout(options.json_path),
     )
 
 

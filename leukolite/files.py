@@ -187,6 +187,11 @@ def is_stdout(path: Path) -> bool:
     return str(path) == "-"
 
 
+def place_of(path: Path) -> Path:
+    """Where a file is written: of '-' the device that stands for stdout."""
+    return Path("/dev/stdout") if is_stdout(path) else path
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, whole or not at all; to stdout where `path` is '-'.
 

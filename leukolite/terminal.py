@@ -4,6 +4,7 @@ import errno
 import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError
+from leukolite.files import is_stdout
 
 
 class Command(click.Command):
@@ -74,13 +76,15 @@ class LazyGroup(click.Group):
             raise _one_line(error) from error
 
 
-def stdout(*, to_stderr: bool = False) -> Console:
+def stdout(json_path: Path | None = None) -> Console:
     """Where results go, as they are: a label or path in [square brackets] is no style.
 
     Args:
-        to_stderr: stdout takes JSON: what people read goes to stderr.
+        json_path: where the command's JSON goes; where that is stdout, what people read goes to stderr.
     """
-    return Console(stderr=to_stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    return Console(
+        stderr=json_path is not None and is_stdout(json_path), markup=False, emoji=False, highlight=False, soft_wrap=True
+    )
 
 
 @contextmanager

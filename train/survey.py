@@ -16,7 +16,7 @@ from leukolite.sheets import encode_png, sheet
 from leukolite.train.datasets import Dataset, Unusable
 from leukolite.train.duplicates import near_duplicates
 
-SCHEMA = 1
+SCHEMA = {"name": "data", "version": 2}  # 2: schema with a name; 1: first
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 CORNER_WIDTH, CORNER_HEIGHT = 0.16, 0.13  # of the image: Taleqani's scale bar with room
 LEAST_MARK_SHARE, LEAST_MARK_RATIO = 0.1, 3.0  # a corner is marked if so many images have ink there, so often the other corners'

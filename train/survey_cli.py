@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from leukolite.files import check_file_place, write_json
-from leukolite.options import SEED
+from leukolite.options import SEED, json_option
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.datasets import describe_unusable, open_dataset
@@ -19,7 +19,7 @@ EXAMPLES_SHOWN = 5
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet, random images of each class, as PNG.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the contact sheet's choice.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all of it as JSON, every copy named.")
+@json_option("all of it, every copy named")
 def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) -> None:
     """Say what the data folder DIR holds before you train on it.
 
@@ -37,7 +37,7 @@ def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) ->
         found = survey(dataset, lambda: bar.advance(task))
     for line in describe_unusable(found.unusable):
         warn(line)
-    console = stdout()
+    console = stdout(json_path)
     table = results_table(f"{folder}: layout {found.layout}, one {found.unit or 'unknown unit'} an image")
     for heading in ("class", "images", "subjects"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
