@@ -30,7 +30,7 @@ from leukolite.wording import count, percent, percent_with_interval
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise.")
 @click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
 @click.option("--occlude", type=click.Choice(list(OCCLUSIONS)), help="Cover this part of every picture: a shortcut audit.")
-@click.option("--saliency", type=click.Path(path_type=Path), help="Write what verdicts hang on, some pictures a class, as PNG.")
+@click.option("--saliency", type=click.Path(path_type=Path), help="PNG to write: what verdicts depend on.")
 @click.option("--plots", type=click.Path(path_type=Path), help="Folder for pictures: noise, ROC, reliability, confusion.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads (bundles).")
 @click.option("--runtime", type=click.Choice(list(RUNTIMES)), default="litert", show_default=True, help="For bundles.")
@@ -53,7 +53,7 @@ def evaluate(
     \b
     Example:
       leukolite evaluate bundles/m --data taleqani --unseen --noise 0,2,5,8,10 --json result.json
-      leukolite evaluate bundles/m --data taleqani --unseen --occlude scale-bar --saliency hangs-on.png
+      leukolite evaluate bundles/m --data taleqani --unseen --occlude scale-bar --saliency depends-on.png
     """
     check_file_place(json_path)
     check_file_place(saliency)
@@ -137,10 +137,10 @@ def overhead(
 @click.command(cls=Command)
 @click.argument("recipe", type=click.Choice(sorted(RECIPES)))
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
-@click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Batches a round.")
+@click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Batches per round.")
 @json_option("every round")
 def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> None:
-    """Images a second that RECIPE trains, as a ratio to the same network on one ready batch.
+    """Images per second that RECIPE trains, as a ratio to the same network on one ready batch.
 
     \b
     Example:

@@ -30,7 +30,7 @@ SALIENCY_PICTURES = 4
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """What is evaluated: a bundle or a run, ready to judge.
+    """What is evaluated: a bundle or a run, ready to classify.
 
     Attributes:
         seen: first 12 hex digits of the SHA-256 of each image that fitted or chose the model.
@@ -51,7 +51,7 @@ class EvaluatedModel:
         try:
             return picture_id(crop_and_resize(read_rgb(sample.path), self.classifier.spec)) in self.seen_pictures
         except ImageError:
-            return False  # named when it is judged
+            return False  # named when it is classified
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Evaluation:
     """Verdicts on a data folder at each noise level.
 
     Attributes:
-        seen: images among those judged that had fitted or chosen the model; figures that include them flatter.
+        seen: images among those classified that had fitted or chosen the model; figures that include them flatter.
         dropped: images left out because the model had seen them.
     """
 
@@ -102,7 +102,7 @@ class Evaluation:
 
 
 def open_model(path: Path, runtime: RuntimeOptions) -> EvaluatedModel:
-    """A bundle or a run folder, ready to judge.
+    """A bundle or a run folder, ready to classify.
 
     Raises:
         LeukoliteError: `path` is neither, or damaged.
@@ -141,7 +141,7 @@ def evaluate(
     Args:
         unseen_only: leave out the images that fitted or chose the model.
         occlude: a key of `OCCLUSIONS`: cover that part of every picture.
-        on_start: told how many images there are.
+        on_start: called with the number of images.
 
     Raises:
         DatasetError: the folder's classes are not the model's, or no image is left.
@@ -151,7 +151,7 @@ def evaluate(
     files = [(sample.path, index_of[sample.label], model.has_seen(sample)) for sample in dataset.samples]
     chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
     if not chosen:
-        raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to judge it by")
+        raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to measure it by")
     on_start(len(chosen))
     change = OCCLUSIONS[occlude] if occlude is not None else _as_it_is
     verdicts, unreadable = evaluate_files(model.classifier, chosen, sigmas, seed=seed, change=change, on_image=on_image)
@@ -171,7 +171,7 @@ def evaluate(
 
 
 def saliency_sheet(evaluation: Evaluation) -> bytes:
-    """Up to `SALIENCY_PICTURES` judged pictures a class beside what their true class's probability hangs on, as a PNG."""
+    """Up to `SALIENCY_PICTURES` classified pictures per class beside what their true class's probability depends on, as a PNG."""
     classifier = evaluation.classifier
     blocks = []
     for k, label in enumerate(classifier.classes.labels):

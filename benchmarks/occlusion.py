@@ -1,4 +1,4 @@
-"""Does a network look at cells? Accuracy with parts of the picture covered, and maps of what a verdict hangs on."""
+"""Check for shortcuts: accuracy with parts of the picture covered, and maps of what a verdict depends on (occlusion)."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ def occlusion_map(classifier: Classifier, pixels: np.ndarray, label: int) -> np.
         label: index of the class.
 
     Returns:
-        float32 of the network's input size, in probability; above 0 where the class hangs on what is seen there.
+        float32 of the network's input size, in probability; above 0 where the class depends on what is seen there.
 
     Source: Zeiler and Fergus 2014, section 4.2; the patch has the image's median colour.
     """

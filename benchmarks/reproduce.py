@@ -1,4 +1,4 @@
-"""A paper's tables once more: each fold trained by the paper's protocol and without it, measured under noise, ours beside theirs.
+"""A paper's tables reproduced: each fold trained by its protocol and without it, measured under noise, ours beside theirs.
 
 Makem et al. 2025, Tables 6 to 9: metrics of each fold of C-NMC 2019 at sigma 0, 2, 5, 8 and 10, and the imbalanced set without
 augmentation against the balanced, augmented one.
@@ -184,7 +184,7 @@ def folds_of(dataset: Dataset) -> dict[str, Dataset]:
 
 
 def departures(measured: Iterable[FoldResult]) -> list[str]:
-    """Where the images are not those of the paper's Table 1; one line a fold."""
+    """Where the images are not those of the paper's Table 1; one line per fold."""
     lines = []
     for one in measured:
         counts = {label: sum(part.get(label, 0) for part in one.run.split.values()) for label in one.run.labels}
@@ -279,13 +279,13 @@ def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgr
     classifier, run = open_run_classifier(place), load_run(place)
     files = [(Path(run.data) / entry.path, run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
     done = iter(range(1, len(files) + 1))
-    judged, unreadable = evaluate_files(
+    verdicts, unreadable = evaluate_files(
         classifier, files, sigmas, seed=seed, on_image=lambda: progress("test images", next(done), len(files))
     )
     if unreadable:
         raise TrainingError(f"{unreadable[0][1]}; the image was there when {place} was trained: restore it")
     name = f"{place.parent.name} {place.name}"
-    return Evaluation(name, classifier, tuple(judged), seen=0, dropped=0, unusable=(), seed=seed, occlude=None)
+    return Evaluation(name, classifier, tuple(verdicts), seen=0, dropped=0, unusable=(), seed=seed, occlude=None)
 
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:

@@ -48,7 +48,7 @@ def reproduce(
     settings: tuple[str, ...],
     cache: str | None,
 ) -> None:
-    """Make the MobileNet_M paper's tables once more: metrics a fold and noise level, with and without its protocol.
+    """Reproduce the MobileNet_M paper's tables: metrics per fold and noise level, with and without its protocol.
 
     Each fold is split 70/10/20 and trained twice: as the paper does, and imbalanced without augmentation. Every cell shows
     ours|the paper's. Called again after a stop, it goes on.

@@ -20,9 +20,9 @@ def shipped() -> list[Bundle]:
 
 
 def table(bundles: list[Bundle]) -> list[str]:
-    """Markdown: one row a bundle; accuracy of the int8 model on images that training never saw."""
+    """Markdown: one row per bundle; accuracy of the int8 model on images that training never saw."""
     lines = [
-        "| bundle | judges | size | unseen images | as float | sigma 0 | sigma 5 | sigma 10 | sigma 20 |",
+        "| bundle | classifies | size | unseen images | float agreement | sigma 0 | sigma 5 | sigma 10 | sigma 20 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for bundle in bundles:
@@ -37,7 +37,7 @@ def table(bundles: list[Bundle]) -> list[str]:
 
 
 def draw(bundles: list[Bundle], path: Path) -> None:
-    """Accuracy over sigma with 95% intervals, one line a bundle, as a PNG."""
+    """Accuracy over sigma with 95% intervals, one line per bundle, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4), layout="constrained")

@@ -120,8 +120,8 @@ def soak(
     """Run the edge runner on the live synthetic camera.
 
     Args:
-        rate: frames a second of the camera.
-        window_s: seconds a window.
+        rate: frames per second of the camera.
+        window_s: seconds per window.
         on_second: called about once a second, for a progress bar.
 
     Raises:
@@ -141,7 +141,7 @@ def soak(
     camera = SyntheticCamera(bundle.manifest.unit, bundle.manifest.labels, seed=0, rate=rate)
     windows = Windows(window_s, _resident_mb, time.perf_counter_ns)
     monitor = HealthMonitor(read, time.perf_counter_ns, period_s=1.0)
-    lines = Console(_nowhere, _nowhere)  # what a person would be told is made, too
+    lines = Console(_nowhere, _nowhere)  # what a person would read is made, too
     treatment = Treatment(classifier.shrink, square_gate(bundle.manifest, rendered=True))
     limits, steps = Limits(seconds=60 * minutes), FrameProcessing(lambda pixels: treatment)
     session = run(camera, classifier, [windows, lines], steps, limits, control=control, health=monitor, reopen=open_classifier)

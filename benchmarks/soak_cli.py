@@ -19,12 +19,12 @@ from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 @click.command("soak", cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--minutes", type=Finite(0.05, 10_080), default=30.0, show_default=True)
-@click.option("--rate", type=Finite(1, 1000), default=60.0, show_default=True, help="Frames a second of the camera.")
+@click.option("--rate", type=Finite(1, 1000), default=60.0, show_default=True, help="Frames per second of the camera.")
 @click.option("--windows", type=click.IntRange(2, 1000), default=30, show_default=True, help="Into how many the time is cut.")
 @threads_option
 @json_option("every window")
 def command(bundle: Path, minutes: float, rate: float, windows: int, threads: int, json_path: Path | None) -> None:
-    """Let edge-run judge the live synthetic camera for long: do latency and memory stay as they were?
+    """Let edge-run classify the live synthetic camera for long: do latency and memory stay as they were?
 
     Exit code 1 where memory grows by more than 5 MB from the end of the first window to that of the last.
 
@@ -54,7 +54,7 @@ def command(bundle: Path, minutes: float, rate: float, windows: int, threads: in
 
 def _show(result: Soak, console: Console) -> None:
     caption = f"{result.frames:,} frames classified; {result.runtime}; age: frame to verdict, ms"
-    table = results_table(f"{result.model}, synthetic camera at {result.rate:g} frames a second", caption=caption)
+    table = results_table(f"{result.model}, synthetic camera at {result.rate:g} frames per second", caption=caption)
     for heading in ("seconds", "frames", "skipped", "age p50", "p90", "p99", "memory MB"):
         table.add_column(heading, justify="right")
     for window in result.windows:

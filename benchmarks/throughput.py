@@ -19,7 +19,7 @@ SCHEMA = {"name": "throughput", "version": 1}
 
 @dataclass(frozen=True)
 class Throughput:
-    """Images a second of each round."""
+    """Images per second of each round."""
 
     recipe: str
     backend: str
@@ -42,7 +42,7 @@ def measure_throughput(
     """Time a recipe's training on synthetic cells of its input size.
 
     Args:
-        steps: batches a round.
+        steps: batches per round.
         on_round: called after each round, for a progress bar.
     """
     import keras

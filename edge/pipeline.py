@@ -60,7 +60,7 @@ def run(
 
     Args:
         processing: None: `whole_and_ungated`.
-        counts: counts before the sinks are told; None: new ones.
+        counts: counts each event before the sinks take it; None: new ones.
         control: pauses and stops, from other threads and signal handlers.
         health: read between frames; None knows nothing of the machine.
         reopen: makes a new classifier when the runtime hangs; None ends the session then.

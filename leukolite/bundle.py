@@ -5,7 +5,7 @@
     labels.txt      the labels, one a line
     golden.npz      `frames`, the `inputs` they must become and the `outputs` they must give
 
-`Bundle.load` proves that the files belong together; `leukolite.classifier.open_judge` goes on to prove the tensors and the
+`Bundle.load` checks that the files belong together; `leukolite.classifier.open_classifier` goes on to check the tensors and the
 golden outputs on the runtime at hand.
 """
 
@@ -60,7 +60,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose files were proved to belong together."""
+    """A bundle whose files were checked to belong together."""
 
     path: Path
     manifest: Manifest

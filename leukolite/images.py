@@ -73,7 +73,7 @@ def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
 
 
 def _open(file: Path | io.BytesIO) -> ImageFile.ImageFile:
-    """Pillow's open, which reads the header alone, without its warnings: `read_rgb` judges the size, damage raises."""
+    """Pillow's open, which reads the header alone, without its warnings: `read_rgb` checks the size, damage raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Image.open(file)

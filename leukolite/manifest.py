@@ -44,7 +44,7 @@ class Training(Frozen):
     dataset: str = Field(description="the layout's name")
     dataset_fingerprint: Sha256
     split_by: str = Field(default="image", description="what was kept together: image, subject, kfold:N, or a saved split")
-    split: dict[str, dict[str, int]] = Field(description="images a part and class")
+    split: dict[str, dict[str, int]] = Field(description="images per part and class")
     seed: int
     versions: dict[str, str]
     seen: list[str] = Field(description="first 12 hex digits of the SHA-256 of each image used to fit or to choose it")
@@ -79,7 +79,7 @@ class Calibration(Frozen):
     count: int
     seed: int
     sigmas: list[float] = Field(description="noise on them, grey levels, in equal parts within each class")
-    classes: dict[str, int] = Field(description="images a class")
+    classes: dict[str, int] = Field(description="images per class")
 
 
 class FineTuning(Frozen):
@@ -152,7 +152,7 @@ VariantName = Literal["float32", "float16", "dynamic-range", "int8", "int8-qat",
 
 
 class CellPicture(Frozen):
-    """How the training pictures of a model that judges cells show one, so that a field's cells can be cut out like them."""
+    """How the training pictures of a model that classifies cells show one, so that a field's cells can be cut out like them."""
 
     window: float = Field(gt=1, le=20, description="side of a training picture, in diameters of a red cell")
     background: Literal["kept", "black"] = Field(description="around the cell: as photographed, or black")

@@ -134,18 +134,18 @@ def expected_calibration_error(truth: np.ndarray, probabilities: np.ndarray, bin
 def class_metrics(confusion: np.ndarray, k: int, label: str, area: float | None) -> ClassMetrics:
     """Class `k` against the rest. Precision and F1 without any verdict for the class are 0, as scikit-learn has them."""
     hit = int(confusion[k, k])
-    n, judged = int(confusion[k].sum()), int(confusion[:, k].sum())
+    n, predicted = int(confusion[k].sum()), int(confusion[:, k].sum())
     others = int(confusion.sum()) - n
-    rejected = others - (judged - hit)
+    rejected = others - (predicted - hit)
     return ClassMetrics(
         label=label,
         n=n,
-        precision=hit / judged if judged else 0.0,
+        precision=hit / predicted if predicted else 0.0,
         recall=hit / n if n else None,
         recall_interval=wilson_interval(hit, n),
         specificity=rejected / others if others else None,
         specificity_interval=wilson_interval(rejected, others),
-        f1=2 * hit / (n + judged) if n + judged else 0.0,
+        f1=2 * hit / (n + predicted) if n + predicted else 0.0,
         auc=area,
     )
 

@@ -45,5 +45,5 @@ def add_gaussian_noise(pixels: np.ndarray, sigma: float, rng: np.random.Generato
 
 
 def noise_rng(seed: int, index: int, sigma: float) -> np.random.Generator:
-    """The generator for image number `index` at `sigma`: independent of what was judged before it."""
+    """The generator for image number `index` at `sigma`: independent of what came before it."""
     return np.random.default_rng([seed, index, round(sigma * 1000)])

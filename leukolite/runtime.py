@@ -138,7 +138,7 @@ class TfliteRuntime:
         return np.asarray((raw.astype(np.float32) - output.zero_point) * np.float32(output.scale))
 
     def tensor_dtypes(self) -> dict[str, str]:
-        """Every tensor's name and type: what `convert` reads to prove that no float is left inside."""
+        """Every tensor's name and type: what `convert` reads to check that no float is left inside."""
         return {detail["name"]: np.dtype(detail["dtype"]).name for detail in self._interpreter.get_tensor_details()}
 
 

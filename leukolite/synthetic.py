@@ -5,7 +5,7 @@ slide: each cell adds to the amount of three stains under a pixel, and absorbanc
 colour, so overlapping red cells darken each other and one stain setting holds for the whole image.
 
 The two classes differ in form, as the French-American-British (FAB) descriptions of the lymphoblasts L1 and L2 have it: size
-next to the red cells, nucleus to cytoplasm, outline, chromatin, nucleoli. All of it hangs on one hidden number, the cell's
+next to the red cells, nucleus to cytoplasm, outline, chromatin, nucleoli. All of it depends on one hidden number, the cell's
 maturity, on which the classes overlap a little. Stain, light, focus and magnification never look at the class.
 """
 

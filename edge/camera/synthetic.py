@@ -21,7 +21,7 @@ class SyntheticCamera:
         labels: the model's; the truth is told only if the camera's classes are among them, since a lymphocyte of the
             camera's is not what another model calls by a like name.
         seed: the same seed gives the same frames.
-        rate: frames a second, as a real camera whose frames come whether somebody looks or not; None renders each frame when
+        rate: frames per second, as a real camera whose frames come whether somebody looks or not; None renders each frame when
             it is asked for, so that none is skipped.
     """
 

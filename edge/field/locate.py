@@ -2,7 +2,7 @@
 
 After Farag et al. 2025 (IAENG Engineering Letters): k-means with K = 3 on a colour axis of LAB, threshold, morphology, connected
 components; touching cells are split at the necks of the distance transform. Two things differ by default, both measured in
-docs/locating.md: the axis is a* minus b* (purple against pink; a* alone can be asked for), and every size is told in red cells
+docs/locating.md: the axis is a* minus b* (purple against pink; a* alone can be asked for), and every size is given in red cells
 of the same field (`leukolite.edge.field.red_cells`), so that nothing depends on the magnification.
 """
 
@@ -57,7 +57,7 @@ class Located:
 
     Attributes:
         cells: from top to bottom.
-        red_cell: a red cell's diameter in pixels, as given or measured; None where too few are seen, and every size is a
+        red_cell_diameter_px: as given or measured; None where too few are seen, and every size is a
             guess from the nuclei.
         measured: the same as measured in the field, given or not.
     """
@@ -73,7 +73,7 @@ def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell_diameter_px
     Args:
         pixels: uint8 RGB, shape (h, w, 3).
         channel: 'a-b' or, as in the paper, 'a' of LAB.
-        red_cell: a red cell's diameter in pixels, where it is known; else it is measured in the field.
+        red_cell_diameter_px: where it is known; else it is measured in the field.
     """
     for side in _SIDES:
         scale = min(1.0, side / max(pixels.shape[:2]))
@@ -85,7 +85,7 @@ def locate(pixels: np.ndarray, *, channel: Channel = "a-b", red_cell_diameter_px
     measured = found.diameter / scale if found is not None and found.is_sure else None
     if nuclei is None:
         return Located((), red_cell_diameter_px or measured, measured)
-    diameter_px = diameter_px or _ruler_of(nuclei)
+    diameter_px = diameter_px or _diameter_from_nuclei(nuclei)
     if diameter_px > _SPLIT_SIDE:
         size = _scaled(nuclei.shape, _SPLIT_SIDE / diameter_px)
         nuclei = (cv2.resize(nuclei, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8) * 255
@@ -134,7 +134,7 @@ def _threshold(histogram: np.ndarray, contrast: float) -> int | None:
     return None
 
 
-def _ruler_of(nuclei: np.ndarray) -> float:
+def _diameter_from_nuclei(nuclei: np.ndarray) -> float:
     """A red cell's diameter as guessed from the nuclei: the area-weighted median of the circles in them is some 1.4 red cells."""
     count, labels = cv2.connectedComponents(nuclei, connectivity=8)
     distance = cv2.distanceTransform(nuclei, cv2.DIST_L2, 5)

@@ -21,11 +21,11 @@ LEAST_SHARE = 0.2  # of the shorter side, a nucleus in a picture of one cell: 0.
 MOST_OFF_CENTRE = 0.2  # of the shorter side, such a nucleus
 _BLACK = 8  # grey levels; lossy formats leave some
 
-IsWhole = Callable[[np.ndarray], bool]  # uint8 RGB frame -> whether it is judged as it is
+IsWhole = Callable[[np.ndarray], bool]  # uint8 RGB frame -> whether it is classified as it is
 
 
 def is_whole_of(manifest: Manifest, *, cells: Cells, are_pictures: bool) -> IsWhole:
-    """Which frames are judged whole: all for a model that judges fields; for one that judges cells, those that show one.
+    """Which frames are classified whole: all for a model that classifies fields; else those that show one cell.
 
     Args:
         cells: what a frame shows: 'one' cell, 'many', or 'auto': a camera's or video's frame many, a picture file one where
@@ -34,7 +34,7 @@ def is_whole_of(manifest: Manifest, *, cells: Cells, are_pictures: bool) -> IsWh
 
     Raises:
         BundleError: frames show many cells, and the bundle does not say how its training pictures show one; or `cells` was
-            chosen for a model that judges fields.
+            chosen for a model that classifies fields.
     """
     if manifest.unit == "field":
         if cells != "auto":

@@ -1,4 +1,4 @@
-"""How large a red cell is in this field, in pixels: the ruler by which white cells are told from platelets, and cut out to scale.
+"""How large a red cell is in this field, in pixels: the scale by which white cells are told apart from platelets, and cut out.
 
 Every smear has red cells, of 7.5 um give or take a tenth, whatever the magnification; white cells vary threefold. Their
 diameter is that of the circles that fit into what is neither background nor nucleus.
@@ -14,7 +14,7 @@ import numpy as np
 from leukolite.edge.field.three_means import three_means
 
 SIDE, SHRINK = 320, 2  # the field is shrunk to so many pixels of its longer side, but no more than to a half
-FEWEST = 4  # circles, from which a diameter is told
+FEWEST = 4  # circles, from which a diameter is measured
 ENOUGH = 6.0  # red cells, from which it is sure enough to cut cells out by; see docs/locating.md
 # the area-weighted quantile of the circles' diameters. Below the median: overlapping cells make circles larger than a cell,
 # gaps in a cell's pale centre smaller ones; see docs/locating.md
@@ -27,7 +27,7 @@ _LEAST_RADIUS = 2.0  # pixels
 
 @dataclass(frozen=True, slots=True)
 class RedCellScale:
-    """A red cell's diameter in pixels, and from how many red cells it was told (as many equal ones as would say as much)."""
+    """A red cell's diameter in pixels, and from how many red cells it was measured (as many equal ones as would say as much)."""
 
     diameter: float
     red_cells: float

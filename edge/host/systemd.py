@@ -8,7 +8,7 @@ def notify(state: str) -> bool:
     """Send one line of the sd_notify protocol, as 'READY=1' or 'WATCHDOG=1'; see sd_notify(3).
 
     Returns:
-        True if a service manager was told, False where there is none, or where it does not listen.
+        True if a service manager was notified, False where there is none, or where it does not listen.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
@@ -19,6 +19,6 @@ def notify(state: str) -> bool:
         try:
             channel.settimeout(1.0)
             channel.sendto(state.encode(), address)
-        except OSError:  # the watchdog of a manager that went away is no reason to stop judging
+        except OSError:  # the watchdog of a manager that went away is no reason to stop classifying
             return False
     return True

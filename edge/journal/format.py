@@ -2,7 +2,7 @@
 
 A record is one line, {"seq":..,"at":..,"up_ms":..,"prev":..,"record":{..},"sha256":..}. The hash is that of the line's
 own bytes up to `,"sha256"`, and `prev` is the hash of the line before: no byte can change unseen, wherever it stands.
-Bytes are hashed, not parsed values, so that nothing hangs on how somebody's JSON library writes a number.
+Bytes are hashed, not parsed values, so that nothing depends on how somebody's JSON library writes a number.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ MAX_LINE_BYTES = 1024 * 1024  # a thousand labels' probabilities are 20 kB
 
 _HASH_BYTES = len(',"sha256":"') + 64 + len('"}')
 
-OnLine = Callable[[int], None]  # told each line's length in bytes, for a progress bar
+OnLine = Callable[[int], None]  # called with each line's length in bytes, for a progress bar
 
 
 class Entry(Frozen):
@@ -61,12 +61,12 @@ class TornTail:
 
 @dataclass(frozen=True)
 class Verified:
-    """A journal whose every line was proved.
+    """A journal whose every line was checked.
 
     Attributes:
         start: its first record; None in a journal without any.
         ended: the last record is an 'end'.
-        anchor: hash of the last line; whoever keeps it elsewhere can prove later that nothing was cut off or rewritten.
+        anchor: hash of the last line; whoever keeps it elsewhere can show later that nothing was cut off or rewritten.
         torn: the unfinished end, if there is one; it is no part of the records.
     """
 
@@ -109,7 +109,7 @@ def verify(folder: Path, *, on_line: OnLine = lambda length: None) -> Verified:
 
 
 def read(folder: Path, *, on_line: OnLine = lambda length: None) -> Iterator[Entry]:
-    """The entries of a journal, each proved before it is given; a torn end is left out.
+    """The entries of a journal, each checked before it is given; a torn end is left out.
 
     Raises:
         JournalError: as `verify`, when the bad line is reached.

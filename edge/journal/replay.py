@@ -1,7 +1,7 @@
 """Repeating a recorded session: the recorded frames go through the pipeline again, and every verdict must be the recorded one.
 
 A frame comes from its lossless picture beside the journal, or else from the session's source, opened again, at its index; its
-SHA-256 proves that it is the very picture. What was excluded as a whole frame had no verdict and is not repeated.
+SHA-256 shows that it is the very picture. What was excluded as a whole frame had no verdict and is not repeated.
 """
 
 from collections import deque
@@ -155,7 +155,7 @@ class _RecordedFrames:
 
 
 class _SourceAgain:
-    """A source read forward, and opened anew where an earlier frame is asked for (a resumed session began anew too)."""
+    """A source read forward, and opened again where an earlier frame is asked for (a resumed session began again too)."""
 
     def __init__(self, open_source: Callable[[], FrameSource]) -> None:
         self._open = open_source

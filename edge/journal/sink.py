@@ -76,7 +76,7 @@ class JournalSink:
 
     @property
     def anchor(self) -> str:
-        """Hash of the last record; note it elsewhere to prove later that nothing was cut off or rewritten."""
+        """Hash of the last record; note it elsewhere to show later that nothing was cut off or rewritten."""
         return self._journal.anchor
 
     @property
@@ -101,7 +101,7 @@ class JournalSink:
 
     def _append(self, *records: Record) -> None:
         if not self._journal.append(*records) and not self._keep_running and not self._raised:
-            self._raised = True  # what is told while the session ends is not recorded, and ends nothing else
+            self._raised = True  # what happens while the session ends is not recorded, and ends nothing else
             raise JournalError(
                 f"{self._journal.folder}: recording stopped: {self._journal.stopped}; make room and resume the session"
             )
@@ -176,7 +176,7 @@ def check_resumable(folder: Path, before: StartRecord, now: StartRecord) -> None
 def records_of(
     event: Event, labels: Sequence[str], *, sha256: str | None = None, picture: str | None = None
 ) -> tuple[Record, ...]:
-    """An event of the pipeline as records of the journal: for a frame, the frame's and one a verdict.
+    """An event of the pipeline as records of the journal: for a frame, the frame's and one per verdict.
 
     Args:
         labels: the model's, in order.

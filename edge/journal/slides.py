@@ -15,7 +15,7 @@ SALT_BYTES = 32
 def slide_id(name: str, salt: bytes) -> str:
     """A slide's name that does not tell the slide: HMAC-SHA256 under the laboratory's salt, 16 hex digits.
 
-    Whoever has the salt can prove that an id is a given slide's; without it names cannot be tried out.
+    Whoever has the salt can show that an id is a given slide's; without it names cannot be tried out.
     """
     return hmac.new(salt, name.encode(), hashlib.sha256).hexdigest()[:SLIDE_DIGITS]
 

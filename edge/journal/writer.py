@@ -29,7 +29,7 @@ _JUMP_SECONDS = 2.0  # more than an NTP slew, less than what anybody sets a cloc
 class Journal:
     """Writes a session's journal. Make one with `create_journal` or `resume_journal`; safe to use from several threads.
 
-    A disk that is full or fails never raises: `stopped` says why nothing is recorded any more, `on_stop` is told once, what
+    A disk that is full or fails never raises: `stopped` says why nothing is recorded any more, `on_stop` is called once, what
     is appended from then on is counted in `unrecorded`, and what was written stays whole.
 
     Args:
@@ -37,7 +37,7 @@ class Journal:
         folder_fd: its descriptor, locked; the journal closes it.
         verified: what the folder holds already.
         file_bytes: a file that would grow beyond this is followed by a new one.
-        on_stop: told in one line why recording stopped.
+        on_stop: called with one line that says why recording stopped.
         clock: monotonic nanoseconds.
         wall: seconds since 1970.
         sync: puts a file on the disk; `os.fsync`.

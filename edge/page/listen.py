@@ -58,7 +58,7 @@ def listening(address: Address) -> Iterator[Listener]:
     """Take the port, before anything that takes time.
 
     Raises:
-        LeukoliteError: Starlette or Uvicorn is not installed, or the port or the address cannot be had.
+        LeukoliteError: Starlette or Uvicorn is not installed, or the port or the address is not available.
     """
     for package in ("starlette", "uvicorn"):
         try:

@@ -132,7 +132,7 @@ function tell(state) {
 }
 
 // What may be wrong with what is seen: nobody must take an old picture for a new one.
-function judgeAge() {
+function checkAge() {
   const silent = (performance.now() - answered) / 1000, offline = last !== null ? silent > OLD_S : silent > 2 * OLD_S;
   const state = offline ? "offline" : last === null ? "waiting" : last.state;
   $("state").textContent = offline ? "no connection" : last === null ? "connecting" : SOFT_WORDS[state];
@@ -176,7 +176,7 @@ async function look() {
   } catch (error) {
     if (!(error instanceof TypeError) && error.name !== "TimeoutError") console.warn(error); // the network's own troubles show as age
   }
-  judgeAge();
+  checkAge();
   looking = false;
   if (!document.hidden) setTimeout(look, Math.max(PERIOD_MS - (performance.now() - began), 50));
 }
@@ -204,6 +204,6 @@ $("ask").addEventListener("submit", (event) => {
 });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
 window.addEventListener("resize", placeLabels);
-setInterval(judgeAge, 500); // also while no answer comes
+setInterval(checkAge, 500); // also while no answer comes
 if (location.search) history.replaceState(null, "", location.pathname); // the token is in a cookie now
 look();

@@ -69,7 +69,7 @@ class Share:
     """Of the cells or fields with a verdict, those called malignant.
 
     Attributes:
-        value: 0..1; None where it cannot be told.
+        value: 0..1; None where nobody can say.
         interval: 95%.
         note: what a reader must know of it.
     """
@@ -129,10 +129,10 @@ class Live:
     """A `Sink` that keeps the newest state alone: it encodes nothing, writes nothing and waits for nobody.
 
     Args:
-        counts: the session's, told of each event before this sink is; read in the pipeline's thread alone.
+        counts: the session's, which takes each event before this sink does; read in the pipeline's thread alone.
         clock: the one that frames are timed by.
         salt: of the slides' ids; None: one drawn for this session alone, and never shown or kept.
-        on_new_slide: told a new slide's id, from the thread that began it.
+        on_new_slide: called with a new slide's id, from the thread that began it.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Live:
                 case Gap():
                     self._lost = event.reason
                     self._tell(f"{event.source}: {event.reason}")
-                case Note() if event.event != "new slide":  # told when it was begun
+                case Note() if event.event != "new slide":  # said when it was begun
                     self._tell(f"{event.source}: {event.text}")
                 case SessionEnd():
                     self._tell(f"{event.source}: {event.text}")
@@ -187,7 +187,7 @@ class Live:
             self.now = self._state()
 
     def new_slide(self, name: str) -> str:
-        """Begin to count anew; from any thread. A frame captured before now no longer counts.
+        """Begin to count from nothing; from any thread. A frame captured before now no longer counts.
 
         Args:
             name: the slide's, in clear; it is forgotten.

@@ -61,10 +61,10 @@ private fun decide(input: DataInputStream, output: DataOutputStream) = repeat(in
     for (value in calibrated) output.writeFloat(value)
 }
 
-private fun judge(input: DataInputStream, output: DataOutputStream) =
+private fun classify(input: DataInputStream, output: DataOutputStream) =
     LeukoliteClassifier.open(Context(File(System.getProperty("assets")))).use { classifier ->
         repeat(input.readInt()) {
-            val verdict = classifier.judge(image(input))
+            val verdict = classifier.classify(image(input))
             output.writeInt(verdict.index ?: -1)
             for (value in verdict.probabilities) output.writeFloat(value)
         }
