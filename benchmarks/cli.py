@@ -11,9 +11,9 @@ from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import check_file_place, check_replaceable, write_file, write_json
-from leukolite.options import SEED, Sigmas, SizeType, json_option, threads_option
+from leukolite.options import SizeType, json_option, noise_option, runtime_option, seed_option, threads_option
 from leukolite.preprocess import KERNELS, Kernel
-from leukolite.runtime import RUNTIMES, RuntimeOptions
+from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
@@ -26,14 +26,14 @@ from leukolite.wording import count, percent, percent_with_interval
 @click.command(cls=Command)
 @click.argument("model", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
-@click.option("--noise", type=Sigmas(), default=(0.0,), help="Noise levels, grey levels.  [default: 0]")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the noise.")
+@noise_option("to add", (0.0,))
+@seed_option("the noise")
 @click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
-@click.option("--occlude", type=click.Choice(list(OCCLUSIONS)), help="Cover this part of every picture: a shortcut audit.")
+@click.option("--occlude", type=click.Choice(list(OCCLUSIONS)), help="Part of every picture to cover: a check for shortcuts.")
 @click.option("--saliency", type=click.Path(path_type=Path), help="PNG to write: what verdicts depend on.")
-@click.option("--plots", type=click.Path(path_type=Path), help="Folder for pictures: noise, ROC, reliability, confusion.")
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads (bundles).")
-@click.option("--runtime", type=click.Choice(list(RUNTIMES)), default="litert", show_default=True, help="For bundles.")
+@click.option("--plots", type=click.Path(path_type=Path), help="Folder to write: pictures of noise, ROC, reliability, confusion.")
+@threads_option
+@runtime_option
 @json_option("the result")
 def evaluate(
     model: Path,

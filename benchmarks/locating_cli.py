@@ -18,10 +18,24 @@ HALVES: tuple[Half, ...] = ("even", "odd", "all")
 
 @click.command(cls=Command)
 @click.argument("folders", metavar="FOLDER...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--half", type=click.Choice(HALVES), default="all", show_default=True, help="Every second field, by name.")
-@click.option("--channel", type=click.Choice(CHANNELS), default="a-b", show_default=True, help="As edge-run's.")
-@click.option("--cell-diameter", type=Finite(4, 4096), metavar="PX", help="As edge-run's.")
-@click.option("--white", default="WBC", show_default=True, help="What Pascal VOC annotations call a white cell.")
+@click.option(
+    "--half",
+    type=click.Choice(HALVES),
+    default="all",
+    show_default=True,
+    help="Which fields to measure: every second one by name, or all.",
+)
+@click.option(
+    "--channel",
+    type=click.Choice(CHANNELS),
+    default="a-b",
+    show_default=True,
+    help="Axis of LAB on which cells are looked for, as edge-run's.",
+)
+@click.option(
+    "--cell-diameter", type=Finite(4, 4096), metavar="PX", help="Diameter of a typical white cell, pixels, as edge-run's."
+)
+@click.option("--white", default="WBC", show_default=True, help="Name of a white cell in Pascal VOC annotations.")
 @json_option("every field's counts")
 def locating(
     folders: tuple[Path, ...], half: Half, channel: Channel, cell_diameter: float | None, white: str, json_path: Path | None

@@ -18,9 +18,11 @@ from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 
 @click.command("soak", cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--minutes", type=Finite(0.05, 10_080), default=30.0, show_default=True)
+@click.option("--minutes", type=Finite(0.05, 10_080), default=30.0, show_default=True, help="Minutes that the session lasts.")
 @click.option("--rate", type=Finite(1, 1000), default=60.0, show_default=True, help="Frames per second of the camera.")
-@click.option("--windows", type=click.IntRange(2, 1000), default=30, show_default=True, help="Into how many the time is cut.")
+@click.option(
+    "--windows", type=click.IntRange(2, 1000), default=30, show_default=True, help="Number of windows that the time is cut into."
+)
 @threads_option
 @json_option("every window")
 def command(bundle: Path, minutes: float, rate: float, windows: int, threads: int, json_path: Path | None) -> None:
