@@ -1,4 +1,4 @@
-"""Fakes of the edge's seams: a runtime that classifies by colour, sources made of lists, a sink that remembers, an MJPEG server."""
+"""Fakes of the edge's seams: a runtime that classifies by colour, listed sources, a sink that remembers, a stream server."""
 
 import threading
 import time
