@@ -10,7 +10,7 @@ import numpy as np
 from leukolite.classes import Classes
 from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, Gap, Items, Note
-from leukolite.edge.events import Event, FrameResult
+from leukolite.edge.events import Event, FrameResult, SessionEnd
 from leukolite.edge.host.health import Health
 from leukolite.manifest import TensorFormat
 from leukolite.preprocess import InputSpec
@@ -89,6 +89,10 @@ class Remembers:
     @property
     def notes(self) -> list[str]:
         return [event.text for event in self.events if isinstance(event, Note)]
+
+    @property
+    def endings(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, SessionEnd)]
 
     @property
     def health(self) -> list[Health]:
