@@ -106,7 +106,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
     if source.live and not settings.every_frame:
         motion = StageMotion()
         processing = replace(processing, motion=motion, on_new_slide=motion.forget)
-    counts = SessionCounts(start.classes, start.sigmas, start.slide)
+    counts = SessionCounts(start.classes, start.sigmas, outputs.before.counts.slide.slide)
     monitor, control = _health_monitor(options), Control()
     sinks = outputs.sinks()
     if listener is not None:

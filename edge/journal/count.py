@@ -52,13 +52,13 @@ class JournalCounts:
                 if record.event in ("recording stopped", "resumed"):
                     self.stopped = record.detail if record.event == "recording stopped" else None
             case StartRecord():
-                pass
+                self.counts.slide.slide = record.slide  # a resumed session goes on with the slide it began with
 
     def close(self) -> None:
         """Count the frame in hand."""
         frame, verdicts = self._frame, self._verdicts
         self._frame, self._verdicts = None, []
-        if frame is None:
+        if frame is None or len(verdicts) != frame.verdicts:  # a crash cut its verdicts off
             return
         self.counts.add_frame(
             regions=[_region(verdict) for verdict in verdicts],

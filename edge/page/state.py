@@ -177,7 +177,7 @@ class Live:
                     self._tell(f"{event.source}: {event.text}")
                 case Health():
                     self._tell(f"machine: {', '.join(event.conditions) or 'well again'}")
-            if self._counts.slide.slide == self._slide.slide:  # else the slide that was begun is still to come
+            if len(self._counts.slides) >= self._number:  # else the slide that was begun is still to come
                 self._slide = self._counts.slide.copy()
             self.now = self._state()
 

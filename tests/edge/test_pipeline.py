@@ -11,39 +11,46 @@ from leukolite.edge.camera.capture import ReconnectPolicy
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.edge.counts import Session
-from leukolite.edge.events import Event
-from leukolite.edge.field.view import Region, Treatment
+from leukolite.edge.events import Event, SessionEnd
+from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion, ExclusionKind
+from leukolite.edge.field.view import Locator, QualityGate, Region, Treatment
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import RestartPolicy, WatchedRuntime
 from leukolite.edge.pipeline import FrameProcessing, Limits, run
 from leukolite.errors import JournalError, RuntimeUnavailable, SourceError
 
 SECOND = 1_000_000_000
+SHRINK = colour_classifier().shrink
 
 
-def judge_all(
+def treated(gate: QualityGate | None = None, locator: Locator | None = None, **fields: object) -> FrameProcessing:
+    """Every frame is treated alike."""
+    return FrameProcessing(lambda pixels: Treatment(SHRINK, gate, locator), **fields)
+
+
+def classify_all(
     items: Iterable[Item],
     sigmas=(0.0,),
     *,
-    steps: FrameProcessing | None = None,
+    processing: FrameProcessing | None = None,
     sink: Remembers | None = None,
     **options: object,
 ) -> tuple[Session, Remembers]:
     sink = sink or Remembers()
-    classifier = options.pop("judge", None) or colour_classifier()
+    classifier = options.pop("classifier", None) or colour_classifier()
     limits = Limits(**{name: options.pop(name) for name in ("frames", "seconds", "age_ms") if name in options})
-    session = run(Listed(items), classifier, [sink], steps or FrameProcessing(sigmas=sigmas), limits, **options)
+    session = run(Listed(items), classifier, [sink], processing or treated(sigmas=sigmas), limits, **options)
     return session, sink
 
 
 # verdicts
 
 
-def test_every_frame_is_judged_at_every_noise_level_in_order():
-    session, sink = judge_all([a_frame(0), a_frame(1)], (0.0, 5.0))
+def test_every_frame_is_classified_at_every_noise_level_in_order():
+    session, sink = classify_all([a_frame(0), a_frame(1)], (0.0, 5.0))
     said = [(record.frame.index, region.sigma, region.verdict.label) for record in sink.records for region in record.regions]
     assert said == [(0, 0.0, "red"), (0, 5.0, "red"), (1, 0.0, "red"), (1, 5.0, "red")]
-    assert (session.tally.frames, session.tally.verdicts) == (2, 4)
+    assert (session.counts.frames, session.counts.verdicts) == (2, 4)
 
 
 def probability(sink: Remembers, frame: int, region: int = 0) -> float:
@@ -51,26 +58,27 @@ def probability(sink: Remembers, frame: int, region: int = 0) -> float:
 
 
 def test_noise_changes_the_probability_and_not_the_clean_verdict():
-    _, noisy = judge_all([a_frame(0)], (0.0, 50.0))
-    _, clean = judge_all([a_frame(0)])
+    _, noisy = classify_all([a_frame(0)], (0.0, 50.0))
+    _, clean = classify_all([a_frame(0)])
     assert probability(noisy, 0) == probability(clean, 0) != probability(noisy, 0, 1)
 
 
-def test_a_frame_is_judged_alike_whatever_came_before_it():
-    (_, alone), (_, after) = judge_all([a_frame(7)], (9.0,)), judge_all([a_frame(0), a_frame(7)], (9.0,))
+def test_a_frame_is_classified_alike_whatever_came_before_it():
+    (_, alone), (_, after) = classify_all([a_frame(7)], (9.0,)), classify_all([a_frame(0), a_frame(7)], (9.0,))
     assert probability(alone, 0) == probability(after, 1)
 
 
 def test_the_capture_is_part_of_the_total_latency():
-    _, sink = judge_all([a_frame(0)])
+    _, sink = classify_all([a_frame(0)])
     latency = sink.records[0].regions[0].verdict.latency
     assert latency.capture == 1.5
+    assert latency.total == pytest.approx(1.5 + latency.locate + latency.preprocess + latency.invoke, abs=1e-4)
     assert latency.total >= 1.5 + latency.preprocess + latency.invoke
 
 
 def test_a_record_tells_age_runtime_machine_and_wall_clock():
     monitor = HealthMonitor(lambda: Health(throttle_mask=0x50004), lambda: 0)
-    _, sink = judge_all([a_frame(0, captured_at=0)], clock=lambda: 7_000_000, wall_clock=lambda: 1234.5, health=monitor)
+    _, sink = classify_all([a_frame(0, captured_at=0)], clock=lambda: 7_000_000, wall_clock=lambda: 1234.5, health=monitor)
     record = sink.records[0]
     assert record.age_ms == 7
     assert (record.runtime.name, record.runtime.delegate) == ("colour", None)
@@ -79,7 +87,7 @@ def test_a_record_tells_age_runtime_machine_and_wall_clock():
 
 
 def test_a_truth_is_matched_whatever_its_case_and_an_unknown_one_is_left_open():
-    session, sink = judge_all([a_frame(0, "Red"), a_frame(1, "mauve"), a_frame(2, None)])
+    session, sink = classify_all([a_frame(0, "Red"), a_frame(1, "mauve"), a_frame(2, None)])
     assert [record.truth for record in sink.records] == [0, None, None]
     assert session.unknown_truths == ("mauve",)
 
@@ -89,47 +97,44 @@ def test_a_truth_is_matched_whatever_its_case_and_an_unknown_one_is_left_open():
 
 def test_a_frame_that_the_gate_refuses_gets_no_verdict_and_counts_by_its_reason():
     classifier = colour_classifier()
-    reasons = iter(["blurred (focus 3)", None, "blurred (focus 4)"])
-    session, sink = judge_all(
-        [a_frame(i) for i in range(3)],
-        steps=FrameProcessing(lambda pixels: Treatment(lambda pixels: next(reasons))),
-        classifier=classifier,
+    blurred = [Exclusion.of(ExclusionKind.BLURRED, f"focus {focus}") for focus in (3, 4)]
+    reasons = iter([blurred[0], None, blurred[1]])
+    session, sink = classify_all(
+        [a_frame(i) for i in range(3)], processing=treated(lambda pixels: next(reasons)), classifier=classifier
     )
-    assert [(record.excluded, len(record.regions)) for record in sink.records] == [
-        ("blurred (focus 3)", 0),
-        (None, 1),
-        ("blurred (focus 4)", 0),
-    ]
+    assert [(record.excluded, len(record.regions)) for record in sink.records] == [(blurred[0], 0), (None, 1), (blurred[1], 0)]
     assert classifier.runtime.calls == 1
-    assert session.tally.excluded == {"blurred": 2}
+    assert session.counts.excluded == {ExclusionKind.BLURRED: 2}
 
 
-def test_each_area_that_the_locator_finds_is_judged_as_it_was_cut_out():
+def test_each_region_that_the_locator_finds_is_classified_as_it_was_cut_out():
     blue = np.zeros((8, 8, 3), np.uint8)
     blue[..., 2] = 200
+    small = Exclusion.of(ExclusionKind.SMALL, "1 pixel")
 
     def locate(pixels: np.ndarray) -> list[Region]:
-        return [Region((0, 0, 4, 4), pixels[:4, :4]), Region((4, 4, 8, 8), blue), Region((1, 1, 2, 2), pixels, "debris")]
+        return [Region((0, 0, 4, 4), SHRINK(pixels[:4, :4])), Region((4, 4, 8, 8), blue), Region((1, 1, 2, 2), None, small)]
 
-    session, sink = judge_all([a_frame(0)], steps=FrameProcessing(lambda pixels: Treatment(locator=locate)))
+    session, sink = classify_all([a_frame(0)], processing=treated(locator=locate))
     regions = sink.records[0].regions
     assert [region.verdict and region.verdict.label for region in regions] == ["red", "blue", None]
     assert [region.box for region in regions] == [(0, 0, 4, 4), (4, 4, 8, 8), (1, 1, 2, 2)]
-    assert [region.excluded for region in regions] == [None, None, "debris"]
-    assert (session.tally.verdicts, session.tally.excluded) == (2, {"debris": 1})
+    assert [region.excluded for region in regions] == [None, None, small]
+    assert (session.counts.verdicts, session.counts.excluded) == (2, {ExclusionKind.SMALL: 1})
 
 
 def test_a_field_without_cells_is_excluded_as_empty():
-    session, sink = judge_all([a_frame(0)], steps=FrameProcessing(lambda pixels: Treatment(locator=lambda pixels: [])))
-    assert (sink.records[0].regions, sink.records[0].excluded) == ((), "empty field: no white cell stands out")
-    assert (session.tally.frames, session.tally.verdicts, session.tally.excluded) == (1, 0, {"empty field": 1})
+    session, sink = classify_all([a_frame(0)], processing=treated(locator=lambda pixels: []))
+    assert (sink.records[0].regions, sink.records[0].excluded) == ((), NO_WHITE_CELL)
+    assert str(NO_WHITE_CELL) == "empty field: no white cell stands out"
+    assert (session.counts.frames, session.counts.verdicts, session.counts.excluded) == (1, 0, {ExclusionKind.EMPTY: 1})
 
 
-def test_a_new_slide_is_told_to_the_steps_and_the_sinks_before_its_first_frame():
+def test_a_new_slide_is_told_to_the_processing_and_the_sinks_before_its_first_frame():
     told: list[str] = []
-    steps = FrameProcessing(motion=lambda pixels: told.append("frame"), on_new_slide=lambda: told.append("new slide"))
+    processing = treated(motion=lambda pixels: told.append("frame"), on_new_slide=lambda: told.append("new slide"))
     items = [a_frame(0), Note("cam", "new slide ab", "new slide", "ab" * 8), a_frame(1)]
-    _, sink = judge_all(items, steps=steps)
+    _, sink = classify_all(items, processing=processing)
     assert told == ["frame", "new slide", "frame"]
     assert [getattr(event, "slide", None) for event in sink.events[:3]] == [None, "ab" * 8, None]
 
@@ -139,19 +144,19 @@ def test_a_new_slide_is_told_to_the_steps_and_the_sinks_before_its_first_frame()
 
 @pytest.mark.parametrize(("age_ms", "reason"), [(99, None), (100, None), (101, "too old (101 ms, at most 100 ms)")])
 def test_a_frame_older_than_the_limit_is_excluded(age_ms, reason):
-    _, sink = judge_all([a_frame(0)], age_ms=100, clock=lambda: age_ms * 1_000_000)
-    assert sink.records[0].excluded == reason
+    _, sink = classify_all([a_frame(0)], age_ms=100, clock=lambda: age_ms * 1_000_000)
+    assert (sink.records[0].excluded and str(sink.records[0].excluded)) == reason
 
 
 def test_a_frame_from_the_future_is_excluded():
-    _, sink = judge_all([a_frame(0, captured_at=5_000_000)], clock=lambda: 0)
-    assert sink.records[0].excluded == "time stamp in the future (by 5 ms)"
+    _, sink = classify_all([a_frame(0, captured_at=5_000_000)], clock=lambda: 0)
+    assert str(sink.records[0].excluded) == "time stamp in the future (by 5 ms)"
     assert sink.records[0].regions == ()
 
 
 def test_a_wall_clock_that_jumps_changes_no_age_and_ends_nothing():
     wall = iter([1e9, 1e9 - 86_400, 1e9 + 86_400])
-    session, sink = judge_all(
+    session, sink = classify_all(
         [a_frame(i) for i in range(3)], seconds=60, age_ms=100, clock=lambda: 5_000_000, wall_clock=lambda: next(wall)
     )
     assert [(record.age_ms, record.excluded) for record in sink.records] == [(5.0, None)] * 3
@@ -163,16 +168,16 @@ def test_a_wall_clock_that_jumps_changes_no_age_and_ends_nothing():
 
 
 def test_it_stops_after_so_many_frames_and_asks_for_no_more():
-    session, sink = judge_all([a_frame(0), a_frame(1), AssertionError("one frame too many")], frames=2)
-    assert (session.tally.frames, session.stopped_by) == (2, None)
-    assert sink.notes == ["session ended"]
+    session, sink = classify_all([a_frame(0), a_frame(1), AssertionError("one frame too many")], frames=2)
+    assert (session.counts.frames, session.stopped_by) == (2, None)
+    assert sink.endings == ["session ended"]
 
 
 def test_gaps_do_not_count_as_frames():
-    session, sink = judge_all([Gap(0, "a.png", "damaged"), a_frame(1), a_frame(2)], frames=1)
+    session, sink = classify_all([Gap(0, "a.png", "damaged"), a_frame(1), a_frame(2)], frames=1)
     assert [record.frame.index for record in sink.records] == [1]
     assert sink.gaps == [Gap(0, "a.png", "damaged")]
-    assert (session.tally.gaps, session.tally.first_gap) == (1, sink.gaps[0])
+    assert (session.counts.gaps, session.counts.first_gap) == (1, sink.gaps[0])
 
 
 def ticking() -> Callable[[], int]:
@@ -182,24 +187,24 @@ def ticking() -> Callable[[], int]:
 
 
 def test_it_stops_once_the_time_is_over():
-    session, _ = judge_all([a_frame(i) for i in range(100)], seconds=30, clock=ticking())
-    assert 1 <= session.tally.frames < 20
+    session, _ = classify_all([a_frame(i) for i in range(100)], seconds=30, clock=ticking())
+    assert 1 <= session.counts.frames < 20
     assert session.seconds >= 30
 
 
 def test_it_stops_in_time_even_where_only_gaps_come():
     gaps = itertools.chain([a_frame(0)], (Gap(i, "x", "dark") for i in itertools.count(1)))
-    session, sink = judge_all(gaps, seconds=30, clock=ticking())
-    assert session.tally.frames == 1
+    session, sink = classify_all(gaps, seconds=30, clock=ticking())
+    assert session.counts.frames == 1
     assert 1 <= len(sink.gaps) <= 30
 
 
 def test_a_stop_ends_the_session_after_the_frame_in_hand():
     control = Control()
-    session, sink = judge_all([a_frame(0), lambda: control.stop("SIGTERM"), a_frame(1), a_frame(2)], control=control)
+    session, sink = classify_all([a_frame(0), lambda: control.stop("SIGTERM"), a_frame(1), a_frame(2)], control=control)
     assert session.stopped_by == "SIGTERM"
     assert [record.frame.index for record in sink.records] == [0]
-    assert sink.notes == ["session ended by SIGTERM"]
+    assert sink.endings == ["session ended by SIGTERM"]
     assert sink.closed == 1
 
 
@@ -213,8 +218,8 @@ def test_the_first_who_stops_counts():
 def test_a_stop_before_the_first_frame_is_no_error():
     control = Control()
     control.stop("the user")
-    session, _ = judge_all([a_frame(0)], control=control)
-    assert (session.tally.frames, session.stopped_by) == (0, "the user")
+    session, _ = classify_all([a_frame(0)], control=control)
+    assert (session.counts.frames, session.stopped_by) == (0, "the user")
 
 
 def test_a_pause_holds_a_folder_back_and_nothing_is_lost():
@@ -229,8 +234,8 @@ def test_a_pause_holds_a_folder_back_and_nothing_is_lost():
             return None
 
     monitor = ResumesAtTheThirdLook(Health, lambda: 0)
-    _, sink = judge_all([a_frame(0), a_frame(1)], control=control, health=monitor)
-    assert sink.notes == ["paused", "goes on", "session ended"]
+    _, sink = classify_all([a_frame(0), a_frame(1)], control=control, health=monitor)
+    assert (sink.notes, sink.endings) == (["paused", "goes on"], ["session ended"])
     assert [record.frame.index for record in sink.records] == [0, 1]
 
 
@@ -240,14 +245,14 @@ def test_a_pause_holds_a_folder_back_and_nothing_is_lost():
 def test_only_gaps_are_an_error_that_names_the_first():
     sink = Remembers()
     with pytest.raises(SourceError, match=r"listed: not one frame could be read: a\.png: damaged"):
-        judge_all([Gap(0, "a.png", "damaged"), Gap(1, "b.png", "empty")], sink=sink)
-    assert sink.notes == ["session failed: listed: not one frame could be read: a.png: damaged"]
+        classify_all([Gap(0, "a.png", "damaged"), Gap(1, "b.png", "empty")], sink=sink)
+    assert sink.endings == ["session failed: listed: not one frame could be read: a.png: damaged"]
     assert sink.closed == 1
 
 
 def test_a_source_without_any_item_is_an_error():
     with pytest.raises(SourceError, match="not one frame"):
-        judge_all([])
+        classify_all([])
 
 
 def test_a_programming_error_in_a_sink_keeps_its_traceback_and_the_other_sinks_are_closed():
@@ -277,10 +282,10 @@ def test_what_the_machine_goes_through_is_told_when_it_changes():
     readings = iter([Health(), Health(throttle_mask=4), Health(throttle_mask=4), Health(throttle_mask=0)])
     ticks = itertools.count(0, 10 * SECOND)
     monitor = HealthMonitor(lambda: next(readings), lambda: next(ticks))
-    session, sink = judge_all([a_frame(i) for i in range(3)], health=monitor)
+    session, sink = classify_all([a_frame(i) for i in range(3)], health=monitor)
     assert [health.conditions for health in sink.health] == [("throttled",), ()]
     assert [record.health.throttled for record in sink.records] == [True, True, False]
-    assert session.tally.throttled == 2
+    assert session.counts.throttled == 2
 
 
 # a runtime that hangs
@@ -293,11 +298,11 @@ def hanging(*hangs_at: int, answer_s: float = 0.05) -> tuple[Colour, WatchedRunt
 
 def test_a_frame_that_the_runtime_hangs_on_is_a_gap_and_a_new_runtime_goes_on():
     first, watched = hanging(1, answer_s=1.0)  # it must answer frame 0, on a busy machine too
-    session, sink = judge_all([a_frame(i) for i in range(4)], classifier=colour_classifier(watched), restart=colour_classifier)
+    session, sink = classify_all([a_frame(i) for i in range(4)], classifier=colour_classifier(watched), reopen=colour_classifier)
     first.let_go.set()
     assert [record.frame.index for record in sink.records] == [0, 2, 3]
     assert sink.gaps == [Gap(1, "1.png", "no verdict: colour 1 gave no answer within 1 s")]
-    assert sink.notes == ["runtime colour restarted, 1 of 3 times", "session ended"]
+    assert (sink.notes, sink.endings) == (["runtime colour restarted, 1 of 3 times"], ["session ended"])
     assert session.restarts == 1
 
 
@@ -305,7 +310,7 @@ def test_an_answer_that_comes_too_late_is_never_a_verdict_of_another_frame():
     first, watched = hanging(0)
     second = colour_classifier()
     items = [a_frame(0), first.let_go.set, a_frame(1)]
-    _, sink = judge_all(items, classifier=colour_classifier(watched), restart=lambda: second)
+    _, sink = classify_all(items, classifier=colour_classifier(watched), reopen=lambda: second)
     assert [record.frame.index for record in sink.records] == [1]
     assert second.runtime.calls == 1
 
@@ -315,11 +320,11 @@ def test_a_runtime_that_hangs_again_and_again_ends_the_session():
     spare = iter(made[1:])
     sink = Remembers()
     with pytest.raises(RuntimeUnavailable, match=r"gave no answer within 0\.05 s; given up after 2 restarts"):
-        judge_all(
+        classify_all(
             [a_frame(i) for i in range(9)],
             classifier=colour_classifier(made[0][1]),
-            restart=lambda: colour_classifier(next(spare)[1]),
-            restarting=RestartPolicy(times=2),
+            reopen=lambda: colour_classifier(next(spare)[1]),
+            restart=RestartPolicy(times=2),
             sink=sink,
         )
     for colour, _ in made:
@@ -331,37 +336,37 @@ def test_a_runtime_that_hangs_again_and_again_ends_the_session():
 
 def test_what_was_seen_before_a_failure_is_returned():
     first, watched = hanging(1, answer_s=1.0)
-    session, sink = judge_all([a_frame(0), a_frame(1)], classifier=colour_classifier(watched), restart=None)
+    session, sink = classify_all([a_frame(0), a_frame(1)], classifier=colour_classifier(watched), reopen=None)
     first.let_go.set()
     assert "given up after 0 restarts" in str(session.failure)
-    assert session.tally.verdicts == 1
-    assert sink.notes[-1].startswith("session failed: colour 1 gave no answer")
+    assert session.counts.verdicts == 1
+    assert sink.endings[-1].startswith("session failed: colour 1 gave no answer")
     assert sink.closed == 1
 
 
 def test_a_camera_that_is_lost_for_good_is_a_failure_after_its_frames():
     source = Listed([a_frame(0)], [SourceError("listed", "gone")], live=True)
-    session = run(source, colour_classifier(), [], reopening=ReconnectPolicy(first_s=0, longest_s=0, times=2))
+    session = run(source, colour_classifier(), [], reconnect=ReconnectPolicy(first_s=0, longest_s=0, times=2))
     assert str(session.failure) == "listed: gone; given up after 2 reopenings"
-    assert (session.tally.frames, session.tally.gaps) == (1, 2)
+    assert (session.counts.frames, session.counts.gaps) == (1, 2)
 
 
 def test_a_disk_that_is_full_at_the_very_last_is_a_failure_after_its_frames():
     class FullAtTheEnd(Remembers):
         def take(self, event: Event) -> None:
-            if isinstance(event, Note):
+            if isinstance(event, SessionEnd):
                 raise JournalError("disk full")
             super().take(event)
 
-    session, sink = judge_all([a_frame(0)], sink=FullAtTheEnd())
+    session, sink = classify_all([a_frame(0)], sink=FullAtTheEnd())
     assert str(session.failure) == "disk full"
-    assert (session.tally.frames, sink.closed) == (1, 1)
+    assert (session.counts.frames, sink.closed) == (1, 1)
 
 
 # a live camera; test_capture.py has more
 
 
-def test_of_a_live_camera_the_newest_frame_is_judged_and_the_rest_is_counted():
+def test_of_a_live_camera_the_newest_frame_is_classified_and_the_rest_is_counted():
     overtaken, done = threading.Event(), threading.Event()
 
     class Slow(Remembers):
@@ -385,18 +390,18 @@ def test_of_a_live_camera_the_newest_frame_is_judged_and_the_rest_is_counted():
     session = run(Listed(camera(), live=True), colour_classifier(), [sink], limits=Limits(frames=2))
     done.set()
     assert [(record.frame.index, record.skipped) for record in sink.records] == [(0, 0), (5, 4)]
-    assert session.tally.skipped == 4
+    assert session.counts.skipped == 4
 
 
 # what sinks see
 
 
 def test_notes_of_a_source_reach_the_sinks():
-    _, sink = judge_all([Note("listed", "locked: exposure 8000 us"), a_frame(0)])
+    _, sink = classify_all([Note("listed", "locked: exposure 8000 us"), a_frame(0)])
     assert sink.notes[0] == "locked: exposure 8000 us"
 
 
 def test_frames_are_told_with_their_pixels():
-    _, sink = judge_all([a_frame(0)])
+    _, sink = classify_all([a_frame(0)])
     assert isinstance(sink.records[0].frame, Frame)
     assert sink.records[0].frame.pixels.shape == (8, 8, 3)

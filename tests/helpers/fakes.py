@@ -1,4 +1,4 @@
-"""Fakes of the edge's seams: a runtime that judges by colour, sources made of lists, a sink that remembers, a stream server."""
+"""Fakes of the edge's seams: a runtime that classifies by colour, listed sources, a sink that remembers, a stream server."""
 
 import threading
 import time
@@ -7,22 +7,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
+from leukolite.classes import Classes
 from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, Gap, Items, Note
-from leukolite.edge.events import Event, FrameResult
+from leukolite.edge.events import Event, FrameResult, SessionEnd
 from leukolite.edge.host.health import Health
 from leukolite.manifest import TensorFormat
 from leukolite.preprocess import InputSpec
-from leukolite.runtime import Tensor
+from leukolite.runtime import RuntimeInfo, Tensor
 
 LABELS = ("red", "blue")
+CLASSES = Classes.of(LABELS)
 Item = Frame | Gap | Note | BaseException | Callable[[], object]
 
 
 class Colour:
     """A runtime that says how red the picture is; it hangs on the calls given, until `let_go` is set."""
 
-    name, version, threads, delegate = "colour", "1", 1, None
+    info = RuntimeInfo(name="colour", version="1", threads=1)
     input = Tensor((1, 8, 8, 3), TensorFormat(dtype="uint8", scale=1 / 255))
     output = Tensor((1, 2), TensorFormat(dtype="float32"))
 
@@ -89,6 +91,10 @@ class Remembers:
         return [event.text for event in self.events if isinstance(event, Note)]
 
     @property
+    def endings(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, SessionEnd)]
+
+    @property
     def health(self) -> list[Health]:
         return [event for event in self.events if isinstance(event, Health)]
 
@@ -100,7 +106,7 @@ def a_frame(index: int, truth: str | None = None, *, captured_at: int = 0) -> Fr
 
 
 def colour_classifier(runtime: object = None) -> Classifier:
-    return Classifier(runtime or Colour(), labels=LABELS, malignant=(), spec=InputSpec(height=8, width=8))
+    return Classifier(runtime or Colour(), CLASSES, InputSpec(height=8, width=8))
 
 
 class StreamServer(ThreadingHTTPServer):

@@ -9,53 +9,39 @@ import pytest
 from rich.console import Console as RichConsole
 
 from leukolite.bundle import Bundle
-from leukolite.classifier import Classifier, Latency, Verdict
+from leukolite.classes import Classes
+from leukolite.classifier import Latency, Verdict
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.counts import Session, SessionCounts
-from leukolite.edge.events import FrameResult, RegionResult
+from leukolite.edge.events import FrameResult, RegionResult, SessionEnd
+from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.host.health import Health
-from leukolite.edge.report.session import (
-    VERDICT_HEADER,
-    Console,
-    ResultCollector,
-    closing_tables,
-    frame_lines,
-    session_csv,
-    session_json,
-)
+from leukolite.edge.report.console import VERDICT_HEADER, Console, closing_tables, frame_lines
+from leukolite.edge.report.results import ResultCollector, session_csv, session_json
 from leukolite.errors import SourceError
-from leukolite.manifest import TensorFormat
-from leukolite.preprocess import InputSpec
-from leukolite.runtime import RuntimeInfo, Tensor
+from leukolite.runtime import RuntimeInfo
 from leukolite.shipped import find_bundle
 
 LABELS = ("blast", "healthy")
-STAGES = {"capture", "preprocess", "invoke", "total"}
+CLASSES = Classes.of(LABELS, ("blast",))
+STAGES = {"capture", "locate", "preprocess", "invoke", "total"}
+IDLE = RuntimeInfo(name="idle", version="1", threads=1)
+SMALL = Exclusion.of(ExclusionKind.SMALL)
 
 
-class Idle:
-    """A runtime that is never asked."""
-
-    name, version, threads, delegate = "idle", "1", 1, None
-    input = Tensor((1, 8, 8, 3), TensorFormat(dtype="uint8", scale=1 / 255))
-    output = Tensor((1, 2), TensorFormat(dtype="uint8"))
-
-    def invoke(self, batch: np.ndarray) -> np.ndarray:
-        raise AssertionError("asked")
-
-
-JUDGE = Classifier(Idle(), labels=LABELS, malignant=("blast",), spec=InputSpec(height=8, width=8))
+def too_old(age_ms: int) -> Exclusion:
+    return Exclusion.of(ExclusionKind.TOO_OLD, f"{age_ms} ms")
 
 
 def said(
-    label: str | None, probability: float = 0.9, *, sigma=0.0, excluded: str | None = None, box=(0, 0, 8, 8)
+    label: str | None, probability: float = 0.9, *, sigma=0.0, excluded: Exclusion = SMALL, box=(0, 0, 8, 8)
 ) -> RegionResult:
     """A verdict with latencies of an hour's digits, the widest that are to be expected."""
     if label is None:
-        return RegionResult(box, sigma, None, excluded or "debris")
+        return RegionResult(box, sigma, None, excluded)
     k = None if label == "abstain" else LABELS.index(label)
     probabilities = np.array([probability, 1 - probability] if k == 0 else [1 - probability, probability])
-    latency = Latency(capture=1234.5, preprocess=123.4, invoke=2345.6, total=3703.5)
+    latency = Latency(capture=1234.5, locate=234.5, preprocess=123.4, invoke=2345.6)
     return RegionResult(box, sigma, Verdict(k, label, probability, probabilities, latency), None)
 
 
@@ -64,28 +50,24 @@ def record(
     source="slides/a.png",
     index=0,
     truth: str | None = None,
-    excluded: str | None = None,
+    excluded: Exclusion | None = None,
     **fields: object,
 ) -> FrameResult:
     frame = Frame(np.zeros((8, 8, 3), np.uint8), index, 0, 1234.5, source, truth)
     known = LABELS.index(truth.lower()) if truth and truth.lower() in LABELS else None
     health = Health(throttle_mask=4)
-    made = FrameResult(frame, regions, excluded, known, 1999.9, 12.5, 0, RuntimeInfo("idle", "1", 1, None), health, 1e9)
+    made = FrameResult(frame, regions, excluded, known, 1999.9, 12.5, 0, IDLE, health, 1e9)
     return replace(made, **fields)
 
 
 def session(*events: object, stopped_by: str | None = None) -> tuple[Session, ResultCollector]:
-    tally, kept = (
-        SessionCounts(LABELS, ("blast",)),
-        ResultCollector(
-            LABELS,
-            sorted({region.sigma for event in events if isinstance(event, FrameResult) for region in event.regions} or {0.0}),
-        ),
-    )
+    frames = [event for event in events if isinstance(event, FrameResult)]
+    sigmas = sorted({region.sigma for frame in frames for region in frame.regions} or {0.0})
+    counts, kept = SessionCounts(CLASSES, sigmas), ResultCollector(LABELS, sigmas)
     for event in events:
-        tally.take(event)
+        counts.take(event)
         kept.take(event)
-    return Session("slides", tally, (), 2.0, stopped_by, None, RuntimeInfo("idle", "1", 1, None), 0), kept
+    return Session("slides", counts, (), 2.0, stopped_by, None, IDLE, 0), kept
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +77,7 @@ def bundle() -> Bundle:
 
 def as_json(content: tuple[Session, ResultCollector], bundle: Bundle) -> dict:
     """Through text and back, with every number a number of JSON."""
-    return json.loads(json.dumps(session_json(*content, bundle, JUDGE, 0, {}), allow_nan=False))
+    return json.loads(json.dumps(session_json(*content, bundle, 0, {}), allow_nan=False))
 
 
 def printed(content: Session) -> str:
@@ -138,9 +120,9 @@ def test_a_noise_level_shows_only_where_it_changed_the_verdict():
 
 
 def test_an_excluded_frame_says_why_and_a_frame_of_several_cells_has_a_line_a_cell():
-    assert frame_lines(record(excluded="too old (9 ms)")).endswith("excluded: too old (9 ms)")
-    lines = frame_lines(record(said("blast"), said(None, excluded="debris"), said("healthy"))).splitlines()
-    words = ("3 cells, 1 excluded", "blast", "excluded: debris", "healthy")
+    assert frame_lines(record(excluded=too_old(9))).endswith("excluded: too old (9 ms)")
+    lines = frame_lines(record(said("blast"), said(None), said("healthy"))).splitlines()
+    words = ("3 cells, 1 excluded", "blast", "excluded: too small", "healthy")
     assert [word in line for word, line in zip(words, lines, strict=True)] == [True] * 4
 
 
@@ -152,14 +134,14 @@ def test_the_console_tells_verdicts_on_stdout_and_the_unusual_on_stderr():
         record(said("blast")),
         Gap(3, "cam", "dark"),
         Note("cam", "reopened"),
-        Note("cam", "session ended"),
+        SessionEnd("cam", None, None),
         Health(throttle_mask=1),
         Health(),
     )
     for event in events:
         sink.take(event)
     assert len(out) == 1
-    assert err == ["cam: passed over: dark", "cam: reopened", "machine: under-voltage", "machine: well again"]
+    assert err == ["cam: skipped: dark", "cam: reopened", "machine: under-voltage", "machine: well again"]
 
 
 def test_a_quiet_console_still_tells_the_unusual():
@@ -168,7 +150,7 @@ def test_a_quiet_console_still_tells_the_unusual():
     sink = Console(out.append, err.append, verdicts=False)
     sink.take(record(said("blast")))
     sink.take(Gap(3, "cam", "dark"))
-    assert (out, err) == ([], ["cam: passed over: dark"])
+    assert (out, err) == ([], ["cam: skipped: dark"])
 
 
 # tables
@@ -179,7 +161,7 @@ def test_the_closing_tables_fit_80_columns():
         record(said("blast"), truth="blast"),
         record(said("healthy"), said("blast", sigma=10.0), index=1, truth="healthy"),
     )
-    content, _ = session(*verdicts, record(excluded="too old"), Gap(2, "x", "y"))
+    content, _ = session(*verdicts, record(excluded=Exclusion.of(ExclusionKind.TOO_OLD)), Gap(2, "x", "y"))
     assert max(map(len, printed(content).splitlines())) <= 80
 
 
@@ -189,9 +171,9 @@ def test_accuracy_is_shown_only_where_a_truth_is_known():
 
 
 def test_the_tables_tell_exclusions_throttling_and_restarts():
-    content, _ = session(record(said("blast")), record(excluded="too old (9 ms)"), record(excluded="too old (8 ms)"))
+    content, _ = session(record(said("blast")), record(excluded=too_old(9)), record(excluded=too_old(8)))
     text = printed(replace(content, restarts=2))
-    for line in ("excluded: too old 2", "the machine was throttled during 3 of these frames", "restarted 2 times"):
+    for line in ("excluded: too old 2", "the machine was throttled during 3 frames", "restarted 2 times"):
         assert line in text
 
 
@@ -199,12 +181,12 @@ def test_the_tables_tell_exclusions_throttling_and_restarts():
 
 
 def test_json_has_what_machines_were_promised(bundle):
-    judged = [
+    verdicts = [
         record(said(label), said(label, sigma=10.0), index=i, truth=label, source="slides/a.png")
         for i, label in enumerate(LABELS)
     ]
-    content = as_json(session(*judged), bundle)
-    assert set(content["latency_ms"]) == STAGES
+    content = as_json(session(*verdicts), bundle)
+    assert set(content["latency_ms"]) == STAGES | {"age"}
     assert all(set(values) == {"p50", "p90", "p99", "mean"} for values in content["latency_ms"].values())
     assert [row["sigma"] for row in content["results"]] == [0.0, 10.0]
     for row in content["results"]:
@@ -219,24 +201,26 @@ def test_json_has_what_machines_were_promised(bundle):
 
 
 def test_each_frame_in_json_has_its_cells_its_age_and_what_computed_it(bundle):
-    cells = (said("blast", box=(1, 2, 5, 6)), said(None, excluded="debris", box=(0, 0, 2, 2)))
+    cells = (said("blast", box=(1, 2, 5, 6)), said(None, box=(0, 0, 2, 2)))
     (row,) = as_json(session(record(*cells, skipped=4)), bundle)["frames"]
     assert [(cell["box"], cell["label"], cell["probability"], cell["excluded"]) for cell in row["cells"]] == [
         ([1, 2, 5, 6], "blast", 0.9, None),
-        ([0, 0, 2, 2], None, None, "debris"),
+        ([0, 0, 2, 2], None, None, "too small"),
     ]
-    assert (row["label"], row["probability"]) == (None, None), "several areas have no one verdict"
+    assert (row["label"], row["probability"]) == (None, None), "several regions have no one verdict"
     assert (row["age_ms"], row["skipped"], row["throttled"]) == (1999.9, 4, True)
     assert row["runtime"] == {"name": "idle", "version": "1", "threads": 1, "delegate": None}
 
 
 def test_an_excluded_frame_stays_in_json_without_a_verdict(bundle):
-    content = as_json(session(record(excluded="too old (9 ms)"), record(said("blast"), index=1)), bundle)
+    content = as_json(session(record(excluded=too_old(9)), record(said("blast"), index=1)), bundle)
     assert [(row["label"], row["excluded"], len(row["cells"])) for row in content["frames"]] == [
         (None, "too old (9 ms)", 0),
         ("blast", None, 1),
     ]
-    assert (content["n_frames"], content["n_verdicts"], content["excluded"]) == (2, 1, {"too old": 1})
+    assert [row["excluded_kind"] for row in content["frames"]] == ["too old", None]
+    counts = content["counts"]
+    assert (counts["frames"], counts["excluded_frames"], counts["verdicts"], counts["excluded"]) == (2, 1, 1, {"too old": 1})
 
 
 def test_a_cell_that_noise_hides_is_an_empty_field_at_that_level():
@@ -253,7 +237,7 @@ def test_json_names_gaps_notes_and_counts(bundle):
     content = as_json(session(*events), bundle)
     assert content["gaps"] == [{"source": "b.png", "index": 1, "reason": "empty"}]
     assert [note["text"] for note in content["notes"]] == ["locked", "Arm frequency capped"]
-    assert (content["n_frames"], content["n_verdicts"], content["verdicts_per_second"]) == (1, 1, 0.5)
+    assert (content["counts"]["frames"], content["counts"]["verdicts"], content["verdicts_per_second"]) == (1, 1, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +247,7 @@ def test_json_names_gaps_notes_and_counts(bundle):
         pytest.param([record(said("blast"))], id="no truth"),
         pytest.param([record(said("blast"), truth="blast")], id="one class, so no AUC"),
         pytest.param([record(said("abstain"), truth="blast")], id="no verdict, so no accuracy"),
-        pytest.param([record(excluded="too old")], id="nothing judged"),
+        pytest.param([record(excluded=Exclusion.of(ExclusionKind.TOO_OLD))], id="nothing classified"),
     ],
 )
 def test_json_is_strict_where_figures_are_undefined(bundle, records):
@@ -283,7 +267,7 @@ def test_csv_has_a_row_a_verdict_or_exclusion_even_for_names_with_commas():
     _, kept = session(
         record(said("blast", box=(1, 2, 3, 4)), source='slides/a,"b".png', truth="healthy"),
         record(said("abstain", 0.55), index=1),
-        record(excluded="too old", index=2),
+        record(excluded=Exclusion.of(ExclusionKind.TOO_OLD), index=2),
     )
     rows = list(csv.DictReader(io.StringIO(session_csv(kept))))
     assert [(row["source"], row["truth"], row["box"], row["label"], row["probability"], row["excluded"]) for row in rows] == [
@@ -291,4 +275,4 @@ def test_csv_has_a_row_a_verdict_or_exclusion_even_for_names_with_commas():
         ("slides/a.png", "", "0 0 8 8", "abstain", "0.55", ""),
         ("slides/a.png", "", "", "", "", "too old"),
     ]
-    assert float(rows[0]["total_ms"]) == 3703.5
+    assert float(rows[0]["total_ms"]) == 3938.0

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import itertools
 import json
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -16,29 +18,34 @@ from hypothesis import strategies as st
 from journals import frame, left_out, start, verdict
 
 from leukolite.bundle import Bundle
+from leukolite.classes import Classes
 from leukolite.classifier import open_classifier
 from leukolite.cli import main as leukolite
-from leukolite.edge.camera.source import Note
 from leukolite.edge.camera.synthetic import SyntheticCamera
-from leukolite.edge.host.health import Health
+from leukolite.edge.counts import SessionCounts
+from leukolite.edge.field.exclusion import ExclusionKind
+from leukolite.edge.host.health import Health, HealthMonitor
+from leukolite.edge.journal.count import JournalCounts
 from leukolite.edge.journal.format import GENESIS, Entry, read
-from leukolite.edge.journal.records import EventRecord, GapRecord, HealthRecord, Record, SourceSettings, StartRecord, start_record
+from leukolite.edge.journal.records import (
+    EventRecord,
+    FrameRecord,
+    GapRecord,
+    HealthRecord,
+    Record,
+    SourceSettings,
+    StartRecord,
+    start_record,
+)
 from leukolite.edge.journal.sink import open_recording
 from leukolite.edge.journal.writer import create_journal
-from leukolite.edge.pipeline import FrameProcessing, Limits, run
-from leukolite.edge.report.summary import (
-    MOST_REASONS,
-    OTHER_REASONS,
-    SLIDES_WITH_THUMBNAILS,
-    THUMBNAILS_A_LABEL,
-    Summary,
-    SummaryCount,
-    SummarySink,
-    summarise,
-)
+from leukolite.edge.pipeline import Limits, run
+from leukolite.edge.report.summary import SLIDES_WITH_THUMBNAILS, THUMBNAILS_PER_LABEL, Summary, Thumbnails, summarise, summary_of
 from leukolite.edge.report.summary_page import enough_sentence, summary_csv, summary_json, summary_page
 from leukolite.metrics import wilson_interval
 from leukolite.prevalence import Prevalence, Validation, lang_reiczigel_interval, prevalence, validation_of
+from leukolite.runtime import RuntimeOptions
+from leukolite.sheets import encode_png
 from leukolite.shipped import find_bundle
 
 GOOD = Validation(sigma=0, malignant=300, hits=292, others=300, rejections=295)
@@ -50,10 +57,28 @@ def matrix(hits: int, malignant: int, rejections: int, others: int) -> Validatio
 
 
 def summed(*records: Record, began: StartRecord | None = None, pixels: np.ndarray | None = None, width: float = 0.1) -> Summary:
-    count = SummaryCount(began or start(), wanted_width=width)
-    for i, record in enumerate((began or start(), *records)):
-        count.add(record, NOON + timedelta(seconds=i), None if pixels is None else lambda: pixels)
-    return count.summary()
+    """The summary of a journal of these records; each frame was kept as `pixels`, where they are given."""
+    with tempfile.TemporaryDirectory() as folder:
+        if pixels is not None:
+            write_picture(Path(folder) / "frames" / "000000001.png", pixels)
+            records = tuple(
+                record.model_copy(update={"picture": "frames/000000001.png"}) if isinstance(record, FrameRecord) else record
+                for record in records
+            )
+        return summarise(Path(folder), entries(began or start(), *records), wanted_width=width)
+
+
+def entries(*records: Record) -> list[Entry]:
+    """One a second."""
+    return [
+        Entry(seq=seq, at=NOON + timedelta(seconds=seq), up_ms=0, prev=GENESIS, record=record, sha256=GENESIS)
+        for seq, record in enumerate(records)
+    ]
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir()
+    path.write_bytes(encode_png(pixels))
 
 
 def cells(blasts: int, healthy: int) -> list[Record]:
@@ -188,7 +213,7 @@ def test_a_manifests_matrix_is_folded_to_malignant_against_the_rest():
 def test_verdicts_abstentions_and_exclusions_are_counted_apart():
     found = summed(
         *cells(3, 2),
-        frame(9, verdicts=2),
+        frame(9, verdicts=3),
         verdict(9, "abstain", 0.5),
         left_out(9, "too small (12 pixels)"),
         left_out(9, "too small (14 pixels)"),
@@ -196,10 +221,10 @@ def test_verdicts_abstentions_and_exclusions_are_counted_apart():
     )
     slide = found.slides[0]
     assert slide.counted == {"blast": 3, "healthy": 2}
-    assert (slide.abstained, slide.frames) == (1, 6)
+    assert (slide.abstained, slide.frames, slide.excluded_frames) == (1, 7, 1)
     assert slide.excluded == {"too small": 2, "blurred": 1}
     assert slide.blasts is not None
-    assert (slide.blasts.called, slide.blasts.n) == (3, 5)
+    assert (slide.blasts.n_malignant, slide.blasts.n) == (3, 5)
 
 
 def test_only_the_first_noise_level_is_counted():
@@ -217,7 +242,7 @@ def test_slides_are_never_mixed():
 
 
 def test_a_model_without_a_malignant_label_has_no_blast_fraction():
-    found = summed(*cells(1, 1), began=start(malignant=(), validation=None))
+    found = summed(*cells(1, 1), began=start(classes=Classes.of(("blast", "healthy")), validation=None))
     assert found.slides[0].blasts is None
     assert "Blast fraction" not in summary_page(found)
 
@@ -230,7 +255,8 @@ def test_throttling_temperature_and_gaps_are_counted():
         GapRecord(source="cam", index=3, reason="unplugged"),
         HealthRecord(conditions=("hot",), temperature_c=85.5),
     )
-    assert (found.frames, found.throttled, found.throttle_known, found.skipped, found.gaps) == (3, 1, 2, 4, 1)
+    assert [found.counts[name] for name in ("frames", "throttled", "skipped", "gaps")] == [3, 1, 4, 1]
+    assert found.throttle_known == 2
     assert (found.hottest_c, found.conditions) == (85.5, ("hot",))
 
 
@@ -248,15 +274,19 @@ def test_nothing_grows_with_the_session_but_counters():
     pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     records = [
         record
-        for i in range(400)
-        for record in (frame(i, verdicts=2), verdict(i, ("blast", "healthy", "abstain")[i % 3]), left_out(i, f"reason {i}"))
+        for i, kind in enumerate(itertools.islice(itertools.cycle(ExclusionKind), 400))
+        for record in (
+            frame(i, verdicts=2),
+            verdict(i, ("blast", "healthy", "abstain")[i % 3]),
+            left_out(i, f"{kind} ({i} pixels)"),
+        )
     ]
     slides = [EventRecord(event="new slide", slide=f"{i:016x}") for i in range(15)]
     found = summed(*records, *(record for slide in slides for record in (slide, *records[:90])), pixels=pixels)
-    assert len(found.slides[0].excluded) == MOST_REASONS + 1
-    assert found.slides[0].excluded[OTHER_REASONS] == 400 - MOST_REASONS
+    assert set(found.slides[0].excluded) == set(map(str, ExclusionKind))
+    assert sum(found.slides[0].excluded.values()) == 400
     with_pictures = [len(slide.thumbnails) for slide in found.slides if slide.thumbnails]
-    assert with_pictures == [3 * THUMBNAILS_A_LABEL] * SLIDES_WITH_THUMBNAILS
+    assert with_pictures == [3 * THUMBNAILS_PER_LABEL] * SLIDES_WITH_THUMBNAILS
 
 
 def test_thumbnails_are_drawn_from_the_whole_session():
@@ -264,7 +294,7 @@ def test_thumbnails_are_drawn_from_the_whole_session():
     said = [verdict(i, probability=i / 1000) for i in range(1000)]
     found = summed(*(record for one in said for record in (frame(one.index), one)), pixels=pixels)
     drawn = [thumbnail.probability for thumbnail in found.slides[0].thumbnails]
-    assert len(drawn) == THUMBNAILS_A_LABEL
+    assert len(drawn) == THUMBNAILS_PER_LABEL
     assert min(drawn) < 0.5 < max(drawn)
 
 
@@ -281,29 +311,38 @@ def test_a_thumbnail_of_any_box_is_a_small_picture(box):
 def test_the_live_summary_is_that_of_the_journal(tmp_path):
     bundle = Bundle.load(find_bundle(Path("synthetic-cells")))
     settings = SourceSettings(camera="synthetic", seed=1)
-    began = start_record(bundle, runtime="litert", threads=1, sigmas=(0.0,), source=settings, settings={})
-    sink = SummarySink(began)
+    began = start_record(bundle, runtime=RuntimeOptions(), sigmas=(0.0,), source=settings, settings={})
+    thumbnails = Thumbnails()
     recording = open_recording(tmp_path / "s", began, resume=False, keep_frames=True)
-    sink.take(Health(temperature_c=61.0))
     camera = SyntheticCamera("cell", bundle.manifest.labels, 1)
-    run(camera, open_classifier(bundle), [recording, sink], FrameProcessing(), Limits(frames=12))
-    live, later = sink.summary(), summarise(tmp_path / "s", read(tmp_path / "s"))
+    readings, ticks = itertools.chain([Health()], itertools.repeat(Health(temperature_c=85.5))), itertools.count(0, 10**10)
+    hot = HealthMonitor(lambda: next(readings), lambda: next(ticks))
+    session = run(camera, open_classifier(bundle), [recording, thumbnails], limits=Limits(frames=12), health=hot)
+    live = summary_of(began, session.counts, thumbnails, began=NOON, last=NOON, ended=True)
+    later = summarise(tmp_path / "s", read(tmp_path / "s"))
     assert live.slides[0].counted == later.slides[0].counted
     assert sum(live.slides[0].counted.values()) == 12
-    assert live.latency_ms.keys() == later.latency_ms.keys()
+    assert live.latency_ms == later.latency_ms
+    assert (live.counts, live.slides) == (later.counts, later.slides)
+    assert (live.runtimes, live.hottest_c, live.conditions) == (later.runtimes, later.hottest_c, later.conditions)
+    assert (later.hottest_c, later.conditions) == (85.5, ("hot",))
     assert [picture.jpeg for picture in live.slides[0].thumbnails] == [picture.jpeg for picture in later.slides[0].thumbnails]
     assert (live.ended, later.ended) == (True, True)
 
 
-def test_a_resumed_session_is_summed_up_with_what_it_held_before():
-    sink = SummarySink(start())
-    for seq, record in enumerate((start(), *cells(3, 2), EventRecord(event="end"), EventRecord(event="resumed"))):
-        sink.take_entry(Entry(seq=seq, at=NOON, up_ms=0, prev=GENESIS, record=record, sha256=GENESIS))
-    sink.take(Note("cam", "new slide", "new slide", "ff" * 8))
-    assert [slide.counted["blast"] for slide in sink.summary().slides] == [3, 0]
-    assert not sink.summary().ended
-    sink.close()
-    assert sink.summary().ended
+def test_a_resumed_session_is_summarised_with_what_it_held_before():
+    began = start(slide="ab" * 8)
+    before = JournalCounts(began)
+    for entry in entries(began, *cells(3, 2), EventRecord(event="end"), EventRecord(event="resumed")):
+        before.take(entry)
+    before.close()
+    later = SessionCounts(began.classes)
+    later.add_happening("new slide", "ff" * 8)
+    before.counts.join(later)
+    found = summary_of(began, before.counts, Thumbnails(), began=before.began, last=before.last, ended=before.ended)
+    assert [(slide.slide, slide.counted["blast"]) for slide in found.slides] == [("ab" * 8, 3), ("ff" * 8, 0)]
+    assert found.counts["frames"] == 5
+    assert not found.ended
 
 
 # --- the page
@@ -335,8 +374,7 @@ def test_no_text_of_the_bundles_or_the_sessions_becomes_markup():
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
     began = start(
         name=evil,
-        labels=(evil, "healthy"),
-        malignant=(evil,),
+        classes=Classes.of((evil, "healthy"), (evil,)),
         source=SourceSettings(path=evil),
         settings={evil: evil},
         slide=evil,
@@ -375,7 +413,7 @@ def test_a_page_can_be_made_of_any_number_of_cells(records, words):
     assert not re.search(r"\bnan\b|None", text)
 
 
-def test_a_model_that_judges_fields_speaks_of_fields():
+def test_a_model_that_classifies_fields_speaks_of_fields():
     text = summary_page(summed(*cells(3, 4), began=start(unit="field")))
     assert "Share of fields called malignant" in text
     assert "Blast fraction" not in text
