@@ -65,13 +65,13 @@ def test_unseen_leaves_out_what_trained_or_chose_the_model(call, evaluated, mode
     assert call(leukolite, "evaluate", model, "--data", cells, "--unseen").stderr == ""
 
 
-def test_images_that_were_seen_are_judged_with_a_note(call, evaluated, model, cells):
+def test_images_that_were_seen_are_classified_with_a_note(call, evaluated, model, cells):
     assert evaluated(model, cells)["seen_in_training"] == 32
     note = "note: 32 of these 40 images trained or chose the model, so the figures flatter; --unseen leaves them out"
     assert call(leukolite, "evaluate", model, "--data", cells).stderr.splitlines() == [note]
 
 
-def test_images_that_were_only_encoded_anew_are_known_again(evaluated, tiny_bundle, cells, tmp_path):
+def test_images_that_were_only_encoded_again_are_known(evaluated, tiny_bundle, cells, tmp_path):
     for path in cells.glob("*/*.png"):
         (tmp_path / "cells" / path.parent.name).mkdir(parents=True, exist_ok=True)
         Image.open(path).save(tmp_path / "cells" / path.parent.name / f"{path.stem}.bmp")
@@ -101,7 +101,7 @@ def test_classes_match_whatever_their_case_and_order(evaluated, cells, tmp_path)
     )
 
 
-def test_unreadable_images_are_told_named_and_left_out(call, evaluated, tiny_bundle, cells, tmp_path):
+def test_unreadable_images_are_named_and_left_out(call, evaluated, tiny_bundle, cells, tmp_path):
     folder = Path(shutil.copytree(cells, tmp_path / "cells"))
     (folder / "blast" / "text.jpg").write_text("no image")
     (folder / "blast" / "empty.png").write_bytes(b"")
@@ -126,7 +126,7 @@ def test_an_occlusion_is_recorded_and_changes_what_is_seen(evaluated, cells, par
 
 
 def test_saliency_is_a_picture_of_both_classes(call, tiny_bundle, cells, tmp_path):
-    out = tmp_path / "hangs-on.png"
+    out = tmp_path / "depends-on.png"
     result = call(leukolite, "evaluate", tiny_bundle, "--data", cells, "--unseen", "--saliency", out)
     assert result.exit_code == 0, result.output
     with Image.open(out) as picture:
@@ -190,13 +190,13 @@ def test_data_that_cannot_be_used_is_refused(refuses, tiny_bundle, tmp_path, fol
     assert expected in refused(refuses, tmp_path, tiny_bundle, tmp_path / folder)
 
 
-def test_images_that_were_all_seen_leave_nothing_to_judge_by(refuses, tiny_bundle, finished_run, cells, tmp_path):
+def test_images_that_were_all_seen_leave_nothing_to_measure_by(refuses, tiny_bundle, finished_run, cells, tmp_path):
     split = json.loads((finished_run / "split.json").read_text())
     for entry in split["train"]:
         place = tmp_path / "seen" / entry["path"]
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(cells / entry["path"], place)
-    assert "none is left to judge it by" in refused(refuses, tmp_path, tiny_bundle, tmp_path / "seen", "--unseen")
+    assert "none is left to measure it by" in refused(refuses, tmp_path, tiny_bundle, tmp_path / "seen", "--unseen")
 
 
 def test_data_without_one_readable_image_is_refused_with_a_reason(refuses, tiny_bundle, tmp_path):

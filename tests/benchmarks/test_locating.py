@@ -110,5 +110,6 @@ def test_the_command_prints_both_shares_and_writes_every_field(call, voc, tmp_pa
     assert result.exit_code == 0, result.output
     assert result.stdout.count("100.0%") == 2
     assert "at 640x480" in result.stdout
-    content = json.loads(out.read_text())["set"]
-    assert [field["paired"] for field in content["fields"]] == [4, 4, 4]
+    content = json.loads(out.read_text())
+    assert content["schema"] == {"name": "locating", "version": 2}
+    assert [field["paired"] for field in content["folders"]["set"]["fields"]] == [4, 4, 4]

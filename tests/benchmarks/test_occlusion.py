@@ -2,17 +2,18 @@ import numpy as np
 import pytest
 
 from leukolite.benchmarks.occlusion import OCCLUSIONS, cover_background, cover_border, cover_scale_bar, occlusion_map
+from leukolite.classes import Classes
 from leukolite.classifier import Classifier
 from leukolite.manifest import TensorFormat
 from leukolite.preprocess import InputSpec
-from leukolite.runtime import Tensor
+from leukolite.runtime import RuntimeInfo, Tensor
 from leukolite.synthetic import render_cell
 
 
 class Corner:
     """A runtime that looks at the top left corner alone: the darker, the more it is of class 0."""
 
-    name, version, threads = "corner", "1", 1
+    info = RuntimeInfo(name="corner", version="1", threads=1)
     input = Tensor((1, 32, 32, 3), TensorFormat(dtype="uint8", scale=1 / 255))
     output = Tensor((1, 2), TensorFormat(dtype="float32"))
 
@@ -65,8 +66,8 @@ def test_a_cover_takes_pictures_of_any_shape(cover, shape):
     assert cover(np.full((*shape, 3), 200, np.uint8)).shape == (*shape, 3)
 
 
-def test_the_map_is_bright_where_the_class_hangs_and_flat_elsewhere():
-    classifier = Classifier(Corner(), labels=("dark", "light"), malignant=(), spec=InputSpec(height=32, width=32))
+def test_the_map_is_bright_where_the_class_depends_on_the_picture_and_flat_elsewhere():
+    classifier = Classifier(Corner(), Classes.of(("dark", "light")), InputSpec(height=32, width=32))
     picture = np.full((32, 32, 3), 250, np.uint8)
     picture[:8, :8] = 0
     heat = occlusion_map(classifier, picture, 0)

@@ -7,29 +7,37 @@ import pytest
 
 from leukolite.benchmarks.overhead import Overhead, measure_overhead
 from leukolite.cli import main as leukolite
+from leukolite.runtime import RuntimeInfo, RuntimeOptions
 
 
 def test_every_round_is_kept_and_the_ratio_is_made_of_them(tiny_bundle):
-    result = measure_overhead(tiny_bundle, threads=1, rounds=3, frames=10, size=48)
-    assert len(result.runner_ms) == len(result.invoke_ms) == 3
-    assert min(*result.runner_ms, *result.invoke_ms) > 0
+    result = measure_overhead(tiny_bundle, RuntimeOptions(), rounds=3, frames=10, size=(64, 48))
+    assert len(result.runner_ms) == len(result.classify_ms) == len(result.invoke_ms) == 3
+    assert min(*result.runner_ms, *result.classify_ms, *result.invoke_ms) > 0
     assert result.ratio > 0
-    assert (result.model, result.frame, result.frames_a_round) == ("tiny", (48, 48), 10)
+    assert result.classify_ratio > 0
+    assert (result.model, result.frame, result.frames_per_round) == ("tiny", (64, 48), 10)
 
 
 def test_the_ratio_is_the_median_of_the_rounds():
-    result = Overhead("m", "r", 1, (8, 8), 10, runner_ms=(2.0, 3.0, 30.0), invoke_ms=(2.0, 2.0, 3.0))
-    assert result.ratio == 1.5
+    runtime = RuntimeInfo(name="r", version="1", threads=1)
+    times = {"invoke_ms": (2.0, 2.0, 3.0), "classify_ms": (2.0, 2.5, 15.0), "runner_ms": (2.0, 3.0, 30.0)}
+    result = Overhead("m", runtime, (8, 8), "area", 10, **times)
+    assert (result.ratio, result.classify_ratio) == (1.5, 1.25)
 
 
 def test_the_command_writes_every_round(call, tiny_bundle, tmp_path):
     out = tmp_path / "overhead.json"
-    result = call(leukolite, "overhead", tiny_bundle, "--rounds", 2, "--frames", 10, "--size", 48, "--json", out)
+    result = call(leukolite, "overhead", tiny_bundle, "--rounds", 2, "--frames", 10, "--size", "64x48", "--json", out)
     assert result.exit_code == 0, result.output
     content = json.loads(out.read_text())
-    assert len(content["runner_ms"]) == len(content["invoke_ms"]) == 2
+    assert content["schema"] == {"name": "overhead", "version": 2}
+    assert len(content["runner_ms"]) == len(content["classify_ms"]) == len(content["invoke_ms"]) == 2
     assert content["ratio"] > 0
-    assert "edge-run adds" in result.stdout
+    assert content["classify_ratio"] > 0
+    assert content["frame"] == [64, 48]
+    assert "edge-run's loop" in result.stdout
+    assert "2 rounds of 10 frames" in result.stdout
     assert result.stderr == ""
 
 
@@ -44,6 +52,7 @@ def test_the_throughput_of_a_training_keeps_every_round(call, tmp_path):
     result = call(leukolite, "throughput", "small_cnn", "--rounds", 1, "--steps", 2, "--json", out)
     assert result.exit_code == 0, result.output
     content = json.loads(out.read_text())
+    assert content["schema"] == {"name": "throughput", "version": 1}
     assert (content["recipe"], content["images_a_round"]) == ("small_cnn", 32)
     assert len(content["augmented"]) == len(content["ready"]) == 1
     assert content["ratio"] > 0

@@ -6,10 +6,12 @@ from fakes import a_frame
 from leukolite.benchmarks.soak import Soak, Window, Windows
 from leukolite.cli import main as leukolite
 from leukolite.edge.events import FrameResult
+from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.host.health import Health
 from leukolite.runtime import RuntimeInfo
 
 SECOND = 1_000_000_000
+RUNTIME = RuntimeInfo(name="litert", version="2", threads=1)
 
 
 def window(p99: float, memory: float | None) -> Window:
@@ -17,7 +19,7 @@ def window(p99: float, memory: float | None) -> Window:
 
 
 def soak(*windows: Window) -> Soak:
-    return Soak("m", "litert 2", 60.0, windows, None)
+    return Soak("m", RUNTIME, 60.0, windows, None)
 
 
 def test_growth_is_counted_from_the_end_of_the_first_window():
@@ -31,8 +33,8 @@ def test_drift_is_later_over_earlier_without_the_first_window():
     assert soak(window(99, 1), window(10, 1)).p99_drift is None
 
 
-def record(age_ms: float, excluded: str | None = None) -> FrameResult:
-    return FrameResult(a_frame(0), (), excluded, None, age_ms, 0.0, 2, RuntimeInfo("x", "1", 1, None), Health(), 0.0)
+def record(age_ms: float, excluded: Exclusion | None = None) -> FrameResult:
+    return FrameResult(a_frame(0), (), excluded, None, age_ms, 0.0, 2, RUNTIME, Health(), 0.0)
 
 
 def test_windows_keep_to_their_grid_and_forget_what_was_in_them():
@@ -60,7 +62,7 @@ def test_a_rest_counts_as_a_window_only_where_it_is_nearly_one(seconds, windows)
 def test_excluded_frames_have_no_verdict_and_no_age():
     sink = Windows(10, lambda: None, lambda: 0)
     sink.take(record(5.0))
-    sink.take(record(500.0, "too old"))
+    sink.take(record(500.0, Exclusion.of(ExclusionKind.TOO_OLD, "500 ms, at most 100 ms")))
     sink.close()
     assert [closed.frames for closed in sink.closed] == [1]
 
@@ -70,6 +72,8 @@ def test_the_command_runs_the_live_camera_and_writes_every_window(call, tmp_path
     result = call(leukolite, "soak", "synthetic-cells", "--minutes", 0.05, "--rate", 30, "--windows", 3, "--json", out)
     assert result.exit_code == 0, result.output
     content = json.loads(out.read_text())
+    assert content["schema"] == {"name": "soak", "version": 2}
+    assert content["runtime"].keys() == {"name", "version", "threads", "delegate"}
     assert 2 <= len(content["windows"]) <= 3  # a busy machine may stall for a whole second
     assert content["frames"] == sum(window["frames"] for window in content["windows"]) > 10
     assert all(window["memory_mb"] > 10 for window in content["windows"])

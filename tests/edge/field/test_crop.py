@@ -1,4 +1,4 @@
-"""Cells cut out of a field as the training pictures were, and what is judged of a frame."""
+"""Cells cut out of a field as the training pictures were, and the verdicts on them."""
 
 import json
 from collections.abc import Sequence
@@ -12,33 +12,32 @@ from PIL import Image
 from leukolite.benchmarks.locating import MarkedField, pairs
 from leukolite.bundle import Bundle
 from leukolite.classifier import open_classifier
+from leukolite.cli import main as leukolite
 from leukolite.edge.cli import main as edge_run
-from leukolite.edge.field.crop import CUT, NO_RULER, CellLocator, Cells, cut_out, is_whole_of, locator_of, shows_one_cell
+from leukolite.edge.field.crop import CUT, NO_SCALE, CellLocator, cut_out, locator_of
+from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.field.locate import Cell, locate
-from leukolite.edge.field.view import Region, whole_frame
-from leukolite.errors import BundleError
-from leukolite.images import read_rgb
-from leukolite.manifest import CellPicture, Manifest
+from leukolite.edge.field.view import Region
+from leukolite.manifest import CellPicture
 from leukolite.shipped import find_bundle
-from leukolite.synthetic import LABELS, SyntheticField, render_cell, render_field
+from leukolite.synthetic import render_field
 
 KEPT, BLACK = CellPicture(window=3.0, background="kept"), CellPicture(window=3.0, background="black")
-
-
-@pytest.fixture(scope="module")
-def field() -> SyntheticField:
-    return render_field(np.random.default_rng(5), width=800, height=640, white_cells=6)
-
-
-@pytest.fixture(scope="module")
-def demo() -> Manifest:
-    return Bundle.load(find_bundle(Path("synthetic-cells"))).manifest
 
 
 def saved(pixels: np.ndarray, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return path.parent
+
+
+def as_cut(pixels: np.ndarray) -> np.ndarray:
+    """A `Shrink` that leaves a cut-out cell as it is."""
+    return pixels
+
+
+def kinds(regions: Sequence[Region]) -> list[ExclusionKind | None]:
+    return [None if region.excluded is None else region.excluded.kind for region in regions]
 
 
 def square(pixels: np.ndarray, box: tuple[int, int, int, int]) -> Cell:
@@ -80,8 +79,8 @@ def test_a_window_over_the_edge_is_filled_with_the_field_mirrored(box):
     assert shown.all()
 
 
-def test_every_cell_of_a_field_is_an_area_of_its_own(field):
-    regions = CellLocator(KEPT)(field.pixels)
+def test_every_cell_of_a_field_is_a_region_of_its_own(field):
+    regions = CellLocator(KEPT, as_cut)(field.pixels)
     marks = MarkedField(Path(), tuple(cell.box for cell in field.cells), (), marks_all=True)
     assert pairs([region.box for region in regions], marks) == len(field.cells) == len(regions)
     assert {region.excluded for region in regions} == {None}
@@ -89,7 +88,7 @@ def test_every_cell_of_a_field_is_an_area_of_its_own(field):
 
 def test_a_cell_cut_by_the_edge_is_excluded(field):
     x0, y0, x1, y1 = field.cells[0].box
-    regions = CellLocator(KEPT)(np.ascontiguousarray(field.pixels[:, (x0 + x1) // 2 :]))
+    regions = CellLocator(KEPT, as_cut)(np.ascontiguousarray(field.pixels[:, (x0 + x1) // 2 :]))
     cut = [region for region in regions if region.box[0] == 0 and y0 - 5 <= region.box[1] <= y1]
     assert [region.excluded for region in cut] == [CUT]
 
@@ -97,33 +96,35 @@ def test_a_cell_cut_by_the_edge_is_excluded(field):
 def test_a_field_without_red_cells_has_no_scale_unless_one_is_given():
     pixels = np.full((480, 640, 3), (225, 222, 218), np.uint8)
     cv2.circle(pixels, (300, 240), 50, (95, 45, 145), -1)
-    assert [region.excluded for region in CellLocator(KEPT)(pixels)] == [NO_RULER]
-    (region,) = CellLocator(KEPT, cell_diameter=100.0)(pixels)
+    assert [region.excluded for region in CellLocator(KEPT, as_cut)(pixels)] == [NO_SCALE]
+    (region,) = CellLocator(KEPT, as_cut, cell_diameter=100.0)(pixels)
     assert region.excluded is None
-    assert region.pixels.shape[0] == round(3.0 * 100.0 / 1.6)
+    assert region.square is not None
+    assert region.square.shape[0] == round(3.0 * 100.0 / 1.6)
 
 
 def test_what_is_larger_than_any_cell_is_excluded():
     pixels = np.full((480, 640, 3), (225, 222, 218), np.uint8)
     cv2.ellipse(pixels, (300, 240), (200, 40), 0, 0, 360, (95, 45, 145), -1)
-    (region,) = CellLocator(KEPT, cell_diameter=100.0)(pixels)
-    assert (region.excluded or "").startswith("larger than a cell (6.")
+    (region,) = CellLocator(KEPT, as_cut, cell_diameter=100.0)(pixels)
+    assert str(region.excluded).startswith("larger than a cell (6.")
+    assert kinds([region]) == [ExclusionKind.LARGE]
 
 
 def test_cells_of_too_low_a_magnification_are_excluded(field):
     small = cv2.resize(field.pixels, (320, 256), interpolation=cv2.INTER_AREA)  # red cells of 18 pixels
-    reasons = [region.excluded for region in CellLocator(KEPT)(small)]
-    assert len(reasons) >= 5
-    assert all((reason or "").startswith("too small (red cells 1") for reason in reasons)
+    regions = CellLocator(KEPT, as_cut)(small)
+    assert len(regions) >= 5
+    assert all(str(region.excluded).startswith("too small (red cells 1") for region in regions)
+    assert set(kinds(regions)) == {ExclusionKind.SMALL}
 
 
 @pytest.mark.parametrize(("diameter", "contradicts"), [(35, True), (60, False), (90, False), (200, True)])
 def test_a_given_diameter_that_the_red_cells_contradict_excludes_the_cells(field, diameter, contradicts):
-    reasons = {region.excluded for region in CellLocator(KEPT, cell_diameter=diameter)(field.pixels)}
+    regions = CellLocator(KEPT, as_cut, cell_diameter=diameter)(field.pixels)
+    assert set(kinds(regions)) == {ExclusionKind.DIAMETER if contradicts else None}
     if contradicts:
-        assert all("contradicts the field" in (reason or "") for reason in reasons)
-    else:
-        assert reasons == {None}
+        assert all("contradicts the field" in str(region.excluded) for region in regions)
 
 
 def test_a_picture_of_thousands_of_things_is_no_field_and_takes_no_minutes():
@@ -131,111 +132,44 @@ def test_a_picture_of_thousands_of_things_is_no_field_and_takes_no_minutes():
     for y in range(20, 1944, 40):
         for x in range(20, 2592, 40):
             cv2.circle(pixels, (x, y), 12, (90, 30, 140), -1)
-    (region,) = CellLocator(KEPT)(pixels)
-    assert (region.excluded or "").startswith("not a field of cells (")
+    (region,) = CellLocator(KEPT, as_cut)(pixels)
+    assert str(region.excluded).startswith("not a field of cells (")
+    assert kinds([region]) == [ExclusionKind.NOT_A_FIELD]
 
 
 def test_the_gate_is_asked_of_each_cut_out_cell(field):
     sides = []
 
-    def gate(pixels: np.ndarray) -> str | None:
+    def gate(pixels: np.ndarray) -> Exclusion | None:
         sides.append(pixels.shape)
-        return "blurred" if len(sides) == 1 else None
+        return Exclusion.of(ExclusionKind.BLURRED) if len(sides) == 1 else None
 
-    regions = CellLocator(KEPT, gate=gate)(field.pixels)
-    assert [region.excluded for region in regions] == ["blurred"] + [None] * (len(regions) - 1)
+    regions = CellLocator(KEPT, as_cut, gate=gate)(field.pixels)
+    assert kinds(regions) == [ExclusionKind.BLURRED] + [None] * (len(regions) - 1)
     assert len(set(sides)) == 1
 
 
-def boxes(regions: Sequence[Region]) -> list[tuple[int, int, int, int]]:
-    return [region.box for region in regions]
-
-
-def located(manifest: Manifest, pixels: np.ndarray, *, are_pictures: bool, cells: Cells = "auto") -> list[Region]:
-    is_whole = is_whole_of(manifest, cells=cells, are_pictures=are_pictures)
-    return list((whole_frame if is_whole(pixels) else locator_of(manifest))(pixels))
-
-
-def test_a_small_picture_of_a_cell_is_judged_whole_and_a_field_or_a_cameras_frame_is_searched(demo, field):
-    cell = render_cell(np.random.default_rng(1), "blast", size=256)
-    assert boxes(located(demo, cell, are_pictures=True)) == [(0, 0, 256, 256)]
-    assert boxes(located(demo, cell, are_pictures=False)) != [(0, 0, 256, 256)]
-    assert boxes(located(demo, cell, are_pictures=True, cells="many")) != [(0, 0, 256, 256)]
-    assert len(located(demo, field.pixels, are_pictures=True)) == len(field.cells)
-    assert len(located(demo, field.pixels, are_pictures=False, cells="one")) == 1
-
-
-@pytest.mark.parametrize("side", [300, 500])
-def test_a_field_made_small_is_not_taken_for_one_cell(field, side):
-    square = cv2.resize(field.pixels[:640, :640], (side, side), interpolation=cv2.INTER_AREA)
-    assert not shows_one_cell(square, on_black=False)
-    assert not shows_one_cell(np.ascontiguousarray(square[: side * 3 // 4]), on_black=False)
-
-
-def test_rendered_cells_are_known_as_pictures_of_one():
-    cells = [render_cell(np.random.default_rng(i), LABELS[i % 2], size=size) for i, size in enumerate([48, 96, 256, 450] * 10)]
-    assert [shows_one_cell(cell, on_black=False) for cell in cells] == [True] * len(cells)
-
-
-@pytest.mark.parametrize("side", [96, 159])
-def test_a_thumbnail_of_a_field_is_not_taken_for_one_cell(field, side):
-    assert not shows_one_cell(cv2.resize(field.pixels[:640, :640], (side, side), interpolation=cv2.INTER_AREA), on_black=False)
-
-
-def test_a_part_of_a_field_without_a_white_cell_is_not_taken_for_one():
-    empty = render_field(np.random.default_rng(1), width=800, height=640, white_cells=0).pixels
-    assert not shows_one_cell(np.ascontiguousarray(empty[:400, :400]), on_black=False)
-
-
-def test_a_diameter_that_sieves_every_cell_out_is_told_as_what_it_is(field):
-    (region,) = CellLocator(KEPT, cell_diameter=4096.0)(field.pixels)
-    assert "contradicts the field" in (region.excluded or "")
-
-
-def test_allidb2s_pictures_are_known_as_pictures_of_one_cell(shared_data):
-    files = sorted((shared_data / "ALL_IDB2" / "img").glob("*.tif"))[::4]
-    assert sum(shows_one_cell(read_rgb(file), on_black=False) for file in files) >= 0.9 * len(files)
-
-
-def test_a_small_picture_is_no_cell_on_black_unless_it_is_black_around(field):
-    on_black = np.zeros((450, 450, 3), np.uint8)
-    on_black[150:300, 150:300] = (90, 40, 140)
-    assert shows_one_cell(on_black, on_black=True)
-    assert not shows_one_cell(field.pixels[:450, :450], on_black=True)
-
-
-def test_a_bundle_that_does_not_say_how_it_shows_a_cell_judges_pictures_of_one_and_refuses_fields(demo, field):
-    silent = demo.model_copy(update={"cell": None})
-    with pytest.raises(BundleError, match="--cell-window"):
-        is_whole_of(silent, cells="auto", are_pictures=False)
-    cell = render_cell(np.random.default_rng(1), "blast", size=256)
-    assert [region.excluded for region in located(silent, cell, are_pictures=True)] == [None]
-    (region,) = located(silent, field.pixels, are_pictures=True)
-    assert (region.excluded or "").startswith("a whole field, not one cell")
-
-
-def test_a_field_model_judges_the_whole_frame(demo, field):
-    whole = demo.model_copy(update={"unit": "field"})
-    assert boxes(located(whole, field.pixels, are_pictures=False)) == [(0, 0, 800, 640)]
-    with pytest.raises(BundleError, match="judges whole fields"):
-        located(whole, field.pixels, are_pictures=False, cells="many")
+def test_a_diameter_that_sieves_every_cell_out_is_reported_as_what_it_is(field):
+    (region,) = CellLocator(KEPT, as_cut, cell_diameter=4096.0)(field.pixels)
+    assert "contradicts the field" in str(region.excluded)
+    assert kinds([region]) == [ExclusionKind.DIAMETER]
 
 
 def test_located_cells_are_told_apart_as_well_as_pictures_of_one(demo):
     """What the model was trained on is what it is shown: the demonstration's cells, found in fields it never saw."""
     classifier = open_classifier(Bundle.load(find_bundle(Path("synthetic-cells"))))
-    find = locator_of(demo)
-    right = judged = 0
+    find = locator_of(demo, classifier.shrink)
+    right = classified = 0
     for seed in range(12):
         field = render_field(np.random.default_rng(seed), width=800, height=640)
         for region in find(field.pixels):
             x, y = (region.box[0] + region.box[2]) / 2, (region.box[1] + region.box[3]) / 2
             truth = [cell.label for cell in field.cells if cell.box[0] <= x <= cell.box[2] and cell.box[1] <= y <= cell.box[3]]
             if truth and region.excluded is None:
-                judged += 1
-                right += classifier(region.pixels).label == truth[0]
-    assert judged > 40
-    assert right / judged > 0.9
+                classified += 1
+                right += classifier.classify(region.square).label == truth[0]
+    assert classified > 40
+    assert right / classified > 0.9
 
 
 def test_the_json_has_each_cell_of_each_field_with_its_box_and_verdict(call, field, tmp_path):
@@ -271,7 +205,7 @@ def test_a_field_without_white_cells_is_excluded_as_empty(call, tmp_path):
     result = call(edge_run, "--bundle", "synthetic-cells", "--source", folder, "--json", out)
     assert result.exit_code == 0, result.output
     content = json.loads(out.read_text())
-    assert content["excluded"] == {"empty field": 1}
+    assert content["counts"]["excluded"] == {"empty field": 1}
     assert content["frames"][0]["cells"] == []
 
 
@@ -280,7 +214,7 @@ def test_a_session_of_fields_is_repeated_to_the_last_verdict(call, tmp_path):
     options = ("--camera", "synthetic", "--cells", "many", "--cell-diameter", 60, "--frames", 3, "--noise", "0,10")
     recorded = call(edge_run, "--bundle", "synthetic-cells", *options, "--journal", session)
     assert recorded.exit_code == 0, recorded.output
-    repeated = call(edge_run, "--replay", session)
+    repeated = call(leukolite, "journal", "replay", session)
     assert repeated.exit_code == 0, repeated.output
     assert ", 0 differ" in repeated.stdout
 
@@ -311,7 +245,7 @@ def test_a_bundles_cells_are_shown_as_its_training_pictures_were(demo):
 def test_options_that_would_do_nothing_are_refused(refuses, tmp_path):
     folder = saved(np.full((700, 700, 3), 200, np.uint8), tmp_path / "fields" / "one.png")
     for options in (("--cells", "many"), ("--cell-diameter", 50), ("--channel", "a")):
-        assert "judges whole fields" in refuses(edge_run, "--bundle", "mobilenet_m-taleqani", "--source", folder, *options)
+        assert "classifies whole fields" in refuses(edge_run, "--bundle", "mobilenet_m-taleqani", "--source", folder, *options)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +270,7 @@ def test_the_json_says_by_which_settings_cells_were_found(call, field, tmp_path)
     assert json.loads(out.read_text())["settings"] == {"cell_diameter": "60.0", "channel": "a", "ungated": "yes"}
 
 
-def test_a_lone_cell_of_a_field_is_told_with_its_place(call, tmp_path):
+def test_a_lone_cell_of_a_field_is_printed_with_its_place(call, tmp_path):
     field = render_field(np.random.default_rng(2), width=800, height=640, white_cells=1)
     folder = saved(field.pixels, tmp_path / "fields" / "one.png")
     result = call(edge_run, "--bundle", "synthetic-cells", "--source", folder)

@@ -56,7 +56,7 @@ def test_a_session_says_that_it_is_ready_lives_and_stops(manager, call):
 
 def test_the_unit_in_the_docs_calls_edge_run_as_it_is():
     unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.read(Path(__file__).parents[2] / "docs" / "leukolite.service")
+    unit.read(Path(__file__).parents[3] / "docs" / "leukolite.service")
     command = shlex.split(unit["Service"]["ExecStart"])
     assert Path(command[0]).name == "edge-run"
     with edge_run.make_context("edge-run", command[1:]) as context:

@@ -21,7 +21,7 @@ def test_answers_and_facts_are_those_of_the_watched_runtime():
     watched = WatchedRuntime(inner, 5)
     for batch in (RED, BLUE, RED):
         np.testing.assert_array_equal(watched.invoke(batch), inner.invoke(batch))
-    facts = ("name", "version", "threads", "delegate", "input", "output")
+    facts = ("info", "input", "output")
     assert [getattr(watched, fact) for fact in facts] == [getattr(inner, fact) for fact in facts]
 
 
@@ -80,7 +80,7 @@ def bundle() -> Bundle:
     return Bundle.load(find_bundle(Path("synthetic-cells")))
 
 
-def test_a_bundle_is_judged_by_a_watched_runtime(bundle):
+def test_a_bundle_is_classified_by_a_watched_runtime(bundle):
     classifier = open_watched_classifier(bundle, answer_s=30)
     assert isinstance(classifier.runtime, WatchedRuntime)
     assert classifier(bundle.golden.frames[0]).probabilities == pytest.approx(bundle.golden.outputs[0], abs=0.1)

@@ -1,8 +1,6 @@
 """The journal: what was written stays whole, whatever happens, and no byte of it changes unseen."""
 
-import csv
 import errno
-import json
 import os
 import random
 import shutil
@@ -21,9 +19,9 @@ from leukolite.cli import main as leukolite
 from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Entry, file_name, journal_files, read, read_frames, seal, verify
 from leukolite.edge.journal.records import EventRecord, Record, printable
 from leukolite.edge.journal.sink import check_resumable
-from leukolite.edge.journal.slides import load_salt, slide_id
 from leukolite.edge.journal.writer import GROUP_SECONDS, GroupCommit, create_journal, resume_journal
 from leukolite.errors import JournalError
+from leukolite.runtime import RuntimeOptions
 
 SECOND = 1_000_000_000
 
@@ -419,11 +417,11 @@ def test_a_resumed_session_says_so_and_goes_on_counting(tmp_path):
         ({"model_sha256": "d" * 64}, "model sha256 bbbbbbbbbbbb, not model sha256 dddddddddddd"),
         ({"sigmas": (0.0, 5.0)}, "sigmas"),
         ({"settings": {"cell diameter": "40"}}, "settings"),
-        ({"runtime": "edgetpu"}, "runtime litert, not runtime edgetpu"),
+        ({"runtime": RuntimeOptions(name="edgetpu", threads=1)}, "runtime litert, not runtime edgetpu"),
     ],
 )
 def test_a_session_is_resumed_only_as_it_began(tmp_path, changes, named):
-    check_resumable(tmp_path, start(), start(threads=2, versions={"leukolite": "9"}))
+    check_resumable(tmp_path, start(), start(runtime=RuntimeOptions(name="litert", threads=2), versions={"leukolite": "9"}))
     with pytest.raises(JournalError, match=named):
         check_resumable(tmp_path, start(), start(**changes))
 
@@ -453,43 +451,13 @@ def test_several_threads_may_append(tmp_path):
     assert verify(tmp_path / "s").records == 401
 
 
-# --- slides
-
-
-def test_a_slides_id_tells_nothing_without_the_salt_and_is_the_same_with_it(tmp_path):
-    salt = load_salt(tmp_path / "here" / "salt")
-    assert (tmp_path / "here" / "salt").stat().st_mode & 0o777 == 0o600
-    assert slide_id("Smith 12", salt) == slide_id("Smith 12", load_salt(tmp_path / "here" / "salt"))
-    assert slide_id("Smith 12", salt) != slide_id("Smith 12", load_salt(tmp_path / "salt"))
-    assert slide_id("Smith 12", salt) != slide_id("Smith 13", salt)
-
-
-def test_a_file_that_is_no_salt_is_refused(tmp_path):
-    (tmp_path / "salt").write_bytes(b"short")
-    with pytest.raises(JournalError, match="expected a salt of 32 bytes, found 5"):
-        load_salt(tmp_path / "salt")
-
-
 # --- the command
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Path:
-    """A closed session of two slides."""
-    journal = create_journal(tmp_path / "session", start(), file_bytes=3_000)
-    journal.append(frame(0, verdicts=2), verdict(0), left_out(0, "too small"))
-    journal.append(EventRecord(event="new slide", slide="fedcba9876543210"))
-    journal.append(frame(1, verdicts=1, source='a,"b".png', truth="healthy"), verdict(1, "abstain", 0.5))
-    journal.append(frame(2, verdicts=0, excluded="blurred (focus 3)"))
-    journal.append(EventRecord(event="end"))
-    journal.close()
-    return tmp_path / "session"
 
 
 def test_verify_counts_and_gives_the_last_hash(call: Callable, session):
     result = call(leukolite, "journal", "verify", session)
     assert result.exit_code == 0, result.output
-    assert "9 records in" in result.stdout
+    assert f"9 records in {len(journal_files(session))} files, each checked" in result.stdout
     assert result.stdout.splitlines()[-1] == f"last record {verify(session).anchor}"
     assert "not closed" not in result.stdout
 
@@ -501,7 +469,7 @@ def test_verify_names_the_first_bad_record_in_one_line(refuses: Callable, sessio
     assert f"{path}: line 3: record 2 is not what was written" in line
 
 
-def test_verify_tells_of_a_torn_end_and_of_a_session_that_was_not_closed(call: Callable, session):
+def test_verify_reports_a_torn_end_and_of_a_session_that_was_not_closed(call: Callable, session):
     path = journal_files(session)[-1]
     path.write_bytes(path.read_bytes()[:-10])
     result = call(leukolite, "journal", "verify", session)
@@ -511,37 +479,13 @@ def test_verify_tells_of_a_torn_end_and_of_a_session_that_was_not_closed(call: C
     assert "not closed" in result.stdout
 
 
-def test_export_has_a_row_a_verdict_or_exclusion_with_its_slide(call: Callable, session, tmp_path):
-    result = call(leukolite, "journal", "export", session, "--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json")
-    assert result.exit_code == 0, result.output
-    rows = list(csv.DictReader((tmp_path / "s.csv").read_text().splitlines()))
-    assert [(row["index"], row["slide"][:4], row["label"], row["excluded"], row["p_blast"]) for row in rows] == [
-        ("0", "0123", "blast", "", "0.9"),
-        ("0", "0123", "", "too small", ""),
-        ("1", "fedc", "abstain", "", "0.5"),
-        ("2", "fedc", "", "blurred (focus 3)", ""),
-    ]
-    assert (rows[2]["source"], rows[2]["truth"], rows[0]["x1"]) == ('a,"b".png', "healthy", "60")
-    content = json.loads((tmp_path / "s.json").read_text())
-    assert [item["seq"] for item in content["records"]] == list(range(9))
-    assert content["records"][-1]["sha256"] == verify(session).anchor
-
-
-def test_export_of_a_bad_journal_leaves_no_file(refuses: Callable, session, tmp_path):
-    path = journal_files(session)[-1]
-    path.write_bytes(path.read_bytes().replace(b"end", b"enb"))
-    (tmp_path / "out").mkdir()
-    refuses(leukolite, "journal", "export", session, "--csv", tmp_path / "out" / "s.csv")
-    assert list((tmp_path / "out").iterdir()) == []
-
-
 @pytest.mark.parametrize("arguments", [["verify"], ["export", "x"], ["nothing"], ["summary", "x"], ["verify", "x", "--deep"]])
 def test_a_wrong_call_is_one_line_and_code_2(refuses: Callable, arguments):
     assert "Try 'main journal" in refuses(leukolite, "journal", *arguments, code=2)
 
 
 def test_every_subcommand_has_help_and_an_example(call: Callable):
-    for name in ("verify", "export", "summary"):
+    for name in ("verify", "export", "summary", "replay"):
         result = call(leukolite, "journal", name, "--help")
         assert result.exit_code == 0
         assert "Example:" in result.stdout
