@@ -1,0 +1,71 @@
+"""Records of journals that an earlier version wrote, as they are read now."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from journals import CLASSES, start
+
+from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
+from leukolite.edge.journal.format import GENESIS, file_name, read
+from leukolite.edge.journal.records import FrameRecord, StartRecord, VerdictRecord
+from leukolite.edge.journal.sink import check_resumable
+from leukolite.edge.settings import first_record, settings_of
+from leukolite.runtime import RuntimeInfo, RuntimeOptions
+
+SCHEMA_1 = """[
+{"kind": "start", "schema_version": 1, "bundle": "bundles/cells", "name": "cells", "unit": "cell",
+ "labels": ["blast", "healthy"], "malignant": ["blast"], "runtime": "litert", "threads": 2, "sigmas": [0.0],
+ "manifest_sha256": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+ "model_sha256": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+ "source": {"camera": "synthetic", "path": null, "seed": 0}, "settings": {}, "versions": {"leukolite": "0.1.0"},
+ "slide": null, "validation": null},
+{"kind": "frame", "source": "camera", "index": 0, "captured_ns": 5, "timed_by": "arrival", "age_ms": 7.5, "locate_ms": 0.5,
+ "skipped": 0, "width": 256, "height": 256, "truth": "healthy", "excluded": null, "verdicts": 2,
+ "runtime": {"name": "litert", "version": "2.3.0", "threads": 2, "delegate": null}, "throttled": null, "temperature_c": null,
+ "pixels_sha256": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", "picture": null},
+{"kind": "verdict", "index": 0, "box": [0, 0, 256, 256], "sigma": 0.0, "label": "healthy", "probability": 0.75,
+ "probabilities": [0.25, 0.75], "excluded": null,
+ "latency_ms": {"capture": 13.25, "preprocess": 0.25, "invoke": 0.5, "total": 14.0}},
+{"kind": "verdict", "index": 0, "box": [0, 0, 256, 256], "sigma": 0.0, "label": null, "probability": null, "probabilities": [],
+ "latency_ms": null, "excluded": "--cell-diameter contradicts the field (200 pixels, by its red cells 43 to 129)"},
+{"kind": "frame", "source": "camera", "index": 1, "captured_ns": 6, "timed_by": "arrival", "age_ms": 7.5, "locate_ms": 0.5,
+ "skipped": 0, "width": 256, "height": 256, "truth": null, "excluded": "blurred (focus 1.20, at least 2.00)", "verdicts": 0,
+ "runtime": {"name": "litert", "version": "2.3.0", "threads": 2, "delegate": null}, "throttled": null, "temperature_c": null,
+ "pixels_sha256": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", "picture": null}
+]"""
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """A journal of schema 1, its lines sealed as they are."""
+    prev, lines = GENESIS, b""
+    for seq, record in enumerate(json.loads(SCHEMA_1)):
+        at = "2026-11-21T05:05:42.432861Z"
+        body = json.dumps({"seq": seq, "at": at, "up_ms": 1.5, "prev": prev, "record": record})[:-1].encode()
+        prev = hashlib.sha256(body).hexdigest()
+        lines += body + f',"sha256":"{prev}"}}\n'.encode()
+    (tmp_path / file_name(0)).write_bytes(lines)
+    return tmp_path
+
+
+def test_records_of_schema_1_are_read_as_those_of_now(journal):
+    began, frame, verdict, excluded, refused = (entry.record for entry in read(journal))
+    assert isinstance(began, StartRecord)
+    assert (began.schema_version, began.classes, began.runtime) == (2, CLASSES, RuntimeOptions(name="litert", threads=2))
+    assert isinstance(frame, FrameRecord)
+    assert (frame.excluded, frame.runtime) == (None, RuntimeInfo(name="litert", version="2.3.0", threads=2))
+    assert isinstance(verdict, VerdictRecord)
+    assert verdict.latency_ms is not None
+    assert (verdict.latency_ms.locate, verdict.latency_ms.total) == (0.0, 14.0)
+    assert isinstance(excluded, VerdictRecord)
+    assert excluded.excluded == Exclusion.of(ExclusionKind.DIAMETER, "200 pixels, by its red cells 43 to 129")
+    assert isinstance(refused, FrameRecord)
+    assert refused.excluded == Exclusion.of(ExclusionKind.BLURRED, "focus 1.20, at least 2.00")
+
+
+def test_a_session_of_schema_1_may_be_resumed(journal):
+    began = first_record(journal)
+    check_resumable(journal, began, start())
+    assert settings_of(began, None).runtime == RuntimeOptions(name="litert", threads=2)
