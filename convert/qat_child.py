@@ -55,7 +55,7 @@ def main(folder: Path) -> None:
         job = Job.model_validate_json((folder / JOB).read_bytes())
         with quiet():
             teacher = translate(load_model(folder))
-        batches = Batches(job, np.load(folder / PIXELS, mmap_mode="r"), np.load(folder / TRUTH))
+        batches = FineTuningBatches(job, np.load(folder / PIXELS, mmap_mode="r"), np.load(folder / TRUTH))
         with quiet():
             trained = _with_quantisers(teacher, job, job.epochs * batches.steps)
         _set_ranges(trained, teacher, job, batches)
@@ -152,7 +152,7 @@ def fold_into_dense(norm: Any, weights: list[np.ndarray]) -> list[np.ndarray]:
     return [kernel * np.reshape(gain, (-1, 1)), bias + shift @ kernel]
 
 
-class Batches:
+class FineTuningBatches:
     """Training images as the run's recipe augments and balances them, in an order of the job's seed."""
 
     def __init__(self, job: Job, pixels: np.ndarray, truth: np.ndarray) -> None:
@@ -185,7 +185,7 @@ def _with_quantisers(teacher: Any, job: Job, steps: int) -> Any:
     return quantised
 
 
-def _set_ranges(quantised: Any, teacher: Any, job: Job, batches: Batches) -> None:
+def _set_ranges(quantised: Any, teacher: Any, job: Job, batches: FineTuningBatches) -> None:
     """Start each activation's range at what the float model shows; the optimiser's moving average alone would take thousands
     of steps from its start at -6..6. The input's is that of bytes, whatever the images show, so that raw bytes go in."""
     import tf_keras
@@ -215,7 +215,7 @@ def _set_ranges(quantised: Any, teacher: Any, job: Job, batches: Batches) -> Non
         ranges[name]["max"].assign(job.spec.offset + 255 * job.spec.scale)
 
 
-def _fine_tune(model: Any, teacher: Any, job: Job, batches: Batches) -> None:
+def _fine_tune(model: Any, teacher: Any, job: Job, batches: FineTuningBatches) -> None:
     for epoch in range(job.epochs):
         for step, batch in enumerate(batches.epoch(epoch)):
             target = np.asarray(teacher(batch, training=False))

@@ -11,7 +11,7 @@ from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame
 from leukolite.edge.events import RegionResult
 from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion
-from leukolite.edge.field.view import Inspection, QualityGate, Region, Treatment, whole_box
+from leukolite.edge.field.view import FrameInspection, QualityGate, Region, Treatment, whole_box
 from leukolite.noise import add_gaussian_noise, noise_rng
 
 
@@ -78,7 +78,7 @@ def _classify_at(
     classifier: Classifier,
     processing: FrameProcessing,
     treatment: Treatment,
-    inspection: Inspection,
+    inspection: FrameInspection,
     before_ms: float,
     clock: Clock,
     results: list[RegionResult],

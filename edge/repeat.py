@@ -8,7 +8,7 @@ from leukolite.bundle import Bundle
 from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
 from leukolite.edge.journal.format import journal_files
 from leukolite.edge.journal.records import manifest_sha256
-from leukolite.edge.journal.replay import Replay, check_replayable, replay
+from leukolite.edge.replay import Replay, check_replayable, replay
 from leukolite.edge.run import open_first
 from leukolite.edge.settings import first_record, open_frames, processing_of, settings_of
 from leukolite.shipped import find_bundle

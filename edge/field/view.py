@@ -36,7 +36,7 @@ def whole_box(pixels: np.ndarray) -> Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class FrameInspection:
     """A frame that was looked at before anything is classified.
 
     Attributes:
@@ -66,7 +66,7 @@ class Treatment:
     gate: QualityGate | None = None
     locator: Locator | None = None
 
-    def inspect(self, pixels: np.ndarray, clock: Clock) -> Inspection:
+    def inspect(self, pixels: np.ndarray, clock: Clock) -> FrameInspection:
         """Shrink a frame that is classified whole, and ask the gate.
 
         Args:
@@ -76,4 +76,4 @@ class Treatment:
         square = self.shrink(pixels) if self.locator is None else None
         shrunk = clock()
         excluded = None if self.gate is None else self.gate(pixels if square is None else square)
-        return Inspection(excluded, square, (clock() - shrunk) / 1e6, (shrunk - started) / 1e6)
+        return FrameInspection(excluded, square, (clock() - shrunk) / 1e6, (shrunk - started) / 1e6)

@@ -1,1 +1,1 @@
-"""A session's journal: records, the format of its lines, the writer, the sink, slides, replay."""
+"""A session's journal: records, the format of its lines, the writer, the sink, slides, export."""

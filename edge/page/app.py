@@ -28,7 +28,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from leukolite.clock import Clock
 from leukolite.edge.control import Control
 from leukolite.edge.host.health import Health
-from leukolite.edge.page.state import Estimate, Live, LiveState, RecordingState, as_counted, state_json
+from leukolite.edge.journal.sink import RecordingState
+from leukolite.edge.page.state import Estimate, Live, LiveState, as_counted, state_json
 
 LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent
 PERIOD_S = 0.2  # a state is made at most so often, however many look

@@ -11,7 +11,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from leukolite.edge.control import Control
 from leukolite.edge.counts import SessionCounts, SlideCounts, by_kind
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.host.health import Health
+from leukolite.edge.journal.sink import RecordingState
 from leukolite.edge.journal.slides import SALT_BYTES, slide_id
 from leukolite.manifest import Manifest, Unit
 from leukolite.metrics import Interval, wilson_interval
@@ -31,23 +32,6 @@ from leukolite.wording import shown_label
 RECENT_FRAMES = 100  # that the latency and the rate shown are of
 KEPT_MESSAGES = 6
 SLIDE_NAME_CHARACTERS = 200
-
-
-class RecordingState(Protocol):
-    """Whether what is seen is also kept.
-
-    Attributes:
-        stopped: why nothing is recorded any more, as 'disk full'; None while all is well.
-        records: kept so far.
-        unrecorded: what came after recording stopped.
-    """
-
-    @property
-    def stopped(self) -> str | None: ...
-    @property
-    def records(self) -> int: ...
-    @property
-    def unrecorded(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

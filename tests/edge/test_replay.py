@@ -32,9 +32,9 @@ from leukolite.edge.journal.records import (
     manifest_sha256,
     start_record,
 )
-from leukolite.edge.journal.replay import Replay, check_replayable, replay
 from leukolite.edge.journal.sink import JournalSink, open_recording
 from leukolite.edge.pipeline import Limits, run
+from leukolite.edge.replay import Replay, check_replayable, replay
 from leukolite.errors import JournalError
 from leukolite.preprocess import crop_and_resize
 from leukolite.runtime import RuntimeOptions
