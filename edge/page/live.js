@@ -35,9 +35,9 @@ function swatched(kind, text) {
   return made;
 }
 
-function areaText(area) {
-  if (area.excluded !== null) return `excluded: ${area.excluded}`;
-  return area.probability === null ? area.label : `${area.label} ${area.probability.toFixed(3)}`;
+function regionText(region) {
+  if (region.excluded !== null) return `excluded: ${region.excluded}`;
+  return region.probability === null ? region.label : `${region.label} ${region.probability.toFixed(3)}`;
 }
 
 // Picture and boxes are swapped in one step, when the picture is decoded: no box is ever on another frame.
@@ -55,12 +55,12 @@ async function draw(state) {
   $("picture").style.aspectRatio = `${picture.width} / ${picture.height}`;
   $("picture").style.width = `min(100%, calc(74vh * ${picture.width / picture.height}))`;
   drawn = picture.regions;
-  $("boxes").replaceChildren(...drawn.map((area) => {
-    const [x0, y0, x1, y1] = area.box, box = node("div", undefined, `box ${area.kind}`);
+  $("boxes").replaceChildren(...drawn.map((region) => {
+    const [x0, y0, x1, y1] = region.box, box = node("div", undefined, `box ${region.kind}`);
     box.style.left = `${(100 * x0) / picture.width}%`; box.style.width = `${(100 * (x1 - x0)) / picture.width}%`;
     box.style.top = `${(100 * y0) / picture.height}%`; box.style.height = `${(100 * (y1 - y0)) / picture.height}%`;
-    box.title = areaText(area);
-    box.append(node("span", areaText(area)));
+    box.title = regionText(region);
+    box.append(node("span", regionText(region)));
     return box;
   }));
   placeLabels();

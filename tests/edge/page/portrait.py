@@ -1,4 +1,4 @@
-"""Takes the picture in docs/live-page.md: python tests/edge/portrait.py docs/live-page.png"""
+"""Takes the picture in docs/live-page.md: python tests/edge/page/portrait.py docs/live-page.png"""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "helpers"))
 from chromium import Chromium
 
 RUN = [sys.executable, "-c", "from leukolite.edge.cli import main; main()", "--bundle", "synthetic-cells"]

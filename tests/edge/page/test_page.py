@@ -26,10 +26,14 @@ pytest.importorskip("uvicorn")
 from chromium import EXECUTABLE, Chromium
 from PIL import Image
 
+from leukolite.classes import Classes
 from leukolite.classifier import Latency, Verdict
+from leukolite.edge.camera.source import Note
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.control import Control
-from leukolite.edge.events import FrameResult, RegionResult
+from leukolite.edge.counts import SessionCounts
+from leukolite.edge.events import Event, FrameResult, RegionResult
+from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import read, verify
 from leukolite.edge.page import app as page
@@ -42,30 +46,40 @@ from leukolite.errors import LeukoliteError
 from leukolite.runtime import RuntimeInfo
 
 NASTY = '<script>document.title="owned"</script><img src=x onerror=alert(1)>'
-ABOUT = About("tiny", "cell", (NASTY, "healthy"), (NASTY,), "synthetic")
+CLASSES = Classes.of((NASTY, "healthy"), (NASTY,))
+ABOUT = About("tiny", "cell", CLASSES, "synthetic")
 TOKEN = "secret-token"
 
 
-def judged(index: int, k: int = 0, *, side: int = 64) -> FrameResult:
-    """A frame with one cell judged as label `k`, one excluded, captured now."""
+def classified(index: int, k: int = 0, *, side: int = 64) -> FrameResult:
+    """A frame with one cell classified as label `k`, one excluded, captured now."""
     frame = a_frame(index, captured_at=time.perf_counter_ns())
     pixels = np.zeros((side, side, 3), np.uint8)
     pixels[..., 0] = 200
-    verdict = Verdict(k, ABOUT.labels[k], 0.9, np.array([0.9, 0.1]), Latency(1, 1, 1, 3))
-    regions = RegionResult((8, 8, 40, 40), 0.0, verdict, None), RegionResult((42, 42, 60, 60), 0.0, None, f"debris {NASTY}")
+    verdict = Verdict(k, CLASSES.labels[k], 0.9, np.array([0.9, 0.1]), Latency(1.0, 1.0, 1.0, 1.0))
+    other = Exclusion.of(ExclusionKind.OTHER, NASTY)
+    regions = RegionResult((8, 8, 40, 40), 0.0, verdict, None), RegionResult((42, 42, 60, 60), 0.0, None, other)
     frame = replace(frame, pixels=pixels, source=NASTY)
-    return FrameResult(frame, regions, None, None, 2.0, 0.1, 0, RuntimeInfo("litert", "2", 1, None), Health(), 1e9)
+    return FrameResult(frame, regions, None, None, 2.0, 0.1, 0, RuntimeInfo(name="litert", version="2", threads=1), Health(), 1e9)
 
 
 class Served:
     """A page with a session behind it that has no runner."""
 
     def __init__(self, token: str | None = None) -> None:
-        self.live, self.control, self.health = Live(ABOUT), Control(), Health(temperature_c=50.0)
+        self.counts, self.control, self.health = SessionCounts(CLASSES), Control(), Health(temperature_c=50.0)
+        self.live = Live(ABOUT, self.counts, on_new_slide=self.control.begin_slide)
         bound = socket.create_server(("127.0.0.1", 0))
         self.port = bound.getsockname()[1]
         app = application(self.live, self.control, lambda: self.health, port=self.port, token=token)
         self.server = PageServer(self.live, app, bound)
+
+    def take(self, event: Event) -> None:
+        """Count an event and show it, as the pipeline does."""
+        while (slide := self.control.next_slide()) is not None:
+            self.take(Note("synthetic", f"new slide {slide}", "new slide", slide))
+        self.counts.take(event)
+        self.live.take(event)
 
     @property
     def own(self) -> str:
@@ -116,7 +130,7 @@ def untouched() -> Iterator[Served]:
 def test_the_picture_comes_with_its_verdicts_in_one_answer_and_only_once(serve):
     served = serve()
     assert served.view()["picture"] is None
-    served.live.take(judged(7))
+    served.take(classified(7))
     time.sleep(page.PERIOD_S)
     first = served.view()
     assert first["picture"]["index"] == 7
@@ -124,7 +138,7 @@ def test_the_picture_comes_with_its_verdicts_in_one_answer_and_only_once(serve):
     assert pixels.shape == (64, 64, 3)
     assert np.abs(pixels.astype(int) - [200, 0, 0]).max() < 10  # red has stayed red
     assert "jpeg" not in served.view(first["id"])
-    served.live.take(judged(8))
+    served.take(classified(8))
     time.sleep(page.PERIOD_S)
     assert "jpeg" in served.view(first["id"])
 
@@ -132,7 +146,7 @@ def test_the_picture_comes_with_its_verdicts_in_one_answer_and_only_once(serve):
 def test_a_page_of_an_earlier_session_gets_a_new_picture(serve):
     names = []
     for served in (serve(), serve()):
-        served.live.take(judged(0))
+        served.take(classified(0))
         names.append(served.view()["id"])
     assert names[0] != names[1]
 
@@ -148,7 +162,7 @@ def test_a_large_frame_is_shown_smaller_and_a_small_one_as_it_is():
 
 def test_the_buttons_pause_start_and_begin_a_slide(serve):
     served = serve()
-    served.live.take(judged(0))
+    served.take(classified(0))
     assert served.post("/pause") == 204
     assert served.control.paused
     assert served.view()["state"] == "paused"  # at once, though the state before is fresh
@@ -250,13 +264,13 @@ def test_a_frame_is_taken_while_the_server_is_held_up(serve, monkeypatch):
         return picture_jpeg(pixels)
 
     monkeypatch.setattr(page, "picture_jpeg", slow)
-    served.live.take(judged(0))
+    served.take(classified(0))
     viewer = threading.Thread(target=served.view)
     viewer.start()
     assert held.wait(10)
     for i in range(1, 200):
-        served.live.take(judged(i))
-    assert served.live.now.slide.frames == 200  # all while a picture was being made
+        served.take(classified(i))
+    assert served.live.now.slide.counts.frames == 200  # all while a picture was being made
     go_on.set()
     viewer.join(20)
     time.sleep(page.PERIOD_S)
@@ -283,15 +297,15 @@ def test_of_ten_viewers_one_that_never_reads_holds_up_neither_the_runner_nor_the
         for viewer in viewers:
             viewer.start()
         for i in range(40):
-            record = judged(i)
-            served.live.take(replace(record, frame=replace(record.frame, pixels=noise)))
+            record = classified(i)
+            served.take(replace(record, frame=replace(record.frame, pixels=noise)))
             with suppress(BlockingIOError):
                 deaf.send(f"GET /view HTTP/1.1\r\nHost: {served.own}\r\n\r\n".encode())
             time.sleep(0.02)
         for viewer in viewers:
             viewer.join(30)
         assert seen == [39] * 9
-        assert served.live.now.slide.frames == 40
+        assert served.live.now.slide.counts.frames == 40
         began = time.monotonic()
         served.server.close()
         assert time.monotonic() - began < 3  # the deaf one is not waited for
@@ -445,7 +459,7 @@ class Runner(threading.Thread):
     def run(self) -> None:
         while not self.ended.wait(0.05):
             if not self.served.control.paused:
-                self.served.live.take(judged(self.given, self.given % 3 % 2))
+                self.served.take(classified(self.given, self.given % 3 % 2))
                 self.given += 1
 
 
@@ -466,7 +480,8 @@ def test_a_browser_shows_it_and_its_buttons_work(serve, browser, width, height, 
 
     # labels, sources and reasons are text, whatever they hold
     assert NASTY in chromium.text("#counted")
-    assert NASTY in chromium.text("#excluded")
+    assert chromium.text("#excluded").startswith("other reasons")
+    assert chromium.evaluate("document.querySelector('#boxes .excluded').title") == f"excluded: other reasons ({NASTY})"
     assert NASTY in chromium.text("#caption")
     assert chromium.evaluate("document.querySelectorAll('main script, img[src=x]').length") == 0
     assert chromium.evaluate("document.title") == "tiny: live"
@@ -483,7 +498,7 @@ def test_a_browser_shows_it_and_its_buttons_work(serve, browser, width, height, 
     chromium.type("S-17/2026 Müller")
     chromium.click("#begin")
     chromium.wait(lambda: "Slide 2, id " in chromium.text("#slide-title"), "the new slide")
-    assert served.live.now.slide.slide in chromium.text("#slide-title")
+    assert served.live.now.slide.counts.slide in chromium.text("#slide-title")
     assert "Müller" not in chromium.evaluate("document.documentElement.outerHTML + document.querySelector('#name').value")
     assert chromium.complaints == []
     runner.ended.set()
@@ -492,8 +507,8 @@ def test_a_browser_shows_it_and_its_buttons_work(serve, browser, width, height, 
 
 def test_a_browser_says_when_what_it_shows_is_old(serve, browser):
     served = serve()
-    record = judged(0)
-    served.live.take(replace(record, frame=replace(record.frame, captured_at=record.frame.captured_at - 9_000_000_000)))
+    record = classified(0)
+    served.take(replace(record, frame=replace(record.frame, captured_at=record.frame.captured_at - 9_000_000_000)))
     chromium = browser()
     chromium.open(f"http://{served.own}/")
     chromium.wait(lambda: "no new frame for" in chromium.text("#veil"), "an old picture")

@@ -1,8 +1,8 @@
-"""What viewers of the live page cost the runner; slow, so run by hand: python tests/edge/viewers.py
+"""What viewers of the live page cost the runner; slow, so run by hand: python tests/edge/page/viewers.py
 
-`edge-run` judges the synthetic camera at 20 frames a second: with the page off, with nobody looking, and with ten viewers that
-ask four times a second as the page does, one of which never reads. The rounds take turns, so that what else the machine does
-meets all alike; viewers are a process of their own.
+`edge-run` classifies the synthetic camera at 20 frames a second: with the page off, with nobody looking, and with ten viewers
+that ask four times a second as the page does, one of which never reads. The rounds take turns, so that what else the machine
+does meets all alike; viewers are a process of their own.
 """
 
 import json
@@ -42,7 +42,7 @@ time.sleep(600)
 
 
 def measure(serve: bool, viewers: bool) -> tuple[int, list[float]]:
-    """Frames judged, and each one's milliseconds from capture to verdict, the first second's left out."""
+    """Frames classified, and each one's milliseconds from capture to verdict, the first second's left out."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "session.json"
         command = [*RUN, "--json", str(out), *(["--serve", "0"] if serve else [])]
