@@ -30,6 +30,7 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize(
     "module",
     [
+        "leukolite",
         "leukolite.cli",
         "leukolite.edge.cli",
         "leukolite.info",
@@ -47,7 +48,13 @@ def test_a_command_loads_nothing_heavy_before_it_is_called(module):
     assert loaded_by(module) == set()
 
 
-def test_judging_on_the_edge_needs_the_runtime_and_nothing_of_the_workstation(tmp_path):
+def test_the_front_door_costs_nothing_until_a_name_is_asked_for():
+    code = "import sys, leukolite; print(*sorted({'numpy', 'cv2', 'pydantic', 'click', 'PIL'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout.split() == []
+
+
+def test_classifying_on_the_edge_needs_the_runtime_and_nothing_of_the_workstation(tmp_path):
     code = (
         "import sys; from leukolite.edge.cli import main;"
         "main(['--bundle', 'synthetic-cells', '--camera', 'synthetic', '--frames', '1', '--noise', '0,5', '--out', sys.argv[1]],"

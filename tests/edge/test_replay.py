@@ -288,13 +288,13 @@ def test_once_recording_stops_the_session_ends_unless_it_was_asked_to_go_on(tmp_
 
 
 def test_a_frame_that_cannot_be_kept_is_not_recorded_as_if_it_were(tmp_path, bundle, classifier):
-    told: list[str] = []
+    reasons: list[str] = []
     settings = SourceSettings(camera="synthetic")
-    sink = open_recording(tmp_path / "s", begin(bundle, settings), resume=False, keep_frames=True, on_stop=told.append)
+    sink = open_recording(tmp_path / "s", begin(bundle, settings), resume=False, keep_frames=True, on_stop=reasons.append)
     (tmp_path / "s" / "frames").write_text("in the way")
     ran = run(camera(settings), classifier, [sink], PROCESSING, Limits(frames=3))
     assert "a frame cannot be kept" in str(ran.failure)
-    assert len(told) == 1
+    assert len(reasons) == 1
     records = [entry.record for entry in read(tmp_path / "s")]
     assert [record.kind for record in records] == ["start", "event"]
     assert isinstance(records[1], EventRecord)

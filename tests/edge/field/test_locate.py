@@ -54,7 +54,7 @@ def test_small_cells_of_a_large_picture_are_found(tmp_path):
 
 
 @pytest.mark.parametrize("diameter", [40.0, 60.0, 120.0])
-def test_the_ruler_is_a_red_cells_diameter(diameter):
+def test_a_red_cells_diameter_is_measured_at_any_magnification(diameter):
     true = RED_CELL_UM * diameter / MEAN_WHITE_CELL_UM
     found = [locate(field(seed, diameter=diameter).pixels).red_cell_diameter_px for seed in range(5)]
     assert np.median([one for one in found if one]) == pytest.approx(true, rel=0.15)

@@ -109,7 +109,7 @@ def test_tiny_frames_pass(size):
     assert gate(pixels) is None
 
 
-# the threshold was chosen on every third BCCD frame from the first; these are judged on the others and on other sets
+# the threshold was chosen on every third BCCD frame from the first; the figures are of the others and of other sets
 SETS = {"BCCD": "BCCD/JPEGImages/*", "ALL-IDB1": "ALL_IDB1/im/*.jpg", "Taleqani": "taleqani/Original/*/*.jpg"}
 IMAGES = int(os.environ.get("LEUKOLITE_MOTION_IMAGES", "6"))  # of each set; docs/journal.md has the figures of many
 

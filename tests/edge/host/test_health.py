@@ -110,10 +110,10 @@ def test_a_monitor_tells_a_change_once_and_always_knows_the_latest():
     readings = iter([Health(temperature_c=70), Health(temperature_c=81), Health(temperature_c=82), Health(temperature_c=75)])
     clock = Clock()
     monitor = HealthMonitor(lambda: next(readings), clock, period_s=1)
-    told, latest = [], []
+    changes, latest = [], []
     for seconds in (1, 2, 3):
         clock.now = seconds * SECOND
-        told.append(monitor.poll())
+        changes.append(monitor.poll())
         latest.append(monitor.latest.temperature_c)
-    assert [health and health.temperature_c for health in told] == [81, None, 75]
+    assert [health and health.temperature_c for health in changes] == [81, None, 75]
     assert latest == [81, 82, 75]

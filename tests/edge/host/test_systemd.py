@@ -44,14 +44,14 @@ def test_a_session_says_that_it_is_ready_lives_and_stops(manager, call):
     result = call(edge_run, "--bundle", "synthetic-cells", "--camera", "synthetic", "--frames", 2, "--quiet")
     assert result.exit_code == 0, result.output
     manager.setblocking(False)
-    told = []
+    lines = []
     while True:
         try:
-            told.append(manager.recv(100).decode())
+            lines.append(manager.recv(100).decode())
         except BlockingIOError:
             break
-    assert told[:2] == ["WATCHDOG=1", "READY=1"]
-    assert told[-1] == "STOPPING=1"
+    assert lines[:2] == ["WATCHDOG=1", "READY=1"]
+    assert lines[-1] == "STOPPING=1"
 
 
 def test_the_unit_in_the_docs_calls_edge_run_as_it_is():

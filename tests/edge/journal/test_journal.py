@@ -272,13 +272,13 @@ def test_kill_9_at_20_random_moments_loses_no_record_that_was_appended(tmp_path)
             finally:
                 os._exit(1)
         os.close(writer)
-        told = os.read(reader, 8)  # the child is at work
+        counts = os.read(reader, 8)  # the child is at work
         time.sleep(pick.uniform(0, 0.05))
         os.kill(child, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         with os.fdopen(reader, "rb") as rest:
-            told += rest.read()
-        acknowledged = int.from_bytes(told[len(told) // 8 * 8 - 8 :][:8], "little")
+            counts += rest.read()
+        acknowledged = int.from_bytes(counts[len(counts) // 8 * 8 - 8 :][:8], "little")
         found = verify(folder)
         assert found.records >= acknowledged > len(before)
         after = lines_of(folder)
@@ -310,8 +310,8 @@ class FailingWrite:
 
 
 def test_a_full_disk_stops_recording_and_keeps_what_was_written(tmp_path, monkeypatch):
-    told: list[str] = []
-    journal = create_journal(tmp_path / "s", start(), on_stop=told.append)
+    reasons: list[str] = []
+    journal = create_journal(tmp_path / "s", start(), on_stop=reasons.append)
     monkeypatch.setattr(os, "write", FailingWrite(5_000))
     results = [journal.append(verdict(i)) for i in range(30)]
     monkeypatch.undo()
@@ -319,7 +319,7 @@ def test_a_full_disk_stops_recording_and_keeps_what_was_written(tmp_path, monkey
     assert 0 < kept < 30
     assert results == [True] * kept + [False] * (30 - kept)
     assert (journal.stopped, journal.unrecorded, journal.unsynced) == ("disk full", 30 - kept, 0)
-    assert told == [f"recording stopped: disk full; {kept + 1} records in {tmp_path / 's'} are kept"]
+    assert reasons == [f"recording stopped: disk full; {kept + 1} records in {tmp_path / 's'} are kept"]
     journal.close()
     found = verify(tmp_path / "s")
     assert (found.records, found.torn) == (kept + 1, None)
@@ -329,13 +329,13 @@ def test_a_failed_fsync_stops_recording_since_nothing_is_certain_then(tmp_path):
     def fail(fd: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    journal, told = create_journal(tmp_path / "s", start()), []
-    journal._sync_file, journal._on_stop = fail, told.append
+    journal, reasons = create_journal(tmp_path / "s", start()), []
+    journal._sync_file, journal._on_stop = fail, reasons.append
     journal.append(verdict(0))
     journal.sync()
     assert journal.stopped == "Input/output error; the last 1 records may be lost"
     assert not journal.append(verdict(1))
-    assert len(told) == 1
+    assert len(reasons) == 1
     journal.close()
 
 
