@@ -172,8 +172,8 @@ def test_no_two_classes_have_one_name():
 
 def shipped_files() -> set[str]:
     """Every file below the five folders as the wheel has to name it."""
-    files = [path for top in MAY_IMPORT for path in (CHECKOUT / top).rglob("*") if path.is_file()]
-    names = [path.relative_to(CHECKOUT).as_posix() for path in files if "__pycache__" not in path.parts]
+    files = [path.relative_to(CHECKOUT) for top in MAY_IMPORT for path in (CHECKOUT / top).rglob("*") if path.is_file()]
+    names = [path.as_posix() for path in files if not any(part.startswith((".", "__pycache__")) for part in path.parts)]
     return {name if name.startswith("leukolite/") else f"leukolite/{name}" for name in names}
 
 
