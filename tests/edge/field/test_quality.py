@@ -12,7 +12,7 @@ from leukolite.bundle import Bundle
 from leukolite.cli import main as leukolite
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.field.exclusion import ExclusionKind
-from leukolite.edge.field.quality import square_gate
+from leukolite.edge.field.quality import frame_gate, square_gate
 from leukolite.edge.field.view import QualityGate
 from leukolite.edge.journal.records import manifest_sha256
 from leukolite.images import read_rgb
@@ -77,6 +77,16 @@ def test_a_black_a_grey_and_a_white_picture_are_refused_by_every_bundle(name, le
     reason = gate_of(manifest_of(name), rendered=rendered)(np.full((450, 450, 3), level, np.uint8))
     assert reason is not None
     assert reason.kind == NOTHING[level]
+
+
+@pytest.mark.parametrize("level", NOTHING)
+def test_a_field_in_which_cells_are_looked_for_is_refused_only_where_it_is_nothing(level):
+    reason = frame_gate(np.full((480, 640, 3), level, np.uint8))
+    assert reason is not None
+    assert reason.kind == NOTHING[level]
+    field = render_field(np.random.default_rng(1), width=640, height=480).pixels
+    faulty = [FAULTS[kind](field) for kind in (ExclusionKind.BLURRED, ExclusionKind.STAIN)]
+    assert [frame_gate(pixels) for pixels in (field, *faulty)] == [None] * 3
 
 
 def test_a_bundle_without_ranges_refuses_only_what_is_nothing():
