@@ -1,7 +1,8 @@
 """How a journal's lines hang together: each sealed by a hash that covers the line before it.
 
 The format is in docs/reference/journal.md. A record is one line,
-{"seq":..,"at":..,"up_ms":..,"prev":..,"record":{..},"sha256":..}. The hash is that of the line's own bytes up to `,"sha256"`, and `prev` is the hash of the line before: no byte can change unseen, wherever it stands.
+{"seq":..,"at":..,"up_ms":..,"prev":..,"record":{..},"sha256":..}. The hash is that of the line's own bytes up to `,"sha256"`,
+and `prev` is the hash of the line before: no byte can change unseen, wherever it stands.
 Bytes are hashed, not parsed values, so that nothing depends on how somebody's JSON library writes a number.
 """
 
