@@ -140,7 +140,7 @@ def _run() -> Run:
         unit="cell",
         labels=["all", "hem"],
         malignant=["all"],
-        input={"height": 32, "width": 32},  # type: ignore[arg-type]
+        input={"height": 32, "width": 32},
         dataset="c-nmc",
         data="data",
         dataset_fingerprint="0" * 64,
@@ -320,7 +320,7 @@ def test_the_pages_list_every_kind_of_exclusion_and_every_event() -> None:
     kinds = PAGES.texts["json.md#kinds-of-exclusions"]
     assert [kind for kind in ExclusionKind if f"`{kind}`" not in kinds] == []
     records = Reference.read("journal.md").texts["journal.md#records"]
-    assert [name for name in EventName.__args__ if f"`{name}`" not in records] == []  # type: ignore[attr-defined]
+    assert [name for name in EventName.__args__ if f"`{name}`" not in records] == []
 
 
 def test_a_row_of_results_is_a_row_of_the_manifests_metrics() -> None:
