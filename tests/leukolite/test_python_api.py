@@ -262,8 +262,8 @@ FAILURES: dict[str, tuple[Callable[[Path], object], type[Exception]]] = {
     "an unknown runtime": (lambda place: leukolite.load("synthetic-cells", runtime="onnx"), leukolite.RuntimeUnavailable),
     "no accelerator": (lambda place: leukolite.load("synthetic-cells", runtime="edgetpu"), leukolite.RuntimeUnavailable),
     "no threads": (lambda place: leukolite.load("synthetic-cells", threads=0), ValueError),
-    "unknown cells": (lambda place: leukolite.load("synthetic-cells", cells="few"), ValueError),  # type: ignore[arg-type]
-    "an unknown channel": (lambda place: leukolite.load("synthetic-cells", channel="b"), ValueError),  # type: ignore[arg-type]
+    "unknown cells": (lambda place: leukolite.load("synthetic-cells", cells="few"), ValueError),
+    "an unknown channel": (lambda place: leukolite.load("synthetic-cells", channel="b"), ValueError),
     "a diameter of nothing": (lambda place: leukolite.load("synthetic-cells", cell_diameter=0), ValueError),
     "a diameter that is no number": (lambda place: leukolite.load("synthetic-cells", cell_diameter=float("nan")), ValueError),
     "a file that is not there": (lambda place: leukolite.load("synthetic-cells")(place / "a.png"), leukolite.ImageError),
