@@ -8,6 +8,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,15 @@ def _manifests() -> list[Any]:
 def test_every_field_that_is_written_is_on_the_page_and_has_the_type_that_stands_there(name: str, documents: Documents) -> None:
     for document in documents[name]:
         PAGES.check(f"json.md#{name}", document)
+
+
+@pytest.mark.parametrize("target", ["-", "/dev/stdout"])
+def test_a_journals_export_goes_down_a_pipe_as_into_a_file(target: str, place: Path) -> None:
+    words = [sys.executable, "-c", "from leukolite.cli import main; main()", "journal", "export", place / "recorded"]
+    piped = subprocess.run([*words, "--json", target], capture_output=True, check=True, timeout=60)
+    assert json.loads(piped.stdout.split(b"\n/dev/stdout: ")[0]) == json.loads((place / "journal.json").read_text())
+    piped = subprocess.run([*words, "--csv", target], capture_output=True, check=True, timeout=60)
+    assert piped.stdout.split(b"/dev/stdout: ")[0] == (place / "journal.csv").read_bytes()
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, *RECORDS])
