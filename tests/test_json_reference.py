@@ -182,7 +182,14 @@ def test_every_field_that_is_written_is_on_the_page_and_has_the_type_that_stands
 
 @pytest.mark.parametrize("target", ["-", "/dev/stdout"])
 def test_a_journals_export_goes_down_a_pipe_as_into_a_file(target: str, place: Path) -> None:
-    words = [sys.executable, "-c", "from leukolite.cli import main; main()", "journal", "export", place / "recorded"]
+    words: list[str | Path] = [
+        sys.executable,
+        "-c",
+        "from leukolite.cli import main; main()",
+        "journal",
+        "export",
+        place / "recorded",
+    ]
     piped = subprocess.run([*words, "--json", target], capture_output=True, check=True, timeout=60)
     assert json.loads(piped.stdout.split(b"\n/dev/stdout: ")[0]) == json.loads((place / "journal.json").read_text())
     piped = subprocess.run([*words, "--csv", target], capture_output=True, check=True, timeout=60)
