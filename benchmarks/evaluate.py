@@ -13,7 +13,7 @@ from leukolite.bundle import MANIFEST, Bundle
 from leukolite.classes import Classes
 from leukolite.classifier import Classifier, open_classifier
 from leukolite.errors import DatasetError, ImageError, LeukoliteError
-from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma
+from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma, result_row
 from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
 from leukolite.preprocess import crop_and_resize, picture_id
@@ -23,7 +23,7 @@ from leukolite.train.backend import import_keras
 from leukolite.train.datasets import Dataset, Sample, Unusable, open_dataset
 from leukolite.train.runs import RUN
 
-SCHEMA = {"name": "evaluation", "version": 2}  # 2: runtime with its delegate; 1: first
+SCHEMA = {"name": "evaluation", "version": 2}  # 2: runtime with its delegate, verdicts by_label; 1: first
 STAGES = ("preprocess", "invoke", "total")
 SALIENCY_PICTURES = 4
 
@@ -84,7 +84,7 @@ class Evaluation:
         return latency_summary([item.verdict for item in self.verdicts if item.sigma == sigma], STAGES)
 
     def to_json(self) -> dict[str, Any]:
-        """For machines; see the README."""
+        """For machines; its fields are in docs/reference/json.md."""
         return {
             "schema": SCHEMA,
             "model": self.name,
@@ -97,7 +97,7 @@ class Evaluation:
             "runtime": self.classifier.runtime.info.model_dump(),
             "seed": self.seed,
             "occlude": self.occlude,
-            "results": [row.model_dump() | {"latency_ms": self.latency(row.sigma)} for row in self.results],
+            "results": [result_row(row, self.classifier.classes, self.latency(row.sigma)) for row in self.results],
         }
 
 
@@ -136,7 +136,7 @@ def evaluate(
     on_start: Callable[[int], None] = lambda _: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Judge a labelled data folder at each noise level.
+    """Classify a labelled data folder at each noise level.
 
     Args:
         unseen_only: leave out the images that fitted or chose the model.

@@ -3,7 +3,8 @@
     python -m leukolite.benchmarks.gates DATA CELLS
 
 DATA holds the data sets in their native layouts, CELLS is what `leukolite synthetic --count 1500 --seed 20` made. It prints the
-tables of docs/quality-gates.md. Faults are made on the picture as the network gets it, from good pictures of the unseen ones.
+tables of docs/evidence/quality-gates.md. Faults are made on the picture as the network gets it, from good pictures of the
+unseen ones.
 """
 
 import sys
@@ -175,7 +176,7 @@ def cost(bundle: Bundle, pictures: list[np.ndarray]) -> str:
 
 
 def lines(bundle: Bundle, data: Path, cells: Path) -> Iterable[str]:
-    """A bundle's section of docs/quality-gates.md."""
+    """A bundle's section of docs/evidence/quality-gates.md."""
     manifest = bundle.manifest
     raw = captures(bundle, data, cells)
     good = [crop_and_resize(pixels, manifest.input) for pixels in raw]

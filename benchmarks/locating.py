@@ -104,8 +104,10 @@ class Score:
             "marked": self.marked,
             "found": self.found,
             "paired": self.paired,
-            "recall": self.recall,
-            "precision": self.precision,
+            "recall": self.recall[0],
+            "recall_interval": self.recall[1],
+            "precision": self.precision[0],
+            "precision_interval": self.precision[1],
             "ms": {f"{width}x{height}": ms for (width, height), ms in self.ms.items()},
             "fields": [asdict(field) for field in self.fields],
         }

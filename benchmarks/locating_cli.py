@@ -6,13 +6,13 @@ import click
 
 from leukolite.benchmarks.locating import Half, score
 from leukolite.edge.field.locate import CHANNELS, Channel
-from leukolite.files import check_file_place, write_json
+from leukolite.files import check_file_place, short_names, write_json
 from leukolite.options import Finite, json_option
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout
 from leukolite.wording import percent_with_interval
 
-SCHEMA = {"name": "locating", "version": 2}  # 2: folders below their key; 1: first
+SCHEMA = {"name": "locating", "version": 2}  # 2: folders below their key, intervals of their own; 1: first
 HALVES: tuple[Half, ...] = ("even", "odd", "all")
 
 
@@ -76,5 +76,5 @@ def locating(
     if json_path is not None:
         write_json(
             json_path,
-            {"schema": SCHEMA, "folders": {folder.name: one.to_json() for folder, one in zip(folders, scores, strict=True)}},
+            {"schema": SCHEMA, "folders": {name: one.to_json() for name, one in zip(short_names(folders), scores, strict=True)}},
         )

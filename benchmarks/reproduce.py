@@ -29,7 +29,7 @@ from leukolite.train.runs import Run, load_run, load_run_split
 from leukolite.wording import percent
 
 SETTINGS_VERSION = 1  # of the record by which a folder is known again
-SCHEMA = {"name": "reproduction", "version": 2}  # 2: schema with a name; 1: first
+SCHEMA = {"name": "reproduction", "version": 2}  # 2: schema with a name, images_per_epoch; 1: first
 SETTINGS, RESULT, TABLES = "reproduce.json", "tables.json", "tables.txt"
 
 Arm = Literal["imbalanced", "balanced"]
@@ -221,7 +221,7 @@ def to_json(
                 "fold": one.fold,
                 "arm": one.arm,
                 "split": one.run.split,
-                "images_an_epoch": one.run.shown,
+                "images_per_epoch": one.run.shown,
                 "best_epoch": one.run.best_epoch,
                 "seconds": one.run.seconds,
                 "versions": one.run.versions,

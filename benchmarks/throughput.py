@@ -14,7 +14,7 @@ from leukolite.train.models import build
 from leukolite.train.recipes import Recipe
 
 DISTINCT_IMAGES = 64
-SCHEMA = {"name": "throughput", "version": 1}
+SCHEMA = {"name": "throughput", "version": 2}  # 2: images_per_round; 1: first
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Throughput:
 
     recipe: str
     backend: str
-    images_a_round: int
+    images_per_round: int
     augmented: tuple[float, ...]
     ready: tuple[float, ...]
 
@@ -79,7 +79,7 @@ def measure_throughput(
     return Throughput(
         recipe=name,
         backend=f"{keras.backend.backend()}, keras {keras.__version__}",
-        images_a_round=steps * recipe.batch_size,
+        images_per_round=steps * recipe.batch_size,
         augmented=tuple(augmented),
         ready=tuple(ready),
     )

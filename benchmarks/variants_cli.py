@@ -21,7 +21,7 @@ from leukolite.convert.options import (
     start_keras,
 )
 from leukolite.convert.variants import VARIANTS
-from leukolite.files import check_file_place, write_file, write_json
+from leukolite.files import check_file_place, short_names, write_file, write_json
 from leukolite.options import SEED, json_option
 from leukolite.terminal import Command, stdout
 
@@ -80,7 +80,10 @@ def variants(
         variants=variants, sigmas=SIGMAS, calibration=calibration, seed=seed, qat_epochs=qat_epochs, other_pythons=prove_with
     )
     with stage_bar() as progress, tempfile.TemporaryDirectory(prefix="leukolite-variants-") as place:
-        trials = [_try(run, data, Path(place) / str(k), settings, progress) for k, run in enumerate(runs)]
+        trials = [
+            _try(run, name, data, Path(place) / str(k), settings, progress)
+            for k, (run, name) in enumerate(zip(runs, short_names(runs), strict=True))
+        ]
     text = markdown(trials, command=_command(sys.argv[1:]), host=_host())
     stdout(json_path).print(text)
     if out is not None:
@@ -89,13 +92,13 @@ def variants(
         write_json(json_path, to_json(trials, host=_host()))
 
 
-def _try(run: Path, data: Path | None, place: Path, settings: "ConversionSettings", progress: "OnProgress") -> "VariantTrial":
+def _try(
+    run: Path, name: str, data: Path | None, place: Path, settings: "ConversionSettings", progress: "OnProgress"
+) -> "VariantTrial":
     """Make a run's variants at `place`."""
     from leukolite.benchmarks.variants import VariantTrial
     from leukolite.convert.make_bundle import make_bundles
     from leukolite.convert.source import source_of_run
-
-    name = run.resolve().name
 
     def show(stage: str, done: int, total: int) -> None:
         progress(f"{name}: {stage}", done, total)

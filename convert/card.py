@@ -193,7 +193,7 @@ def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
 def _appearance(usual: AppearanceRanges) -> list[str]:
     return [
         f"Pictures that lie beyond {usual.images} training pictures (their percentiles {usual.percentiles[0]:g} and"
-        f" {usual.percentiles[1]:g}, widened; `docs/quality-gates.md`):",
+        f" {usual.percentiles[1]:g}, widened; `docs/evidence/quality-gates.md`):",
         f"{describe(usual, '.2f')}.",
     ]
 

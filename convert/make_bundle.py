@@ -39,7 +39,7 @@ from leukolite.preprocess import to_input
 from leukolite.progress import OnProgress
 from leukolite.runtime import Runtime, TfliteRuntime
 
-# of the published layouts, measured with the ruler that edge-run uses: docs/locating.md says how
+# of the published layouts, measured with the red-cell scale that edge-run uses: docs/evidence/locating.md says how
 CELL_PICTURES = {
     "c-nmc": CellPicture(window=3.5, background="black"),
     "all-idb2": CellPicture(window=3.3, background="kept"),

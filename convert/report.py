@@ -15,7 +15,7 @@ from leukolite.metrics import wilson_interval
 from leukolite.tables import results_table
 from leukolite.wording import percent, percent_with_interval
 
-SCHEMA = {"name": "conversion", "version": 2}  # 2: schema with a name; 1: first
+SCHEMA = {"name": "conversion", "version": 2}  # 2: schema with a name, latency of float32; 1: first
 STUDY_SCHEMA = {"name": "calibration-study", "version": 2}
 FLIPS_SHOWN = 3  # a variant; --json has them all
 
@@ -112,11 +112,12 @@ def refusals(conversion: Conversion) -> list[str]:
 
 
 def conversion_json(conversion: Conversion) -> dict[str, Any]:
-    """For machines: everything, all flips included."""
+    """For machines: everything, all flips included; its fields are in docs/reference/json.md."""
     return {
         "schema": SCHEMA,
         "float32_bytes": conversion.float_bytes,
         "float32": conversion.float_tflite.model_dump(),
+        "float32_p50_invoke_ms": conversion.float_p50_ms,
         "variants": [
             {
                 "variant": outcome.variant,

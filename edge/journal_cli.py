@@ -10,7 +10,7 @@ import click
 from leukolite.edge.journal.export import write_csv, write_records_json
 from leukolite.edge.journal.format import OnLine, journal_files, read, verify
 from leukolite.errors import JournalError
-from leukolite.files import check_file_place, check_replaceable, new_file, new_folder, place_of
+from leukolite.files import check_file_place, check_replaceable, is_stdout, new_file, new_folder
 from leukolite.options import Finite, json_option
 from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout
 from leukolite.wording import RESEARCH_USE, count, shown_label
@@ -62,7 +62,10 @@ def verify_command(session: Path) -> None:
 @click.command("export", cls=Command)
 @click.argument("session", type=click.Path(path_type=Path))
 @click.option(
-    "--csv", "csv_path", type=click.Path(path_type=Path), help="CSV file to write: one row per verdict, excluded frame or gap."
+    "--csv",
+    "csv_path",
+    type=click.Path(path_type=Path),
+    help="CSV file to write: one row per verdict, excluded region, excluded frame or gap; - is stdout.",
 )
 @json_option("every record")
 def export_command(session: Path, csv_path: Path | None, json_path: Path | None) -> None:
@@ -74,14 +77,15 @@ def export_command(session: Path, csv_path: Path | None, json_path: Path | None)
     """
     if csv_path is None and json_path is None:
         raise click.UsageError("give --csv FILE, --json FILE or both")
+    to_stdout = next((path for path in (csv_path, json_path) if path is not None and is_stdout(path)), None)
     for path, write in ((csv_path, write_csv), (json_path, write_records_json)):
         check_file_place(path)
         if path is not None:
-            with _lines_progress(session, f"writing {path.name}") as on_line, new_file(place_of(path)) as file:
+            with _lines_progress(session, f"writing {path.name}") as on_line, new_file(path) as file:
                 text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
                 n = write(read(session, on_line=on_line), text)
                 text.detach()
-            stdout(json_path).print(f"{path}: {count(n, 'row' if write is write_csv else 'record')}")
+            stdout(to_stdout).print(f"{path}: {count(n, 'row' if write is write_csv else 'record')}")
 
 
 @click.command("summary", cls=Command)

@@ -15,12 +15,14 @@ from leukolite.edge.camera.source import Frame
 from leukolite.edge.classify import FrameProcessing, classify_frame
 from leukolite.edge.events import RegionResult
 from leukolite.edge.field.exclusion import Exclusion
-from leukolite.edge.field.locate import Channel
-from leukolite.edge.field.one_cell import Cells
+from leukolite.edge.field.locate import CHANNELS, Channel
+from leukolite.edge.field.one_cell import CELLS, Cells
 from leukolite.edge.field.treatment import treatments
 from leukolite.images import read_rgb
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
 from leukolite.shipped import find_bundle
+
+LEAST_DIAMETER, MOST_DIAMETER = 4, 4096  # pixels of a white cell
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,20 @@ def load(
         bundle: a shipped bundle's name, or the path of a bundle's folder or zip file.
         runtime, threads, allow_cpu: see `RuntimeOptions`.
         cells: what a picture shows to a model that classifies cells: 'one' cell, 'many', or 'auto': one where it looks like it.
-        cell_diameter: of a typical white cell, pixels; None measures each field by its red cells.
+        cell_diameter: of a typical white cell, 4 to 4096 pixels; None measures each field by its red cells.
         channel: the colour axis on which cells are looked for, 'a-b' or 'a'.
         ungated: classify also what the quality gates would exclude.
 
     Raises:
         BundleError: the bundle is missing, damaged, or gives other outputs here than its golden ones.
-        RuntimeUnavailable: the runtime is not installed.
+        RuntimeUnavailable: the runtime is not known or not installed.
+        ValueError: `cells` or `channel` is none of its values, or `cell_diameter` is out of range.
     """
+    for name, value, known in (("cells", cells, CELLS), ("channel", channel, CHANNELS)):
+        if value not in known:
+            raise ValueError(f"{name}: expected {' or '.join(map(repr, known))}, found {value!r}")
+    if cell_diameter is not None and not LEAST_DIAMETER <= cell_diameter <= MOST_DIAMETER:
+        raise ValueError(f"cell_diameter: expected {LEAST_DIAMETER} to {MOST_DIAMETER} pixels, found {cell_diameter}")
     loaded = Bundle.load(find_bundle(Path(bundle)))
     classifier = open_classifier(loaded, RuntimeOptions(name=runtime, threads=threads, allow_cpu=allow_cpu))
     treatment_of = treatments(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from leukolite.bundle import Bundle
     from leukolite.classes import Classes
     from leukolite.classifier import Classifier, Verdict, open_classifier
+    from leukolite.edge.events import RegionResult
     from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
     from leukolite.edge.model import Model, Result, load
     from leukolite.errors import BundleError, ImageError, LeukoliteError, RuntimeUnavailable
@@ -40,6 +41,7 @@ _HOME = {
     "ImageError": "leukolite.errors",
     "LeukoliteError": "leukolite.errors",
     "Model": "leukolite.edge.model",
+    "RegionResult": "leukolite.edge.events",
     "Result": "leukolite.edge.model",
     "RuntimeInfo": "leukolite.runtime",
     "RuntimeOptions": "leukolite.runtime",
@@ -61,6 +63,7 @@ __all__ = [
     "ImageError",
     "LeukoliteError",
     "Model",
+    "RegionResult",
     "Result",
     "RuntimeInfo",
     "RuntimeOptions",

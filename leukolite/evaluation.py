@@ -1,13 +1,15 @@
 """Many verdicts in one view: accuracy at each noise level beside the latency it took."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from leukolite.classes import Classes
 from leukolite.classifier import STAGES, Classifier, Verdict
+from leukolite.decision import ABSTAIN
 from leukolite.errors import ImageError
 from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
@@ -96,6 +98,13 @@ def metrics_by_sigma(verdicts: Iterable[ImageVerdict], classes: Classes) -> list
         )
         rows.append(NoiseMetrics(sigma=sigma, **dict(metrics)))
     return rows
+
+
+def result_row(row: NoiseMetrics, classes: Classes, latency_ms: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """One noise level as every JSON has it: its metrics, verdicts by label, latency."""
+    predicted = [sum(column) for column in zip(*row.confusion, strict=True)]
+    by_label = dict(zip((*classes.labels, ABSTAIN), (*predicted, row.abstained), strict=True))
+    return row.model_dump() | {"by_label": by_label, "latency_ms": latency_ms}
 
 
 def latency_summary(verdicts: Sequence[Verdict], stages: Sequence[str] = STAGES) -> dict[str, dict[str, float]]:

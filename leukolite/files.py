@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -41,18 +41,22 @@ def write_file(path: Path, content: bytes | str) -> None:
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """A file that appears at `path` only if the block ends well, for content too long to hold.
 
-    A link's target is replaced, not the link; into a device or pipe the content is written as it is.
+    A link's target is replaced, not the link; into stdout ('-'), a device or a pipe the content is written as it is.
 
     Raises:
         LeukoliteError: the place cannot be written.
     """
+    if is_stdout(path):
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
     temporary = None
     try:
-        path = path.resolve()
         if path.exists() and not path.is_file() and not path.is_dir():
             with path.open("wb") as file:
                 yield file
             return
+        path = path.resolve()  # not before: /dev/stdout resolves to no path where it is a pipe
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
@@ -182,14 +186,15 @@ def _umask() -> int:
     return mask
 
 
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path; the whole of it where another path ends alike."""
+    names = [path.resolve().name for path in paths]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+
+
 def is_stdout(path: Path) -> bool:
     """Whether a file's name stands for stdout."""
     return str(path) == "-"
-
-
-def place_of(path: Path) -> Path:
-    """Where a file is written: of '-' the device that stands for stdout."""
-    return Path("/dev/stdout") if is_stdout(path) else path
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -181,7 +181,7 @@ RANGES = ("lit", "light", "blown", "stain", "red_over_blue", "focus")  # of `App
 class AppearanceRanges(Frozen):
     """Within what the training pictures lay, widened; a picture beyond is none that the model was trained for.
 
-    What the numbers are is said in `leukolite.appearance.Look`.
+    What the numbers are is said in `leukolite.appearance.ImageStats`.
     """
 
     images: int = Field(description="training pictures looked at")
@@ -196,7 +196,7 @@ class AppearanceRanges(Frozen):
 
 
 class Manifest(Frozen):
-    """All that is to be known of a model; see the module's docstring and docs/bundle.md."""
+    """All that is to be known of a model; see the module's docstring and docs/reference/bundle.md."""
 
     schema_version: Literal[1, 2]
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]

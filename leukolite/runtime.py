@@ -88,12 +88,15 @@ class TfliteRuntime:
         options: where the CPU computes in the Edge TPU's place, `info.name` says litert.
 
     Raises:
-        RuntimeUnavailable: the package is not installed or does not load, or the accelerator is not there or not used.
+        RuntimeUnavailable: no runtime has that name, its package is not installed or does not load, or the accelerator is not
+            there or not used.
         BundleError: the runtime refuses the model.
     """
 
     def __init__(self, model: bytes, options: RuntimeOptions = RuntimeOptions()) -> None:  # noqa: B008  # immutable
         name = options.name
+        if name not in RUNTIMES:
+            raise RuntimeUnavailable(f"no runtime is called {name}; known: {', '.join(RUNTIMES)}")
         module_name, package, remedy = RUNTIMES[name]
         try:
             module: Any = importlib.import_module(module_name)

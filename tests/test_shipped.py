@@ -24,7 +24,7 @@ from leukolite.synthetic import LABELS, render_cell
 
 CHECKOUT = Path(__file__).parent.parent
 EXPECTED = {"light_cnn-taleqani", "mobilenet_m-allidb2", "mobilenet_m-cnmc", "mobilenet_m-taleqani", "synthetic-cells"}
-DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 
 
 def test_all_five_bundles_are_shipped() -> None:

@@ -16,7 +16,7 @@ from leukolite.sheets import encode_png, sheet
 from leukolite.train.datasets import Dataset, Unusable
 from leukolite.train.duplicates import near_duplicates
 
-SCHEMA = {"name": "data", "version": 2}  # 2: schema with a name; 1: first
+SCHEMA = {"name": "data", "version": 2}  # 2: schema with a name, images by_label; 1: first
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 CORNER_WIDTH, CORNER_HEIGHT = 0.16, 0.13  # of the image: Taleqani's scale bar with room
 LEAST_MARK_SHARE, LEAST_MARK_RATIO = 0.1, 3.0  # a corner is marked if so many images have ink there, so often the other corners'
@@ -55,8 +55,11 @@ class Survey:
         return max(self.counts.values()) / max(1, min(self.counts.values()))
 
     def to_json(self) -> dict[str, Any]:
+        """For machines; its fields are in docs/reference/json.md."""
+        found = asdict(self)
         unusable = [{"source": str(item.path), "reason": item.reason} for item in self.unusable]
-        return {"schema": SCHEMA, **asdict(self), "unusable": unusable, "imbalance": round(self.imbalance, 3)}
+        by_label = found.pop("counts")
+        return {"schema": SCHEMA, **found, "by_label": by_label, "unusable": unusable, "imbalance": round(self.imbalance, 3)}
 
 
 def survey(dataset: Dataset, on_image: Callable[[], None] = lambda: None) -> Survey:

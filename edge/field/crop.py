@@ -8,7 +8,7 @@ from leukolite.edge.field.locate import WHITE_CELL, Cell, Channel, Located, loca
 from leukolite.edge.field.view import Locator, QualityGate, Region, Shrink, whole_box
 from leukolite.manifest import CellPicture, Manifest
 
-LEAST_RED_CELL = 20.0  # pixels; below it blasts begin to be called healthy, see docs/locating.md
+LEAST_RED_CELL = 20.0  # pixels; below it blasts begin to be called healthy, see docs/evidence/locating.md
 MOST_CELLS = 500  # a frame; more is no field of cells, or one seen from too far
 CONTRADICTION = 1.0, 3.0  # red cells: a given cell diameter beyond these is not this field's
 LARGEST = 4.5  # red cells: the longer side of a larger nucleus is touching cells that could not be parted, or a smear's artefact

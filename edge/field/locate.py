@@ -2,8 +2,8 @@
 
 After Farag et al. 2025 (IAENG Engineering Letters): k-means with K = 3 on a colour axis of LAB, threshold, morphology, connected
 components; touching cells are split at the necks of the distance transform. Two things differ by default, both measured in
-docs/locating.md: the axis is a* minus b* (purple against pink; a* alone can be asked for), and every size is given in red cells
-of the same field (`leukolite.edge.field.red_cells`), so that nothing depends on the magnification.
+docs/evidence/locating.md: the axis is a* minus b* (purple against pink; a* alone can be asked for), and every size is given
+in red cells of the same field (`leukolite.edge.field.red_cells`), so that nothing depends on the magnification.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Channel = Literal["a-b", "a"]
 CHANNELS: tuple[Channel, ...] = ("a-b", "a")
 WHITE_CELL = 1.6  # red cells: a lymphoblast's diameter, by which a given cell diameter is turned into the ruler's
 
-# Sizes are in diameters of a red cell. Chosen on every second frame of BCCD and ALL-IDB1, see docs/locating.md.
+# Sizes are in diameters of a red cell. Chosen on every second frame of BCCD and ALL-IDB1, see docs/evidence/locating.md.
 CONTRAST = {"a-b": 28.0, "a": 14.0}  # levels of the axis between nuclei and red cells; without a white cell there are at most 22
 WHOLE = 1.1  # the circle in a nucleus that is a cell by itself; lobes of one nucleus are smaller
 NEAR = 0.75  # two such circles whose centres are nearer are one nucleus

@@ -13,7 +13,7 @@ from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 SMALL_SIDE = 128  # pixels of the longer side: noise of 10 grey levels shrinks to 2 in a 640x480 frame
 LEAST_SHIFT = 0.05  # of the picture's longer side: less is the stage's jitter
 MOST_SHIFT = 0.25  # half the picture must be left to look for
-LIKENESS = 0.8  # correlation: the same field reaches 0.97 and more, another one seldom 0.4; see docs/journal.md
+LIKENESS = 0.8  # correlation: the same field reaches 0.97 and more, another one seldom 0.4; see docs/evidence/recording.md
 NOT_MOVED = Exclusion.of(ExclusionKind.NOT_MOVED)
 
 _BROAD = SMALL_SIDE / 12  # sigma of what counts as broad, pixels; a white cell is some 10 to 20 wide

@@ -15,9 +15,9 @@ from leukolite.edge.field.three_means import three_means
 
 SIDE, SHRINK = 320, 2  # the field is shrunk to so many pixels of its longer side, but no more than to a half
 FEWEST = 4  # circles, from which a diameter is measured
-ENOUGH = 6.0  # red cells, from which it is sure enough to cut cells out by; see docs/locating.md
+ENOUGH = 6.0  # red cells, from which it is sure enough to cut cells out by; see docs/evidence/locating.md
 # the area-weighted quantile of the circles' diameters. Below the median: overlapping cells make circles larger than a cell,
-# gaps in a cell's pale centre smaller ones; see docs/locating.md
+# gaps in a cell's pale centre smaller ones; see docs/evidence/locating.md
 QUANTILE = 0.45
 
 _LARGEST_HOLE = 0.03  # of the picture: a larger round hole is background between cells, not a pale centre

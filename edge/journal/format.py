@@ -1,7 +1,8 @@
-"""How a journal's lines hang together: each sealed by a hash that covers the line before it. The format is in docs/journal.md.
+"""How a journal's lines hang together: each sealed by a hash that covers the line before it.
 
-A record is one line, {"seq":..,"at":..,"up_ms":..,"prev":..,"record":{..},"sha256":..}. The hash is that of the line's
-own bytes up to `,"sha256"`, and `prev` is the hash of the line before: no byte can change unseen, wherever it stands.
+The format is in docs/reference/journal.md. A record is one line,
+{"seq":..,"at":..,"up_ms":..,"prev":..,"record":{..},"sha256":..}. The hash is that of the line's own bytes up to `,"sha256"`,
+and `prev` is the hash of the line before: no byte can change unseen, wherever it stands.
 Bytes are hashed, not parsed values, so that nothing depends on how somebody's JSON library writes a number.
 """
 
@@ -91,7 +92,7 @@ def seal(record: Record, seq: int, prev: str, at: float, up_ms: float) -> tuple[
 
 
 def verify(folder: Path, *, on_line: OnLine = lambda length: None) -> Verified:
-    """Prove every line of a journal.
+    """Check every line of a journal.
 
     Raises:
         JournalError: there is no journal, or names the file, the line and what is wrong with it.

@@ -1,7 +1,7 @@
 """The session's journal on the disk: append-only, hash-chained, fsynced in groups, rotated by size.
 
 `append` hands its records to the kernel at once, so a killed process loses none that was appended; a power cut loses at most
-what came after the last fsync: `GROUP_RECORDS` records or `GROUP_SECONDS`. The format is in docs/journal.md.
+what came after the last fsync: `GROUP_RECORDS` records or `GROUP_SECONDS`. The format is in docs/reference/journal.md.
 """
 
 import fcntl

@@ -12,7 +12,7 @@ from leukolite.edge.counts import Session
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion
 from leukolite.edge.host.health import Health
-from leukolite.evaluation import ImageVerdict, metrics_by_sigma
+from leukolite.evaluation import ImageVerdict, metrics_by_sigma, result_row
 
 SCHEMA = {"name": "session", "version": 3}  # 3: counts, stages that add up, kinds of exclusions; 2: regions; 1: first
 
@@ -63,7 +63,7 @@ def session_json(
     """
     counts, manifest = session.counts, bundle.manifest
     results = [
-        row.model_dump() | {"latency_ms": counts.latency_ms(row.sigma)}
+        result_row(row, manifest.classes, counts.latency_ms(row.sigma))
         for row in metrics_by_sigma(collected.verdicts, manifest.classes)
     ]
     return {

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from leukolite import __version__
+from leukolite.decision import ABSTAIN
 from leukolite.edge.report.summary import Summary
 from leukolite.files import write_file, write_json
 from leukolite.metrics import Interval
 from leukolite.prevalence import Prevalence
 from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown_label
 
-SCHEMA = {"name": "summary", "version": 2}  # 2: one count for all files, kinds of exclusions; 1: first
+SCHEMA = {"name": "summary", "version": 2}  # 2: one count for all files, by_label, kinds of exclusions; 1: first
 PAGE, SUMMARY_JSON, SUMMARY_CSV = "summary.html", "summary.json", "summary.csv"
 
 
@@ -51,13 +52,14 @@ def summary_page(summary: Summary) -> str:
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:
-    """The summary for machines, without thumbnails."""
+    """The summary for machines, without thumbnails; its fields are in docs/reference/json.md."""
     content = asdict(summary)
     content["start"] = summary.start.model_dump(mode="json")
     content["runtimes"] = [runtime.model_dump() for runtime in summary.runtimes]
     content["began"], content["last"] = (None if at is None else at.isoformat() for at in (summary.began, summary.last))
     for slide in content["slides"]:
         del slide["thumbnails"]
+        slide["by_label"] = {**slide.pop("counted"), ABSTAIN: slide.pop("abstained")}
     return {"schema": SCHEMA, **content}
 
 
@@ -66,7 +68,7 @@ def summary_csv(summary: Summary) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     labels = summary.start.classes.labels
-    figures = ["n", "called_malignant", "apparent", "apparent_low", "apparent_high", "fraction", "low", "high", "enough", "more"]
+    figures = ["n", "n_malignant", "apparent", "apparent_low", "apparent_high", "fraction", "low", "high", "enough", "more"]
     writer.writerow(["slide", "frames", *labels, "abstained", "excluded", *figures])
     for slide in summary.slides:
         counts = [slide.frames, *slide.counted.values(), slide.abstained, sum(slide.excluded.values())]

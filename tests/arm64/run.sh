@@ -11,7 +11,7 @@
 #
 # Any user on x86-64 Debian or Ubuntu; no root, no binfmt. Fetches 110 MB from Debian's mirror into ~/.cache/leukolite-arm64, once (delete it
 # when done), and about 70 MB from the package index each time; all else is removed at the end. Twelve minutes
-# with FRAMES=4 on two busy cores; outside `make test`. Its result is in docs/arm64.md.
+# with FRAMES=4 on two busy cores; outside `make test`. Its result is in docs/evidence/arm64.md.
 set -euo pipefail
 refuse() { echo "$*" >&2; exit 2; }
 

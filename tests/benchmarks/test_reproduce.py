@@ -50,7 +50,7 @@ def test_every_fold_is_measured_in_both_arms_at_each_noise_level(done):
 
 def test_only_the_balanced_arm_shows_the_smaller_class_twice(done):
     found = json.loads((done[0] / "tables.json").read_text())["measured"]
-    assert {one["arm"]: one["images_an_epoch"] for one in found} == {"imbalanced": 14 + 7, "balanced": 14 + 2 * 7}
+    assert {one["arm"]: one["images_per_epoch"] for one in found} == {"imbalanced": 14 + 7, "balanced": 14 + 2 * 7}
 
 
 def test_the_paper_s_figure_stands_beside_ours(done):

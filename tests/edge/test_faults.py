@@ -1,7 +1,7 @@
 """What goes wrong beside a microscope, tried on the command itself: processes of `edge-run` that record a session.
 
 After each fault the journal must prove, and every verdict in it must be the one that the very same picture gets in a session
-that nothing disturbed. docs/journal.md has the table of all faults.
+that nothing disturbed. docs/evidence/recording.md has the table of all faults.
 """
 
 import contextlib

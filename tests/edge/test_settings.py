@@ -99,7 +99,7 @@ def test_a_slides_name_is_nowhere_in_the_journal(record, monkeypatch, tmp_path):
 def test_out_holds_the_summary_too(record, tmp_path):
     record("--out", tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert sum(summary["slides"][0]["counted"].values()) == 12
+    assert sum(summary["slides"][0]["by_label"].values()) == 12
     assert "<html" in (tmp_path / "out" / "summary.html").read_text()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from leukolite.errors import LeukoliteError
-from leukolite.files import check_replaceable, new_file, new_folder, write_file
+from leukolite.files import check_replaceable, new_file, new_folder, short_names, write_file
 
 MARK, OLD = "manifest.json", '{"schema_version": 1}'
 
@@ -200,3 +200,9 @@ def test_a_links_target_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
     write_file(tmp_path / "link", "new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "new"
+
+
+def test_the_last_part_of_a_path_is_its_short_name_unless_another_ends_alike(tmp_path):
+    first, second, third = tmp_path / "a" / "runs", tmp_path / "b" / "runs", tmp_path / "b" / "m"
+    assert short_names([first, third]) == ["runs", "m"]
+    assert short_names([first, second, third]) == [str(first), str(second), "m"]

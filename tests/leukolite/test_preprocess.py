@@ -108,7 +108,7 @@ def interpolated(pixels: np.ndarray, target: int, *, stops_at_edge: bool) -> tup
 
 
 def halved_then_interpolated(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """The kernel `halve-linear` as docs/bundle.md defines it, in integers, without OpenCV."""
+    """The kernel `halve-linear` as docs/reference/bundle.md defines it, in integers, without OpenCV."""
     height, width = pixels.shape[:2]
     side, halvings = max(1, round(min(height, width) * spec.crop_fraction)), 0
     while side >= 2 ** (halvings + 1) * max(spec.height, spec.width):

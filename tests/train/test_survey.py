@@ -61,5 +61,5 @@ def test_the_command_writes_json_and_a_contact_sheet(folder: Path, tmp_path: Pat
     result = CliRunner().invoke(data, [str(folder), "--json", str(tmp_path / "s.json"), "--sheet", str(tmp_path / "s.png")])
     assert result.exit_code == 0, result.output
     assert "bottom right" in result.output
-    assert json.loads((tmp_path / "s.json").read_text())["counts"] == {"blast": 9, "healthy": 8}
+    assert json.loads((tmp_path / "s.json").read_text())["by_label"] == {"blast": 9, "healthy": 8}
     assert cv2.imread(str(tmp_path / "s.png")) is not None

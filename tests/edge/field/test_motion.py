@@ -111,7 +111,7 @@ def test_tiny_frames_pass(size):
 
 # the threshold was chosen on every third BCCD frame from the first; the figures are of the others and of other sets
 SETS = {"BCCD": "BCCD/JPEGImages/*", "ALL-IDB1": "ALL_IDB1/im/*.jpg", "Taleqani": "taleqani/Original/*/*.jpg"}
-IMAGES = int(os.environ.get("LEUKOLITE_MOTION_IMAGES", "6"))  # of each set; docs/journal.md has the figures of many
+IMAGES = int(os.environ.get("LEUKOLITE_MOTION_IMAGES", "6"))  # of each set; docs/evidence/recording.md has the figures of many
 
 
 def pairs(images: list[Path], shift: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
