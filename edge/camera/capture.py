@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
@@ -16,7 +16,7 @@ from leukolite.edge.control import Control
 from leukolite.errors import SourceError
 
 POLL_S = 0.1  # how late a stop, a pause or the end of a limit may be noticed
-KEPT_MESSAGES = 100  # gaps and notes between two looks; more would be a flood that says the same
+KEPT_MESSAGES = 100  # gaps and notes between two looks; a flood beyond says the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class ReconnectPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a source gave. `skipped`: frames passed over for this one since the frame before."""
+    """What a source gave. `skipped`: frames that this one overtook since the frame before."""
 
     item: Frame | Gap | Note
     skipped: int = 0
@@ -128,7 +128,7 @@ class Capture:
 def arrivals(
     source: FrameSource,
     control: Control,
-    reopening: ReconnectPolicy = ReconnectPolicy(),
+    policy: ReconnectPolicy = ReconnectPolicy(),
     *,
     clock: Clock = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
@@ -140,10 +140,12 @@ def arrivals(
     Raises:
         SourceError: a camera could not be opened at the start, or was lost and reopened in vain.
     """
-    return _live(source, control, reopening, clock, sleep) if source.live else _on_demand(source, control, sleep)
+    return _live(source, control, policy, clock, sleep) if source.live else _on_demand(source, control, clock, sleep)
 
 
-def _on_demand(source: FrameSource, control: Control, sleep: Callable[[float], None]) -> Generator[Arrival | None, None, None]:
+def _on_demand(
+    source: FrameSource, control: Control, clock: Clock, sleep: Callable[[float], None]
+) -> Generator[Arrival | None, None, None]:
     with closing(source.frames()) as items:
         for item in items:
             yield from _new_slides(source, control)
@@ -153,14 +155,16 @@ def _on_demand(source: FrameSource, control: Control, sleep: Callable[[float], N
                     sleep(POLL_S)
                     yield None
                 yield Arrival(_pause_note(source, paused=False))
+                if isinstance(item, Frame):
+                    item = replace(item, captured_at=clock())  # a picture that waited for the user is not too old
             yield Arrival(item)
 
 
 def _live(
-    source: FrameSource, control: Control, reopening: ReconnectPolicy, clock: Clock, sleep: Callable[[float], None]
+    source: FrameSource, control: Control, policy: ReconnectPolicy, clock: Clock, sleep: Callable[[float], None]
 ) -> Generator[Arrival | None, None, None]:
     capture = Capture(source)
-    failures, next_index, paused, last, patience_s = 0, 0, False, clock(), reopening.opening_s
+    failures, next_index, paused, last, patience_s = 0, 0, False, clock(), policy.opening_s
     began: int | None = None  # the slide, where it was changed: frames captured before are the last one's
     try:
         while True:
@@ -176,9 +180,9 @@ def _live(
             if arrival is not None:
                 if isinstance(frame := arrival.item, Frame):
                     last, failures, next_index = clock(), 0, frame.index + 1
-                    patience_s = reopening.no_frame_s
+                    patience_s = policy.no_frame_s
                     if paused:
-                        sleep(POLL_S)  # looked at, so that a lost camera is noticed, and not judged
+                        sleep(POLL_S)  # read, so that a lost camera is noticed, and not classified
                     if paused or (began is not None and frame.captured_at < began):
                         arrival = None
                 yield arrival
@@ -193,17 +197,17 @@ def _live(
             released = False
             while not released:
                 failures += 1
-                if failures > reopening.times:
-                    raise SourceError(source.name, f"{reason}; given up after {reopening.times} reopenings")
+                if failures > policy.times:
+                    raise SourceError(source.name, f"{reason}; given up after {policy.times} reopenings")
                 yield Arrival(Gap(next_index, source.name, f"signal lost: {reason}"))
-                due = clock() + reopening.wait_s(failures) * 1e9
+                due = clock() + policy.wait_s(failures) * 1e9
                 while (left_s := (due - clock()) / 1e9) > 0:
                     sleep(min(POLL_S, left_s))
                     yield None
                 released = capture.close()
                 reason = reason if released else "the camera's driver hangs"
             yield Arrival(Note(source.name, f"reopening, attempt {failures}"))
-            capture, last, patience_s = Capture(source), clock(), reopening.opening_s
+            capture, last, patience_s = Capture(source), clock(), policy.opening_s
     finally:
         capture.close(timeout_s=2.0)
 
@@ -215,5 +219,5 @@ def _new_slides(source: FrameSource, control: Control) -> Generator[Arrival, Non
 
 
 def _pause_note(source: FrameSource, paused: bool) -> Note:
-    """Comes in its turn among the frames: none after 'paused' is judged until 'unpaused'."""
+    """Comes in its turn among the frames: none after 'paused' is classified until 'unpaused'."""
     return Note(source.name, "paused", "paused") if paused else Note(source.name, "goes on", "unpaused")

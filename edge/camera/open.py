@@ -1,51 +1,82 @@
-"""A source by the name that a user gives it. A new kind of camera is a file of its own and an entry here."""
+"""A source by the name that a user gives it. A new kind of camera is a file of its own and an entry in `KINDS`."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.edge.camera.files import ImageFolder, VideoFile, is_video
-from leukolite.edge.camera.picamera import PiCamera
-from leukolite.edge.camera.source import FrameSource, Size
-from leukolite.edge.camera.stream import StreamCamera
-from leukolite.edge.camera.synthetic import SyntheticCamera
-from leukolite.edge.camera.v4l2 import V4l2Camera
+from leukolite.edge.camera import stream
+from leukolite.edge.camera.ahead import ReadAhead
+from leukolite.edge.camera.folder import ImageFolder
+from leukolite.edge.camera.picamera import open_picamera2, plugged_in_picamera2
+from leukolite.edge.camera.source import CameraInfo, CameraOptions, FrameSource, Size
+from leukolite.edge.camera.stream import open_stream
+from leukolite.edge.camera.synthetic import open_synthetic
+from leukolite.edge.camera.v4l2 import open_v4l2, plugged_in_v4l2
+from leukolite.edge.camera.video import VideoFile, is_video
 from leukolite.errors import SourceError
 from leukolite.manifest import Unit
 
-CAMERAS = ("synthetic[:FPS]", "picamera2[:N]", "v4l2:/dev/videoN", "an rtsp:// or http:// address")
-STREAMS = ("rtsp", "rtsps", "http", "https")
+
+def _not_listed() -> tuple[list[CameraInfo], list[str]]:
+    return [], []
 
 
-def open_camera(name: str, unit: Unit, labels: Sequence[str], *, seed: int, size: Size | None = None) -> FrameSource:
+@dataclass(frozen=True)
+class CameraKind:
+    """A kind of camera.
+
+    Attributes:
+        shown: its names, for the help.
+        prefixes: what stands before the first colon of its names.
+        open: gives the camera of a name, without touching the device; None where the name is not well formed.
+        plugged_in: gives the cameras of this kind that are there, and why some could not be asked.
+        has_sizes: a size of the pictures may be asked for.
+    """
+
+    shown: str
+    prefixes: tuple[str, ...]
+    open: Callable[[str, CameraOptions], FrameSource | None]
+    plugged_in: Callable[[], tuple[list[CameraInfo], list[str]]] = _not_listed
+    has_sizes: bool = False
+
+
+KINDS = (
+    CameraKind("synthetic[:FPS]", ("synthetic",), open_synthetic),
+    CameraKind("picamera2[:N]", ("picamera2",), open_picamera2, plugged_in_picamera2, has_sizes=True),
+    CameraKind("v4l2:/dev/videoN", ("v4l2",), open_v4l2, plugged_in_v4l2, has_sizes=True),
+    CameraKind("an rtsp:// or http:// address", stream.SCHEMES, open_stream),
+)
+CAMERAS = tuple(kind.shown for kind in KINDS)
+
+
+def open_camera(
+    name: str, unit: Unit, labels: Sequence[str], *, seed: int, size: Size | None = None, kinds: Sequence[CameraKind] = KINDS
+) -> FrameSource:
     """A camera by name, for a model's unit and labels; hardware is opened by its `frames`.
 
     Args:
         size: of the pictures; None takes the camera's own.
+        kinds: of cameras that there are.
 
     Raises:
         SourceError: there is none of that name, or it has no size to choose.
     """
-    kind, _, rest = name.partition(":")
-    if size is not None and kind not in ("picamera2", "v4l2"):
-        raise SourceError(kind, "this camera has a size of its own", advice="camera-size-kinds")
-    if kind == "synthetic" and (not rest or _is_rate(rest)):
-        return SyntheticCamera(unit, labels, seed, float(rest) if rest else None)
-    if kind == "picamera2" and (not rest or rest.isdecimal()):
-        return PiCamera(int(rest or 0), size) if size is not None else PiCamera(int(rest or 0))
-    if kind == "v4l2" and rest.startswith("/"):
-        return V4l2Camera(rest, size)
-    if kind in STREAMS and rest.startswith("//"):
-        return StreamCamera(name)
-    raise SourceError("", f"no camera named {name!r}; there is {', '.join(CAMERAS)}")
-
-
-def _is_rate(text: str) -> bool:
-    return re.fullmatch(r"\d{1,4}(\.\d+)?", text) is not None and float(text) > 0
+    prefix = name.partition(":")[0]
+    kind = next((kind for kind in kinds if prefix in kind.prefixes), None)
+    if size is not None and (kind is None or not kind.has_sizes):
+        raise SourceError(prefix, "this camera has a size of its own", advice="camera-size-kinds")
+    camera = None if kind is None else kind.open(name, CameraOptions(unit, tuple(labels), seed, size))
+    if camera is None:
+        raise SourceError("", f"no camera named {name!r}; there is {', '.join(kind.shown for kind in kinds)}")
+    return camera
 
 
 def open_source(path: Path) -> FrameSource:
-    """A folder, an image or a video as a source. Raises: SourceError, if it is missing, empty or cannot be opened."""
+    """A folder, an image or a video as a source, which is read ahead of what is classified.
+
+    Raises:
+        SourceError: it is missing, empty or cannot be opened.
+    """
     if not path.exists():
         raise SourceError(str(path), "no such file or folder; expected a folder of images, an image or a video")
-    return VideoFile(path) if is_video(path) else ImageFolder(path)
+    return ReadAhead(VideoFile(path) if is_video(path) else ImageFolder(path))

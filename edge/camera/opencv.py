@@ -7,12 +7,9 @@ import cv2
 import numpy as np
 
 from leukolite.clock import Clock
-from leukolite.edge.camera.source import Frame, Gap
+from leukolite.edge.camera.source import Frame, Gap, is_believable
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import decode_rgb
-
-OLDEST_BELIEVABLE_S = 60.0
-
 
 READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts as lost
 
@@ -50,9 +47,9 @@ def read_frames(
         else:
             failures = 0
             age = started - round(video.get(cv2.CAP_PROP_POS_MSEC) * 1e6) if stamped else -1
-            believable = stamped and 0 <= age <= OLDEST_BELIEVABLE_S * 1e9
-            taken = started - age if believable else started
-            yield Frame(pixels, index, taken, (clock() - started) / 1e6, name, None, "sensor" if believable else "arrival")
+            is_stamped = is_believable(age)
+            taken = started - age if is_stamped else started
+            yield Frame(pixels, index, taken, (clock() - started) / 1e6, name, None, "sensor" if is_stamped else "arrival")
         index += 1
     raise SourceError(name, f"{READ_FAILURES} pictures in a row cannot be decoded")
 
@@ -64,9 +61,11 @@ def _to_rgb(picture: np.ndarray) -> np.ndarray:
 
 
 def fourcc(video: cv2.VideoCapture) -> str:
+    """How its pictures are coded, as 'MJPG'."""
     return int(video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=False).decode("latin-1")
 
 
 def describe(video: cv2.VideoCapture) -> str:
+    """What was opened, for the record."""
     width, height = (int(video.get(which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     return f"opened: {width}x{height}, {fourcc(video).strip(chr(0))}"

@@ -3,14 +3,13 @@
 import importlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from leukolite.clock import Clock
-from leukolite.edge.camera.opencv import OLDEST_BELIEVABLE_S
-from leukolite.edge.camera.source import Frame, Gap, Items, Note, Size
+from leukolite.edge.camera.source import CameraInfo, CameraOptions, Frame, Gap, Items, Note, Size, is_believable
 from leukolite.errors import SourceError, first_line
 
 NO_PICAMERA2 = (
@@ -33,7 +32,7 @@ class PiCamera:
 
     Args:
         number: of the camera, from 0.
-        size: of the pictures that are judged.
+        size: of the pictures.
 
     Raises:
         SourceError: from `frames`: picamera2 or the camera is missing, or gives another pixel layout than asked for.
@@ -47,7 +46,7 @@ class PiCamera:
         self._number, self._size, self._clock, self._next = number, size, clock, 0
 
     def frames(self) -> Items:
-        camera = self._open()
+        camera = self.open_device()
         try:
             self._configure(camera)
             camera.start()
@@ -63,7 +62,8 @@ class PiCamera:
         finally:
             self._close(camera)
 
-    def _open(self) -> Any:
+    def open_device(self) -> Any:
+        """The camera as picamera2 has it, not yet configured. Raises: SourceError."""
         library = import_picamera2()
         found = library.Picamera2.global_camera_info()
         if self._number >= len(found):
@@ -124,6 +124,23 @@ class PiCamera:
         )
 
 
+def open_picamera2(name: str, options: CameraOptions) -> PiCamera | None:
+    """The camera named 'picamera2' or 'picamera2:N'; None for another name."""
+    number = name.partition(":")[2]
+    if number and not number.isdecimal():
+        return None
+    return PiCamera(int(number or 0), options.size or STILL_SIZE)
+
+
+def plugged_in_picamera2() -> tuple[list[CameraInfo], list[str]]:
+    """The cameras on the ribbon cables, and why they could not be asked for."""
+    try:
+        infos: Sequence[Mapping[str, Any]] = import_picamera2().Picamera2.global_camera_info()
+    except SourceError as error:
+        return [], [str(error)]
+    return [CameraInfo(f"picamera2:{info['Num']}", str(info["Model"])) for info in infos], []
+
+
 def _lock(camera: Any, clock: Clock) -> str:
     """Let exposure, gain and white balance settle, hold them there, and say what they are."""
     before, alike, settled, started = camera.capture_metadata(wait=FRAME_WITHIN_S), 0, False, clock()
@@ -162,10 +179,11 @@ def _alike(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 def _from_boot_time(stamp: int, now: int) -> int | None:
     """libcamera's SensorTimestamp (CLOCK_BOOTTIME) on the clock of `now`; None where it cannot be a recent picture's."""
     age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - stamp
-    return now - age if 0 <= age <= OLDEST_BELIEVABLE_S * 1e9 else None
+    return now - age if is_believable(age) else None
 
 
 def import_picamera2() -> Any:
+    """The library. Raises: SourceError, where it is not installed or does not load."""
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "ERROR")  # its information lines would run across the verdicts
     try:
         return importlib.import_module("picamera2")

@@ -1,5 +1,7 @@
 """What is left of a source for a session that is resumed."""
 
+from contextlib import closing
+
 from leukolite.edge.camera.source import FrameSource, Items, Note
 from leukolite.errors import SourceError
 
@@ -14,10 +16,12 @@ class RemainingFrames:
         self._source, self._first_index = source, first_index
 
     def frames(self) -> Items:
+        """Raises: SourceError, if nothing is left."""
         is_done = True
-        for item in self._source.frames():
-            if isinstance(item, Note) or item.index >= self._first_index:
-                is_done = is_done and isinstance(item, Note)
-                yield item
+        with closing(self._source.frames()) as items:
+            for item in items:
+                if isinstance(item, Note) or item.index >= self._first_index:
+                    is_done = is_done and isinstance(item, Note)
+                    yield item
         if is_done:
-            raise SourceError(self.name, f"all {self._first_index} frames were judged before the session was resumed")
+            raise SourceError(self.name, f"all {self._first_index} frames were classified before the session was resumed")

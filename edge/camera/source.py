@@ -1,10 +1,14 @@
-"""What every source of frames speaks: frames, gaps where there should have been one, and notes for the record."""
+"""The seam that every source of frames keeps to: frames, gaps where there should have been one, and notes for the record."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+
+from leukolite.manifest import Unit
+
+OLDEST_BELIEVABLE_S = 60.0  # a camera's time stamp that says more, or lies ahead, is of another clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +18,7 @@ class Frame:
     Attributes:
         pixels: uint8 RGB, shape (height, width, 3).
         index: its number in the source, from 0; a camera counts on over reopenings.
-        captured_at: the clock's nanoseconds when the picture was taken.
+        captured_at: the clock's nanoseconds when the picture was taken; of a file's, when it was handed over.
         capture_ms: how long rendering, reading or decoding it took.
         source: the file's or camera's name.
         truth: the label it is known to have; None where nobody knows.
@@ -79,6 +83,35 @@ class FrameSource(Protocol):
 Size = tuple[int, int]  # width, height in pixels
 
 
+@dataclass(frozen=True, slots=True)
+class CameraOptions:
+    """What a camera is opened for.
+
+    Attributes:
+        unit, labels: of the model that will classify its frames.
+        seed: of a camera that renders them.
+        size: of the pictures; None takes the camera's own.
+    """
+
+    unit: Unit
+    labels: tuple[str, ...]
+    seed: int
+    size: Size | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """A camera that is plugged in: what to give to --camera, and what it calls itself."""
+
+    name: str
+    model: str
+
+
 def timed_frame(pixels: np.ndarray, index: int, started: int, ended: int, source: str, truth: str | None) -> Frame:
     """A frame that was made between two readings of the clock, nanoseconds."""
     return Frame(pixels, index, ended, (ended - started) / 1e6, source, truth)
+
+
+def is_believable(age_ns: int) -> bool:
+    """Whether a camera's own time stamp, so many nanoseconds old, can be a recent picture's."""
+    return 0 <= age_ns <= OLDEST_BELIEVABLE_S * 1e9

@@ -7,9 +7,10 @@ import cv2
 
 from leukolite.clock import Clock
 from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
-from leukolite.edge.camera.source import Items, Note
+from leukolite.edge.camera.source import CameraOptions, Items, Note
 from leukolite.errors import SourceError
 
+SCHEMES = ("rtsp", "rtsps", "http", "https")
 OPEN_MS, READ_MS = 5_000, 5_000
 
 
@@ -43,6 +44,11 @@ class StreamCamera:
                 yield item
         finally:
             video.release()
+
+
+def open_stream(name: str, options: CameraOptions) -> StreamCamera | None:
+    """The camera at an address; None for another name."""
+    return StreamCamera(name) if name.partition(":")[2].startswith("//") else None
 
 
 def without_password(url: str) -> str:

@@ -1,5 +1,6 @@
 """The synthetic microscope camera: stained smears rendered from a seed, with their truth."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -7,10 +8,10 @@ import numpy as np
 
 from leukolite import synthetic
 from leukolite.clock import Clock
-from leukolite.edge.camera.source import Items, timed_frame
+from leukolite.edge.camera.source import CameraOptions, Items, timed_frame
 from leukolite.manifest import Unit
 
-SYNTHETIC_CELL_SIZE, SYNTHETIC_FIELD_SIZE = 256, (640, 480)  # pixels
+CELL_SIDE, FIELD_SIZE = 256, (640, 480)  # pixels; width and height
 
 
 class SyntheticCamera:
@@ -57,7 +58,19 @@ class SyntheticCamera:
 
     def _render(self, rng: np.random.Generator, label: str) -> np.ndarray:
         if self._unit == "cell":
-            return synthetic.render_cell(rng, label, size=SYNTHETIC_CELL_SIZE)
-        width, height = SYNTHETIC_FIELD_SIZE
+            return synthetic.render_cell(rng, label, size=CELL_SIDE)
+        width, height = FIELD_SIZE
         blasts = 0.0 if label == "healthy" else 1.0
         return synthetic.render_field(rng, width=width, height=height, blast_fraction=blasts).pixels
+
+
+def open_synthetic(name: str, options: CameraOptions) -> SyntheticCamera | None:
+    """The camera named 'synthetic' or 'synthetic:FPS'; None for another name."""
+    rate = name.partition(":")[2]
+    if rate and not _is_rate(rate):
+        return None
+    return SyntheticCamera(options.unit, options.labels, options.seed, float(rate) if rate else None)
+
+
+def _is_rate(text: str) -> bool:
+    return re.fullmatch(r"\d{1,4}(\.\d+)?", text) is not None and float(text) > 0

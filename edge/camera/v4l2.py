@@ -1,15 +1,24 @@
-"""UVC microscopes and other cameras at /dev/videoN, through OpenCV and V4L2."""
+"""UVC microscopes and other cameras at /dev/videoN: read through OpenCV, found through the kernel's V4L2."""
 
+import fcntl
 import os
+import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 
 from leukolite.clock import Clock
 from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
-from leukolite.edge.camera.source import Items, Note, Size
+from leukolite.edge.camera.source import CameraInfo, CameraOptions, Items, Note, Size
 from leukolite.errors import SourceError
+
+Capabilities = Callable[[Path], tuple[str, str, int]]  # of a device node: driver, card, flags
+
+VIDIOC_QUERYCAP, CAPABILITY_BYTES = 0x80685600, 104  # linux/videodev2.h, struct v4l2_capability
+V4L2_CAP_VIDEO_CAPTURE, V4L2_CAP_DEVICE_CAPS = 0x1, 0x80000000
+RAW_SENSOR_DRIVERS = frozenset({"unicam", "rp1-cfe", "bcm2835-isp"})  # the Pi's own camera: through picamera2 only
 
 
 class V4l2Camera:
@@ -45,6 +54,54 @@ class V4l2Camera:
                 yield item
         finally:
             video.release()
+
+
+def open_v4l2(name: str, options: CameraOptions) -> V4l2Camera | None:
+    """The camera named 'v4l2:/dev/videoN'; None for another name."""
+    device = name.partition(":")[2]
+    return V4l2Camera(device, options.size) if device.startswith("/") else None
+
+
+def plugged_in_v4l2(devices: Path = Path("/dev"), capabilities: Capabilities | None = None) -> tuple[list[CameraInfo], list[str]]:
+    """The V4L2 cameras that are plugged in, and why a device could not be asked.
+
+    Args:
+        devices: where the video devices lie.
+        capabilities: asks one device; None: `v4l2_capabilities`, the kernel.
+    """
+    ask = capabilities or v4l2_capabilities
+    found, troubles = [], []
+    for device in sorted(devices.glob("video*"), key=lambda path: (len(path.name), path.name)):
+        try:
+            driver, card, flags = ask(device)
+        except OSError as error:
+            troubles.append(f"{device}: {error.strerror or error}")
+            continue
+        if flags & V4L2_CAP_VIDEO_CAPTURE and driver not in RAW_SENSOR_DRIVERS:
+            found.append(CameraInfo(f"v4l2:{device}", card))
+    return found, troubles
+
+
+def v4l2_capabilities(device: Path) -> tuple[str, str, int]:
+    """Driver, card and capability flags of a video device. Raises: OSError, if it cannot be opened or is none."""
+    handle = os.open(device, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        answer = bytearray(CAPABILITY_BYTES)
+        fcntl.ioctl(handle, VIDIOC_QUERYCAP, answer)
+    finally:
+        os.close(handle)
+    return parse_capabilities(bytes(answer))
+
+
+def parse_capabilities(answer: bytes) -> tuple[str, str, int]:
+    """Driver, card and flags of the device node out of a struct v4l2_capability."""
+    driver, card, _, _, whole, node = struct.unpack_from("=16s32s32sIII", answer)
+    flags = node if whole & V4L2_CAP_DEVICE_CAPS else whole
+    return _c_string(driver), _c_string(card), flags
+
+
+def _c_string(raw: bytes) -> str:
+    return raw.split(b"\0")[0].decode(errors="replace")
 
 
 def _check_device(name: str, device: Path) -> None:
