@@ -1,9 +1,12 @@
 """What the tests of journals, replays and summaries share: records made on the spot."""
 
-from leukolite.edge.journal.records import FrameRecord, LatencyRecord, RuntimeRecord, SourceSettings, StartRecord, VerdictRecord
+from leukolite.classes import Classes
+from leukolite.edge.journal.records import FrameRecord, LatencyRecord, SourceSettings, StartRecord, VerdictRecord
 from leukolite.prevalence import Validation
+from leukolite.runtime import RuntimeInfo, RuntimeOptions
 
 LABELS = ("blast", "healthy")
+CLASSES = Classes.of(LABELS, ("blast",))
 
 
 def start(**changes: object) -> StartRecord:
@@ -11,12 +14,10 @@ def start(**changes: object) -> StartRecord:
         "bundle": "bundles/cells",
         "name": "cells",
         "unit": "cell",
-        "labels": LABELS,
-        "malignant": ("blast",),
+        "classes": CLASSES,
         "manifest_sha256": "a" * 64,
         "model_sha256": "b" * 64,
-        "runtime": "litert",
-        "threads": 1,
+        "runtime": RuntimeOptions(name="litert", threads=1),
         "sigmas": (0.0,),
         "source": SourceSettings(camera="synthetic"),
         "versions": {"leukolite": "0.1.0"},
@@ -38,7 +39,7 @@ def frame(index: int = 0, verdicts: int = 1, **changes: object) -> FrameRecord:
         "width": 640,
         "height": 480,
         "verdicts": verdicts,
-        "runtime": RuntimeRecord(name="litert", version="2.1", threads=1),
+        "runtime": RuntimeInfo(name="litert", version="2.1", threads=1),
         "pixels_sha256": "c" * 64,
     }
     return FrameRecord.model_validate(fields | changes)
@@ -52,7 +53,7 @@ def verdict(index: int = 0, label: str = "blast", probability: float = 0.9, **ch
         "label": label,
         "probability": probability,
         "probabilities": (probability, 1 - probability) if label == "blast" else (1 - probability, probability),
-        "latency_ms": LatencyRecord(capture=1.0, preprocess=0.5, invoke=2.0, total=3.5),
+        "latency_ms": LatencyRecord(capture=1.0, locate=4.0, preprocess=0.5, invoke=2.0, total=7.5),
     }
     return VerdictRecord.model_validate(fields | changes)
 
