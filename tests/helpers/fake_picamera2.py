@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import cv2
 import numpy as np
 
 RED = (200, 30, 60)
@@ -34,20 +33,15 @@ class FakePicamera2:
         FakePicamera2.made.append(self)
 
     def create_still_configuration(
-        self, main: dict, lores: dict | None, buffer_count: int, queue: bool, display: None, encode: None
+        self, main: dict, buffer_count: int, queue: bool, display: None, encode: None, lores: dict | None = None
     ) -> dict:
         return {"use_case": "still", "main": main, "lores": lores, "buffer_count": buffer_count, "queue": queue}
 
     def configure(self, config: dict) -> None:
         self.calls.append("configure")
         self._config = {**config, "main": {**config["main"], **self.gives}}
-        for part, bytes_a_pixel in (("main", 3), ("lores", 1)):
-            if self._config[part] is None:
-                continue
-            if part == "lores" and any(np.array(self._config[part]["size"]) > self._config["main"]["size"]):
-                raise RuntimeError("lores stream dimensions may not exceed main stream")
-            row = self._config[part]["size"][0] * bytes_a_pixel
-            self._config[part]["stride"] = -(-row // 64) * 64
+        row = self._config["main"]["size"][0] * 3
+        self._config["main"]["stride"] = -(-row // 64) * 64
 
     def camera_configuration(self) -> dict:
         return self._config
@@ -87,11 +81,6 @@ class FakeRequest:
     def make_array(self, name: str) -> np.ndarray:
         config = self._camera.camera_configuration()[name]
         (width, height), stride = config["size"], config["stride"]
-        if config["format"] == "YUV420":
-            grey = np.full((height, width, 3), 90, np.uint8)
-            planes = cv2.cvtColor(grey, cv2.COLOR_RGB2YUV_I420)
-            assert stride == width, "the preview's rows are whole multiples of 64"
-            return planes
         memory = np.zeros((height, stride), np.uint8)  # one row after the other, each padded
         channels = {"BGR888": 1, "RGB888": -1}[config["format"]]  # libcamera: BGR888 lies as R, G, B
         memory[:, : width * 3] = self._camera.scene(width, height)[..., ::channels].reshape(height, -1)

@@ -1,90 +1,51 @@
 """Fakes of the edge's seams: a runtime that classifies by colour, listed sources, a sink that remembers, a stream server."""
 
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
 from leukolite.classes import Classes
 from leukolite.classifier import Classifier
-from leukolite.edge.camera.source import Frame, Gap, Items, Note
-from leukolite.edge.events import Event, FrameResult, SessionEnd
-from leukolite.edge.host.health import Health
-from leukolite.manifest import TensorFormat
+from leukolite.edge.camera.scripted import Scripted as Item
+from leukolite.edge.camera.scripted import ScriptedCamera
+from leukolite.edge.camera.source import Frame, Note
+from leukolite.edge.events import FrameResult, SessionEnd
+from leukolite.edge.list_sink import ListSink
+from leukolite.fakes import FakeRuntime
 from leukolite.preprocess import InputSpec
-from leukolite.runtime import RuntimeInfo, Tensor
 
 LABELS = ("red", "blue")
 CLASSES = Classes.of(LABELS)
-Item = Frame | Gap | Note | BaseException | Callable[[], object]
 
 
-class Colour:
+class Colour(FakeRuntime):
     """A runtime that says how red the picture is; it hangs on the calls given, until `let_go` is set."""
 
-    info = RuntimeInfo(name="colour", version="1", threads=1)
-    input = Tensor((1, 8, 8, 3), TensorFormat(dtype="uint8", scale=1 / 255))
-    output = Tensor((1, 2), TensorFormat(dtype="float32"))
-
     def __init__(self, hangs_at: Iterable[int] = ()) -> None:
-        self.calls, self.let_go, self._hangs_at = 0, threading.Event(), set(hangs_at)
-
-    def invoke(self, batch: np.ndarray) -> np.ndarray:
-        self.calls += 1
-        if self.calls - 1 in self._hangs_at:
-            self.let_go.wait(30)
-        red, _, blue = batch[0].reshape(-1, 3).mean(axis=0) + 1
-        return np.array([red, blue], np.float32) / np.float32(red + blue)
+        super().__init__(how_red, name="colour", hangs_at=hangs_at)
 
 
-class Listed:
-    """A source of the given items, one list for each time it is opened; an exception among them is raised in its turn, a
-    function called."""
+def how_red(batch: np.ndarray) -> np.ndarray:
+    """The shares of red and of blue."""
+    red, _, blue = batch[0].reshape(-1, 3).mean(axis=0) + 1
+    return np.array([red, blue], np.float32) / np.float32(red + blue)
 
-    name, truths = "listed", ("Red", "mauve")
+
+class Listed(ScriptedCamera):
+    """A camera named 'listed' that knows a label of the colour classifier, and one of another's."""
 
     def __init__(self, *openings: Iterable[Item], live: bool = False) -> None:
-        self._openings, self.live, self.opened, self.closed, self.overlaps = list(openings), live, 0, 0, 0
-
-    def frames(self) -> Items:
-        items = self._openings[min(self.opened, len(self._openings) - 1)]
-        self.overlaps += self.opened > self.closed  # a device can be open once
-        self.opened += 1
-        try:
-            for item in items:
-                if isinstance(item, BaseException):
-                    raise item
-                if callable(item):
-                    item()
-                else:
-                    yield item
-        finally:
-            self.closed += 1
+        super().__init__(*openings, name="listed", truths=("Red", "mauve"), live=live)
 
 
-class Remembers:
-    """A sink."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.closed = 0
-
-    def take(self, event: Event) -> None:
-        assert not self.closed
-        self.events.append(event)
-
-    def close(self) -> None:
-        self.closed += 1
+class Remembers(ListSink):
+    """The events by kind, as tests compare them."""
 
     @property
     def records(self) -> list[FrameResult]:
-        return [event for event in self.events if isinstance(event, FrameResult)]
-
-    @property
-    def gaps(self) -> list[Gap]:
-        return [event for event in self.events if isinstance(event, Gap)]
+        return self.results
 
     @property
     def notes(self) -> list[str]:
@@ -93,10 +54,6 @@ class Remembers:
     @property
     def endings(self) -> list[str]:
         return [event.text for event in self.events if isinstance(event, SessionEnd)]
-
-    @property
-    def health(self) -> list[Health]:
-        return [event for event in self.events if isinstance(event, Health)]
 
 
 def a_frame(index: int, truth: str | None = None, *, captured_at: int = 0) -> Frame:

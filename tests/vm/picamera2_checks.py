@@ -19,7 +19,7 @@ from leukolite.edge.camera.picamera import PiCamera
 from leukolite.edge.camera.source import Frame, Note
 from leukolite.errors import SourceError
 
-library = cameras._import_picamera2()
+library = cameras.import_picamera2()
 from picamera2.allocators.libcameraallocator import LibcameraAllocator  # noqa: E402  # after libcamera was told to be quiet
 
 SIZE = (640, 480)
@@ -83,15 +83,15 @@ class Between:
 
 
 class VirtualCamera(PiCamera):
-    def _open(self) -> Any:
-        camera = super()._open()
+    def open_device(self) -> Any:
+        camera = super().open_device()
         camera.allocator = Buffers(camera.camera)
         return camera
 
 
 class ConvertedCamera(VirtualCamera):
-    def _open(self) -> Any:
-        return Between(super()._open())
+    def open_device(self) -> Any:
+        return Between(super().open_device())
 
 
 def main() -> None:
@@ -118,7 +118,6 @@ def main() -> None:
         gaps_ms = np.diff([frame.captured_at for frame in frames]) / 1e6
         assert {frame.timed_by for frame in frames} == {"sensor"}
         assert gaps_ms.min() > 0
-        assert frames[-1].preview is not None
         bars = frames[-1].pixels[400, 40::80][: len(BARS)].astype(int)
         click.echo(f"{len(frames)} frames, {np.median(gaps_ms):.0f} ms apart at the median; bars {bars.tolist()}")
         assert np.abs(bars - BARS).max() < 8

@@ -88,14 +88,15 @@ def finished(process: subprocess.Popen[str], out: Path) -> dict[str, Any]:
     click.echo(f"{said}{complaints}exit code {process.returncode}")
     assert process.returncode == 0
     content: dict[str, Any] = json.loads(out.read_text())
-    click.echo(f"{content['n_frames']} frames, {content['n_skipped']} skipped, age {content['age_ms']}")
+    counts = content["counts"]
+    click.echo(f"{counts['frames']} frames, {counts['skipped']} skipped, age {content['latency_ms']['age']}")
     return content
 
 
 def check_session() -> None:
     out = Path("/tmp/session.json")
     content = finished(edge_run(8, out), out)
-    assert content["n_frames"] > 10
+    assert content["counts"]["frames"] > 10
     assert content["gaps"] == []
     assert {frame["timed_by"] for frame in content["frames"]} == {"sensor"}
 
