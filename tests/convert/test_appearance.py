@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from leukolite.appearance import look
+from leukolite.appearance import measure
 from leukolite.bundle import Bundle
 from leukolite.convert.appearance import LEAST_SAMPLE, SAMPLE, add_appearance, fit_ranges, sampled
 from leukolite.convert.card import model_card
@@ -21,29 +21,29 @@ from leukolite.manifest import RANGES, AppearanceRanges
 from leukolite.synthetic import LABELS, render_cell
 from leukolite.train.datasets import open_dataset
 
-LOOKS = [look(render_cell(np.random.default_rng(i), LABELS[i % 2], size=224)) for i in range(60)]
+STATS = [measure(render_cell(np.random.default_rng(i), LABELS[i % 2], size=224)) for i in range(60)]
 
 
 def test_the_ranges_hold_nearly_all_that_they_were_made_of():
-    found = fit_ranges(LOOKS)
+    found = fit_ranges(STATS)
     assert isinstance(found, AppearanceRanges)
-    assert found.images == len(LOOKS)
+    assert found.images == len(STATS)
     for name in RANGES:
         low, high = getattr(found, name)
-        inside = [(low is None or getattr(one, name) >= low) and (high is None or getattr(one, name) <= high) for one in LOOKS]
+        inside = [(low is None or getattr(one, name) >= low) and (high is None or getattr(one, name) <= high) for one in STATS]
         assert all(inside), name
 
 
 def test_no_margin_reaches_where_swapped_pictures_lie():
-    found = fit_ranges(LOOKS)
+    found = fit_ranges(STATS)
     assert found is not None
-    assert max(one.red_over_blue for one in LOOKS) < 0
+    assert max(one.red_over_blue for one in STATS) < 0
     assert found.red_over_blue[1] is not None
     assert found.red_over_blue[1] <= 0
 
 
 def test_too_few_pictures_do_not_tell_what_is_usual():
-    assert fit_ranges(LOOKS[: LEAST_SAMPLE - 1]) is None
+    assert fit_ranges(STATS[: LEAST_SAMPLE - 1]) is None
 
 
 @given(st.integers(0, 5000), st.integers(0, 100))

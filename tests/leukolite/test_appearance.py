@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukolite.appearance import ImageStats
-from leukolite.bundle import RANGES
+from leukolite.appearance import ImageStats, measure
+from leukolite.manifest import RANGES
 from leukolite.noise import add_gaussian_noise
 from leukolite.synthetic import LABELS, render_cell, render_field
 
 CELLS = [render_cell(np.random.default_rng(i), LABELS[i % 2], size=224) for i in range(60)]
+STATS = [measure(cell) for cell in CELLS]
 FIELD = render_field(np.random.default_rng(1), width=480, height=480).pixels
 
 cells = st.sampled_from(CELLS)
@@ -86,7 +87,7 @@ def test_any_picture_has_finite_numbers(height, width, seed):
 
 def test_threads_that_measure_at_once_do_not_disturb_each_other():
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(measure, CELLS * 5)) == LOOKS * 5
+        assert list(threads.map(measure, CELLS * 5)) == STATS * 5
 
 
 def test_a_picture_that_is_measured_stays_as_it_is():
@@ -96,5 +97,5 @@ def test_a_picture_that_is_measured_stays_as_it_is():
         assert np.array_equal(picture, before)
 
 
-def test_a_picture_without_light_has_no_look():
+def test_a_picture_without_light_measures_as_nothing():
     assert measure(np.zeros((224, 224, 3), np.uint8)) == ImageStats(0, 0, 0, 0, 0, 0, 0)

@@ -5,16 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from leukolite import classifier as judging
-from leukolite.bundle import Bundle, write_bundle
-from leukolite.classifier import Classifier, open_classifier
+from leukolite import classifier as classifying
+from leukolite.bundle import Bundle, Golden, write_bundle
+from leukolite.classes import Classes
+from leukolite.classifier import Classifier, Latency, open_classifier
 from leukolite.clock import Clock
 from leukolite.decision import UNCALIBRATED, Decision, calibrate
 from leukolite.errors import BundleError, RuntimeUnavailable
 from leukolite.manifest import GoldenSpec, TensorFormat
 from leukolite.preprocess import InputSpec, to_input
-from leukolite.runtime import Tensor
+from leukolite.runtime import RuntimeInfo, RuntimeOptions, Tensor
 
 RED, BLUE = (np.full((50, 60, 3), colour, np.uint8) for colour in ((200, 120, 80), (80, 120, 200)))
 SPEC = InputSpec(height=32, width=32)
@@ -23,7 +26,7 @@ SPEC = InputSpec(height=32, width=32)
 class FixedRuntime:
     """Answers the same to everything, and keeps what it was asked."""
 
-    name, version, threads = "fixed", "1", 1
+    info = RuntimeInfo(name="fixed", version="1", threads=1)
     output = Tensor((1, 2), TensorFormat(dtype="float32"))
 
     def __init__(self, *probabilities: float, dtype: str = "uint8", zero_point: int = 0) -> None:
@@ -36,21 +39,21 @@ class FixedRuntime:
         return self.probabilities
 
 
-def fixed_judge(runtime: FixedRuntime, *, decision: Decision = UNCALIBRATED, clock: Clock = lambda: 0) -> Classifier:
-    return Classifier(runtime, labels=["healthy", "blast"], malignant=["blast"], spec=SPEC, decision=decision, clock=clock)
+def fixed_classifier(runtime: FixedRuntime, *, decision: Decision = UNCALIBRATED, clock: Clock = lambda: 0) -> Classifier:
+    return Classifier(runtime, Classes.of(["healthy", "blast"], ["blast"]), SPEC, decision=decision, clock=clock)
 
 
 def changed(bundle: Bundle, **fields: object) -> Bundle:
     return replace(bundle, manifest=bundle.manifest.model_copy(update=fields))
 
 
-def test_a_sound_bundle_judges(bundle):
+def test_a_sound_bundle_classifies(bundle):
     classifier = open_classifier(bundle)
     assert [classifier(pixels).label for pixels in (RED, BLUE)] == ["healthy", "blast"]
 
 
 @pytest.mark.parametrize("kernel", ["area", "halve-linear"])
-def test_a_bundle_of_either_kernel_reads_back_and_judges(tmp_path, bundle, kernel):
+def test_a_bundle_of_either_kernel_reads_back_and_classifies(tmp_path, bundle, kernel):
     spec = SPEC.model_copy(update={"kernel": kernel})
     frames = np.random.default_rng(0).integers(0, 256, (3, 70, 83, 3), dtype=np.uint8)
     inputs = np.concatenate([to_input(frame, spec, None) for frame in frames])
@@ -136,7 +139,7 @@ def test_another_golden_frame_is_refused(bundle):
 
 
 def test_preprocessing_that_swaps_channels_is_refused(bundle, monkeypatch):
-    monkeypatch.setattr(judging, "to_input", lambda pixels, spec, table: to_input(pixels[..., ::-1], spec, table))
+    monkeypatch.setattr(classifying, "to_input", lambda pixels, spec, table: to_input(pixels[..., ::-1], spec, table))
     with pytest.raises(BundleError, match="preprocessing differs"):
         open_classifier(bundle)
 
@@ -150,7 +153,7 @@ def test_a_runtime_without_a_tolerance_is_refused(bundle):
 def test_a_runtime_that_is_not_installed_is_named_with_the_remedy(bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
     with pytest.raises(RuntimeUnavailable, match=r"tflite-runtime cannot be loaded .*pip install 'leukolite\[tflite-runtime\]'"):
-        open_classifier(bundle, runtime="tflite-runtime")
+        open_classifier(bundle, RuntimeOptions(name="tflite-runtime"))
 
 
 def test_a_truncated_model_with_the_right_hash_is_refused(tmp_path, manifest, tiny_model, golden):
@@ -166,30 +169,54 @@ def ticks(*milliseconds: float) -> Iterator[int]:
 
 
 def test_the_parts_of_a_latency_add_up():
-    readings = ticks(100, 102, 109, 109.5)  # started, prepared, invoked, decided
-    latency = fixed_judge(FixedRuntime(0.1, 0.9), clock=lambda: next(readings))(RED, capture_ms=5).latency
-    assert (latency.capture, latency.preprocess, latency.invoke, latency.total) == (5, 2, 7, 14.5)
+    readings = ticks(100, 101.5, 101.5, 102, 109.5)  # started, shrunk; started, prepared, decided
+    latency = fixed_classifier(FixedRuntime(0.1, 0.9), clock=lambda: next(readings))(RED, capture_ms=5).latency
+    assert latency == Latency(capture=5, locate=0, preprocess=2, invoke=7.5)
+    assert latency.total == 14.5
+
+
+def test_what_was_spent_before_goes_into_the_latency_of_a_shrunk_picture():
+    readings = ticks(0, 0.25, 3.25)  # started, prepared, decided
+    classifier = fixed_classifier(FixedRuntime(0.1, 0.9), clock=lambda: next(readings))
+    verdict = classifier.classify(classifier.shrink(RED), capture_ms=5, locate_ms=4, preprocess_ms=1)
+    assert verdict.latency == Latency(capture=5, locate=4, preprocess=1.25, invoke=3)
+    assert verdict.latency.total == 13.25
+
+
+@given(*[st.floats(0, 1e6)] * 4)
+def test_a_latency_has_four_digits_and_its_total_is_the_sum_of_its_stages(capture, locate, preprocess, invoke):
+    latency = Latency.of(capture, locate, preprocess, invoke)
+    stages = [latency.capture, latency.locate, latency.preprocess, latency.invoke]
+    assert [round(stage, 4) for stage in stages] == stages
+    assert latency.total == pytest.approx(sum(stages), abs=1e-4)
+
+
+def test_a_shrunk_picture_is_classified_as_the_whole_one_is(bundle):
+    classifier = open_classifier(bundle)
+    square = classifier.shrink(BLUE)
+    assert square.shape == (32, 32, 3)
+    assert np.array_equal(classifier.classify(square).probabilities, classifier(BLUE).probabilities)
 
 
 def test_an_abstention_shows_the_top_class_probability():
-    verdict = fixed_judge(FixedRuntime(0.45, 0.55), decision=Decision(abstain=(0.4, 0.6)))(RED)
+    verdict = fixed_classifier(FixedRuntime(0.45, 0.55), decision=Decision(abstain=(0.4, 0.6)))(RED)
     assert (verdict.index, verdict.label) == (None, "abstain")
     assert verdict.probability == pytest.approx(0.55)
 
 
 def test_a_threshold_can_choose_the_less_probable_label():
-    verdict = fixed_judge(FixedRuntime(0.6, 0.4), decision=Decision(threshold=0.3))(RED)
+    verdict = fixed_classifier(FixedRuntime(0.6, 0.4), decision=Decision(threshold=0.3))(RED)
     assert (verdict.index, verdict.label) == (1, "blast")
     assert verdict.probability == pytest.approx(0.4)
 
 
 def test_an_int8_network_is_given_int8():
     runtime = FixedRuntime(0.1, 0.9, dtype="int8", zero_point=-128)
-    fixed_judge(runtime)(RED)
+    fixed_classifier(runtime)(RED)
     assert runtime.batches[0].dtype == np.int8
     assert tuple(runtime.batches[0][0, 0, 0]) == (200 - 128, 120 - 128, 80 - 128)
 
 
 def test_pixels_that_are_not_rgb_bytes_are_a_programming_error():
     with pytest.raises(ValueError, match="expected uint8 pixels"):
-        fixed_judge(FixedRuntime(0.1, 0.9))(RED.astype(float))
+        fixed_classifier(FixedRuntime(0.1, 0.9))(RED.astype(float))

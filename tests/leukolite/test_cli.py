@@ -43,7 +43,7 @@ def test_an_unknown_command_is_one_line_and_exit_code_2(refuses):
     "statement",
     [
         "import leukolite.cli",
-        "import leukolite.edge, leukolite.edge.cli, leukolite.edge.pipeline, leukolite.edge.sources, leukolite.judge",
+        "import leukolite.edge, leukolite.edge.cli, leukolite.edge.pipeline, leukolite.edge.camera.open, leukolite.classifier",
         "import leukolite.cli; leukolite.cli.main(['--help'], standalone_mode=False)",
     ],
     ids=["leukolite.cli", "leukolite.edge", "leukolite --help"],

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from leukolite.cli_reference import PROGRAMS, REMAKE, commands, example, main, parameters, reference
-from leukolite.terminal import Finite
+from leukolite.options import Finite
 
 CHECKOUT = Path(__file__).parent.parent.parent
 COMMITTED = CHECKOUT / "docs" / "reference" / "cli.md"

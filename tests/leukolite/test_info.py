@@ -1,18 +1,21 @@
 import json
 
+import numpy as np
 import pytest
 
 from leukolite.bundle import Bundle, write_bundle
+from leukolite.cli import main as leukolite
 from leukolite.decision import Decision
 from leukolite.info import info, manifest_rows
 from leukolite.manifest import Manifest, Measurement, NoiseMetrics, Training
-from leukolite.metrics import measure
+from leukolite.metrics import compute_metrics
+from leukolite.shipped import find_bundle, shipped_bundles
 
 
 @pytest.fixture(scope="module")
 def full(manifest: Manifest) -> Manifest:
     """A manifest that says where it comes from and how well it does."""
-    metrics = measure([0, 1], [0, 1], [[0.9, 0.1], [0.2, 0.8]], manifest.labels, "blast")
+    metrics = compute_metrics([0, 1], [0, 1], np.array([[0.9, 0.1], [0.2, 0.8]]), manifest.classes)
     training = Training(
         recipe={"model": "small_cnn", "source": "this project"},
         dataset="synthetic",
@@ -80,9 +83,9 @@ def test_a_manifest_without_training_has_no_such_rows(manifest):
         (Decision(temperature=1.5, threshold=0.3, abstain=(0.2, 0.4)), ["temperature 1.5", "threshold 0.3", "within 0.2 to 0.4"]),
     ],
 )
-def test_the_decision_is_told_in_words(manifest, decision, words):
-    told = dict(manifest_rows(manifest.model_copy(update={"decision": decision}), 1))["decision"]
-    assert [word for word in words if word not in told] == []
+def test_the_decision_is_described_in_words(manifest, decision, words):
+    described = dict(manifest_rows(manifest.model_copy(update={"decision": decision}), 1))["decision"]
+    assert [word for word in words if word not in described] == []
 
 
 def test_a_label_in_square_brackets_is_shown_whole(call, tmp_path, manifest, tiny_model, golden):
@@ -94,3 +97,28 @@ def test_a_label_in_square_brackets_is_shown_whole(call, tmp_path, manifest, tin
 
 def test_a_place_without_a_bundle_is_one_line_of_error(refuses, tmp_path):
     assert "no such bundle" in refuses(info, tmp_path / "nothing")
+
+
+# from the command line, on bundles as they are made and shipped
+
+
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_a_shipped_bundle_is_described_with_its_figures(call, name):
+    result = call(leukolite, "info", name)
+    assert result.exit_code == 0, result.output
+    assert all(word in result.stdout for word in (name, "sha256", "sigma 10", "Research use only"))
+
+
+def test_the_description_of_a_bundle_says_where_it_comes_from(call, tiny_bundle):
+    text = " ".join(call(leukolite, "info", tiny_bundle).stdout.split())
+    assert "judges one cell an image" in text
+    assert "blast*, healthy (* malignant)" in text
+    assert "synthetic (train 28, validation 4, test 8), seed 0" in text
+    assert "threshold 0.5, abstains never" in text
+
+
+def test_a_folder_of_the_users_goes_before_a_shipped_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "synthetic-cells").mkdir()
+    here = (tmp_path / "synthetic-cells").relative_to(tmp_path)
+    assert find_bundle(here) == here

@@ -6,9 +6,10 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from leukolite import metrics as m
+from leukolite.classes import Classes
 
-BINARY = ["healthy", "blast"]
-MULTI = ["a", "b", "c", "d"]
+BINARY = Classes.of(["healthy", "blast"], ["blast"])
+MULTI = Classes.of(["a", "b", "c", "d"])
 
 
 def random_verdicts(classes: int, n: int = 200, seed: int = 0, levels: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -21,14 +22,14 @@ def random_verdicts(classes: int, n: int = 200, seed: int = 0, levels: int = 0) 
     return truth, scores / scores.sum(axis=1, keepdims=True)
 
 
-def measured(truth: np.ndarray, probabilities: np.ndarray, labels: list[str], positive: str | None = None) -> m.Metrics:
-    return m.measure(truth.tolist(), probabilities.argmax(axis=1).tolist(), probabilities, labels, positive)
+def measured(truth: np.ndarray, probabilities: np.ndarray, classes: Classes) -> m.Metrics:
+    return m.compute_metrics(truth.tolist(), probabilities.argmax(axis=1).tolist(), probabilities, classes)
 
 
 def test_binary_metrics_are_scikit_learns():
     truth, probabilities = random_verdicts(2)
     verdicts = probabilities.argmax(axis=1)
-    found = measured(truth, probabilities, BINARY, "blast")
+    found = measured(truth, probabilities, BINARY)
     precision, recall, f1, _ = precision_recall_fscore_support(truth, verdicts, average="binary")
     assert [found.precision, found.recall, found.f1] == pytest.approx([precision, recall, f1])
     assert found.accuracy == pytest.approx(accuracy_score(truth, verdicts))
@@ -51,7 +52,7 @@ def test_each_class_against_the_rest_is_scikit_learns():
     truth, probabilities = random_verdicts(4)
     precision, recall, f1, n = precision_recall_fscore_support(truth, probabilities.argmax(axis=1))
     rows = measured(truth, probabilities, MULTI).classes
-    assert [row.label for row in rows] == MULTI
+    assert tuple(row.label for row in rows) == MULTI.labels
     assert [row.n for row in rows] == n.tolist()
     assert [(row.precision, row.recall, row.f1) for row in rows] == [
         pytest.approx(expected) for expected in zip(precision, recall, f1, strict=True)
@@ -80,13 +81,13 @@ def test_specificity_is_the_share_of_the_rest_that_was_not_called_so():
 
 def test_of_two_classes_the_specificity_of_one_is_the_recall_of_the_other():
     truth, probabilities = random_verdicts(2)
-    healthy, blast = measured(truth, probabilities, BINARY, "blast").classes
+    healthy, blast = measured(truth, probabilities, BINARY).classes
     assert blast.specificity == healthy.recall
     assert healthy.specificity == blast.recall
 
 
 def test_the_metrics_of_two_classes_are_those_of_the_positive_one():
-    found = measured(*random_verdicts(2), BINARY, "healthy")
+    found = measured(*random_verdicts(2), Classes.of(BINARY.labels, ["healthy"]))
     healthy = found.classes[0]
     assert (found.precision, found.recall, found.specificity) == (healthy.precision, healthy.recall, healthy.specificity)
     assert found.auc == healthy.auc
@@ -131,13 +132,13 @@ def test_the_bootstrap_leaves_out_resamples_without_a_value():
 
 
 def test_the_auc_interval_holds_the_auc():
-    found = measured(*random_verdicts(2, n=60), BINARY, "blast")
+    found = measured(*random_verdicts(2, n=60), BINARY)
     assert found.auc_interval[0] < found.auc < found.auc_interval[1]
 
 
 def test_truths_of_one_class_have_no_auc_and_no_specificity():
     truth, probabilities = np.ones(20, int), random_verdicts(2, n=20)[1]
-    found = measured(truth, probabilities, BINARY, "blast")
+    found = measured(truth, probabilities, BINARY)
     assert (found.auc, found.auc_interval, found.specificity) == (None, None, None)
     assert found.recall == found.accuracy
 
@@ -145,7 +146,7 @@ def test_truths_of_one_class_have_no_auc_and_no_specificity():
 def test_macro_averages_leave_out_classes_without_images():
     truth, probabilities = random_verdicts(3)
     with_a_fourth = np.column_stack([probabilities, np.zeros(len(truth))])
-    three, four = measured(truth, probabilities, MULTI[:3]), measured(truth, with_a_fourth, MULTI)
+    three, four = measured(truth, probabilities, Classes.of(MULTI.labels[:3])), measured(truth, with_a_fourth, MULTI)
     assert (four.precision, four.recall, four.f1) == (three.precision, three.recall, three.f1)
     assert four.auc == three.auc
 
@@ -153,19 +154,19 @@ def test_macro_averages_leave_out_classes_without_images():
 def test_abstentions_are_counted_and_left_out_of_the_rest():
     truth, probabilities = random_verdicts(2, n=60)
     verdicts = probabilities.argmax(axis=1).tolist()
-    abstaining = m.measure(truth, [None] * 20 + verdicts[20:], probabilities, BINARY, "blast")
-    rest = m.measure(truth[20:], verdicts[20:], probabilities[20:], BINARY, "blast")
+    abstaining = m.compute_metrics(truth, [None] * 20 + verdicts[20:], probabilities, BINARY)
+    rest = m.compute_metrics(truth[20:], verdicts[20:], probabilities[20:], BINARY)
     assert abstaining == rest.model_copy(update={"abstained": 20})
 
 
 def test_a_classifier_that_always_abstains_has_no_rates():
-    found = m.measure([0, 1], [None, None], np.full((2, 2), 0.5), BINARY, "blast")
+    found = m.compute_metrics([0, 1], [None, None], np.full((2, 2), 0.5), BINARY)
     assert (found.n, found.abstained) == (0, 2)
     assert {found.accuracy, found.precision, found.recall, found.f1, found.auc, found.ece} == {None}
 
 
 def test_no_images_at_all_are_measured_without_complaint():
-    assert m.measure([], [], np.zeros((0, 2)), BINARY, "blast").n == 0
+    assert m.compute_metrics([], [], np.zeros((0, 2)), BINARY).n == 0
 
 
 def test_confidence_that_comes_true_has_no_calibration_error():
@@ -183,18 +184,10 @@ def test_the_calibration_error_is_the_gap_weighted_by_the_bins_images():
 @given(st.integers(2, 4), st.integers(0, 30), st.integers(0, 1000), st.booleans())
 def test_rates_are_rates_and_counts_add_up(classes, n, seed, has_positive):
     truth, probabilities = random_verdicts(classes, n, seed)
-    labels = MULTI[:classes]
-    found = measured(truth, probabilities, labels, labels[0] if has_positive else None)
+    labels = MULTI.labels[:classes]
+    found = measured(truth, probabilities, Classes.of(labels, labels[:1] if has_positive else ()))
     rates = [found.accuracy, found.precision, found.recall, found.specificity, found.f1, found.auc, found.ece]
     assert all(rate is None or 0 <= rate <= 1 for rate in rates)
     assert np.sum(found.confusion) == found.n == n
     assert np.trace(found.confusion) == found.correct
     assert [row.n for row in found.classes] == np.sum(found.confusion, axis=1).tolist()
-
-
-@pytest.mark.parametrize(
-    ("labels", "malignant", "expected"),
-    [(BINARY, ["blast"], "blast"), (["blast", "healthy"], ["blast"], "blast"), (BINARY, [], "blast"), (MULTI, ["a"], None)],
-)
-def test_of_two_classes_the_malignant_one_is_positive(labels, malignant, expected):
-    assert m.positive_label(labels, malignant) == expected

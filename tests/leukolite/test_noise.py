@@ -73,7 +73,7 @@ def test_pixels_that_are_not_bytes_are_refused():
         noise(1, pixels=GREY.astype(float))
 
 
-def test_an_images_noise_does_not_depend_on_what_was_judged_before_it():
+def test_an_images_noise_does_not_depend_on_what_was_classified_before_it():
     alone = add_gaussian_noise(GREY, 5, noise_rng(0, 7, 5))
     for index in range(7):
         add_gaussian_noise(GREY, 5, noise_rng(0, index, 5))

@@ -7,7 +7,7 @@ import pytest
 
 from leukolite.errors import BundleError, RuntimeUnavailable
 from leukolite.manifest import TensorFormat
-from leukolite.runtime import EDGETPU_OP, RUNTIMES, Tensor, TfliteRuntime
+from leukolite.runtime import EDGETPU_OP, RUNTIMES, RuntimeInfo, RuntimeOptions, Tensor, TfliteRuntime
 
 RED, BLUE = (200, 120, 80), (80, 120, 200)
 
@@ -35,8 +35,10 @@ def test_an_answer_outlives_the_next_invoke(tiny_model):
 
 
 def test_a_runtime_says_who_computes(tiny_model):
-    runtime = TfliteRuntime(tiny_model, threads=2)
-    assert (runtime.name, runtime.version, runtime.threads) == ("litert", importlib.metadata.version("ai-edge-litert"), 2)
+    version = importlib.metadata.version("ai-edge-litert")
+    info = TfliteRuntime(tiny_model, RuntimeOptions(threads=2)).info
+    assert info == RuntimeInfo(name="litert", version=version, threads=2, delegate=None)
+    assert str(info) == f"litert {version}, 2 threads"
 
 
 def test_tensors_have_shape_and_quantisation(tiny_model):
@@ -61,7 +63,7 @@ def test_an_input_of_another_shape_or_type_is_a_programming_error(tiny_model, ba
 def test_a_runtime_that_is_not_installed_is_named_with_the_remedy(tiny_model, monkeypatch, name):
     monkeypatch.setitem(sys.modules, RUNTIMES[name][0], None)
     with pytest.raises(RuntimeUnavailable, match=rf"the runtime {name} cannot be loaded .*pip install "):
-        TfliteRuntime(tiny_model, name=name)
+        TfliteRuntime(tiny_model, RuntimeOptions(name=name))
 
 
 def test_a_runtime_that_does_not_load_beside_this_numpy_is_named(tiny_model, monkeypatch):
@@ -70,7 +72,7 @@ def test_a_runtime_that_does_not_load_beside_this_numpy_is_named(tiny_model, mon
 
     monkeypatch.setattr("importlib.import_module", fail)
     with pytest.raises(RuntimeUnavailable, match=r"tflite-runtime cannot be loaded .*_ARRAY_API not found"):
-        TfliteRuntime(tiny_model, name="tflite-runtime")
+        TfliteRuntime(tiny_model, RuntimeOptions(name="tflite-runtime"))
 
 
 @pytest.mark.parametrize("cut", [lambda model: b"", lambda model: model[:20], lambda model: model[:-1], lambda model: b"x" * 999])
@@ -110,6 +112,7 @@ class Interpreter:
         return [{"name": "y", "index": 1, "dtype": np.uint8, "shape": (1, 2), "quantization": (1 / 256, 0)}]
 
 
+EDGETPU = RuntimeOptions(name="edgetpu")
 COMPILED = b"TFL3 edgetpu-custom-op"
 
 
@@ -124,22 +127,24 @@ def litert(monkeypatch) -> ModuleType:
 
 
 def test_a_compiled_model_runs_with_the_delegate_and_says_so(litert):
-    runtime = TfliteRuntime(COMPILED, name="edgetpu")
+    info = TfliteRuntime(COMPILED, EDGETPU).info
     assert Interpreter.made[0].delegates == ["delegate of libedgetpu.so.1"]
-    assert (runtime.name, runtime.delegate) == ("edgetpu", "libedgetpu.so.1")
+    assert (info.name, info.delegate) == ("edgetpu", "libedgetpu.so.1")
+    assert str(info) == f"edgetpu {info.version} with libedgetpu.so.1, 1 thread"
 
 
 def test_the_cpu_runtimes_use_no_delegate(litert):
-    runtime = TfliteRuntime(b"TFL3")
+    info = TfliteRuntime(b"TFL3").info
     assert Interpreter.made[0].delegates is None
-    assert (runtime.name, runtime.delegate) == ("litert", None)
+    assert (info.name, info.delegate) == ("litert", None)
 
 
 def test_a_model_that_was_not_compiled_never_passes_as_the_edge_tpu_s(litert):
-    with pytest.raises(RuntimeUnavailable, match="not compiled for the Edge TPU: all of it would run on the CPU"):
-        TfliteRuntime(b"TFL3", name="edgetpu")
-    runtime = TfliteRuntime(b"TFL3", name="edgetpu", allow_cpu=True)
-    assert (runtime.name, runtime.delegate, Interpreter.made[0].delegates) == ("litert", None, None)
+    with pytest.raises(RuntimeUnavailable, match="not compiled for the Edge TPU: all of it would run on the CPU") as caught:
+        TfliteRuntime(b"TFL3", EDGETPU)
+    assert caught.value.advice == "allow-cpu"
+    info = TfliteRuntime(b"TFL3", EDGETPU.with_cpu(True)).info
+    assert (info.name, info.delegate, Interpreter.made[0].delegates) == ("litert", None, None)
 
 
 @pytest.mark.parametrize("error", [OSError("libedgetpu.so.1: cannot open shared object file"), ValueError("")])
@@ -150,9 +155,10 @@ def test_without_the_device_a_compiled_model_is_refused(litert, error, allow_cpu
 
     litert.load_delegate = fail
     with pytest.raises(RuntimeUnavailable, match=r"the Edge TPU cannot be used \(.+\); plug it in"):
-        TfliteRuntime(COMPILED, name="edgetpu", allow_cpu=allow_cpu)
+        TfliteRuntime(COMPILED, EDGETPU.with_cpu(allow_cpu))
 
 
 def test_a_compiled_model_on_the_cpu_names_the_right_runtime(litert):
-    with pytest.raises(BundleError, match="compiled for the Edge TPU, litert cannot run it; --runtime edgetpu"):
+    with pytest.raises(BundleError, match=r"compiled for the Edge TPU, litert cannot run it$") as caught:
         TfliteRuntime(COMPILED)
+    assert caught.value.advice == "edgetpu"

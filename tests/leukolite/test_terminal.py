@@ -62,7 +62,7 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(refuses, arguments):
     refuses(measure, *arguments, code=2)
 
 
-def test_a_wrong_call_is_told_the_way_to_help(refuses):
+def test_a_wrong_call_says_the_way_to_help(refuses):
     assert refuses(measure, "--count", "0", code=2).endswith("Try 'measure --help'.")
 
 
@@ -95,7 +95,7 @@ def test_json_never_holds_what_json_cannot(tmp_path):
 
 
 @pytest.mark.parametrize("place", [None, "new.json", "new/folder/a.json", "old.json"])
-def test_a_place_that_can_be_written_is_passed_over(tmp_path, place):
+def test_a_place_that_can_be_written_raises_nothing(tmp_path, place):
     (tmp_path / "old.json").touch()
     check_file_place(place and tmp_path / place)
 
