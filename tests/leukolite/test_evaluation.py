@@ -94,7 +94,9 @@ def test_noise_is_added_at_the_captures_own_size(files):
 
 def test_the_capture_time_reaches_every_verdict():
     pixels = np.zeros((8, 8, 3), np.uint8)
-    classified = classify_at_noise(KeepingClassifier(), pixels, SIGMAS, seed=0, source="camera", index=4, truth=None, capture_ms=7)
+    classified = classify_at_noise(
+        KeepingClassifier(), pixels, SIGMAS, seed=0, source="camera", index=4, truth=None, capture_ms=7
+    )
     assert [(item.index, item.verdict.latency.total) for item in classified] == [(4, 7)] * 3
 
 
