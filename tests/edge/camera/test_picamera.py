@@ -1,4 +1,4 @@
-"""The Raspberry Pi's camera at its seam: a fake picamera2 with the real one's calls and pixel layout; tests/vm has the real one."""
+"""The Raspberry Pi's camera at its seam: a fake picamera2 with the real one's calls and pixel layout; see also tests/vm."""
 
 import sys
 import time
@@ -34,7 +34,7 @@ def test_a_driver_that_gives_another_channel_order_is_refused(picamera2):
 
 def test_a_driver_that_gives_another_size_is_refused(picamera2):
     picamera2(gives={"size": (640, 480)})
-    with pytest.raises(SourceError, match="the camera gives BGR888 of 640x480$") as refused:
+    with pytest.raises(SourceError, match=r"the camera gives BGR888 of 640x480$") as refused:
         first(pi_camera(), 1)
     assert refused.value.advice == "camera-size-of-its-own"
 
