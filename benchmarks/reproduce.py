@@ -15,7 +15,7 @@ from rich.table import Table
 
 from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.benchmarks.plots import write_pictures
-from leukolite.errors import DatasetError, LeukoliteError, TrainingError
+from leukolite.errors import DatasetError, LeukoliteError, TrainingError, first_line
 from leukolite.evaluation import evaluate_files
 from leukolite.files import check_replaceable, write_json
 from leukolite.frozen import Frozen
@@ -298,11 +298,11 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     try:
         before = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise LeukoliteError(f"{record}: damaged ({error}); choose another --out") from error
+        raise LeukoliteError(f"{record}: damaged ({first_line(error)})", advice="other-out") from error
     # through JSON, which knows no tuples
     changed = [key for key, value in json.loads(json.dumps(settings)).items() if before.get(key) != value]
     if changed:
-        raise LeukoliteError(f"{out}: holds a reproduction with another {', '.join(changed)}; choose another --out")
+        raise LeukoliteError(f"{out}: holds a reproduction with another {', '.join(changed)}", advice="other-out")
 
 
 def _named(progress: OnProgress, name: str) -> OnProgress:

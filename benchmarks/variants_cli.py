@@ -57,7 +57,7 @@ def variants(
     variants: tuple[str, ...],
     calibration: int,
     qat_epochs: int,
-    prove_with: tuple[Path, ...],
+    check_with: tuple[Path, ...],
     seed: int,
     out: Path | None,
     json_path: Path | None,
@@ -68,7 +68,7 @@ def variants(
 
     \b
     Example:
-      leukolite variants runs/m runs/light --prove-with old-venv/bin/python --out variants.md
+      leukolite variants runs/m runs/light --check-with old-venv/bin/python --out variants.md
     """
     check_file_place(out)
     check_file_place(json_path)
@@ -77,7 +77,7 @@ def variants(
     from leukolite.convert.settings import ConversionSettings
 
     settings = ConversionSettings(
-        variants=variants, sigmas=SIGMAS, calibration=calibration, seed=seed, qat_epochs=qat_epochs, other_pythons=prove_with
+        variants=variants, sigmas=SIGMAS, calibration=calibration, seed=seed, qat_epochs=qat_epochs, other_pythons=check_with
     )
     with stage_bar() as progress, tempfile.TemporaryDirectory(prefix="leukolite-variants-") as place:
         trials = [

@@ -85,7 +85,7 @@ def _check_place(out: Path) -> None:
     ours = {PurePosixPath(name) for name in FILES}
     for path in sorted(out.rglob("*")):
         if not path.is_dir() and PurePosixPath(path.relative_to(out).as_posix()) not in ours:
-            raise LeukoliteError(f"{path}: not part of an export, and would be lost; choose an empty folder for --out and copy")
+            raise LeukoliteError(f"{path}: not part of an export, and would be lost; export to an empty folder and copy")
 
 
 def _check_same_network(bundle: Bundle, model: bytes) -> None:

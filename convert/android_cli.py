@@ -31,7 +31,7 @@ def export_android(bundle: Path, out: Path, zip_path: Path | None) -> None:
 
     result = export(Bundle.load(find_bundle(bundle)), out, zip_path)
     console = stdout()
-    console.print(f"{out}: {result.manifest.name}, judges one {result.manifest.unit}")
+    console.print(f"{out}: {result.manifest.name}, classifies one {result.manifest.unit}")
     console.print(f"  model sha256 {result.manifest.model_sha256}")
     for name, content in sorted(result.files.items()):
         console.print(f"  {name}  {len(content):,} bytes")

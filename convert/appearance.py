@@ -27,7 +27,7 @@ SAMPLE = 2000  # training pictures that are measured
 LEAST_SAMPLE = 50  # training pictures; fewer do not tell what is usual
 PERCENTILES = (0.2, 99.8)
 MARGIN = 0.35  # of the distance between median and percentile, beyond the percentile
-ONE_SIDED = 99.5  # percent of the training pictures on one side of 0: swapped pictures are told apart
+ONE_SIDED = 99.5  # percent of the training pictures on one side of 0: swapped pictures differ
 
 _RED = ImageStats._fields.index("red_over_blue")
 

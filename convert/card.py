@@ -46,7 +46,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         "",
         f"**{RESEARCH_USE}**",
         "",
-        f"Judges one **{manifest.unit}** an image: {', '.join(manifest.labels)}"
+        f"Classifies one **{manifest.unit}** per image: {', '.join(manifest.labels)}"
         f" (malignant: {', '.join(manifest.malignant) or 'not declared'}).",
         f"{_kind(manifest)}, {model_bytes / 1e6:.2f} MB, {manifest.input.width}x{manifest.input.height} RGB bytes in.",
         "",
@@ -87,7 +87,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
     if manifest.fitted is not None and manifest.fitted.band is not None:
         lines += ["## Decision", "", *_fitted(manifest.fitted, manifest), ""]
     if manifest.appearance is not None:
-        lines += ["## What is not judged", "", *_appearance(manifest.appearance), ""]
+        lines += ["## What is not classified", "", *_appearance(manifest.appearance), ""]
     if manifest.runtimes:
         lines += ["## Runtimes", "", *(f"- {_runtime(one)}" for one in manifest.runtimes), ""]
     if manifest.compiled:

@@ -48,7 +48,7 @@ def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qa
     \b
     Example:
       leukolite convert runs/m --out bundles/m
-      leukolite convert runs/m --to int8,float16 --out bundles --prove-with old-venv/bin/python
+      leukolite convert runs/m --to int8,float16 --out bundles --check-with old-venv/bin/python
     """
     if auto and options.variants is not None:
         raise click.UsageError("--auto chooses the variant: leave out --to.")

@@ -40,7 +40,7 @@ def compile_ethosu(content: bytes, target: str) -> tuple[bytes, dict[str, Any], 
         ConversionError: Vela is not installed, or fails.
     """
     if find_spec("ethosu") is None:
-        raise ConversionError(f"--target {target} needs Arm's compiler Vela; pip install 'leukolite[ethos-u]'")
+        raise ConversionError(f"{target} needs Arm's compiler Vela; pip install 'leukolite[ethos-u]'")
     with tempfile.TemporaryDirectory(prefix="leukolite-ethosu-") as folder:
         source, out = Path(folder) / "model.tflite", Path(folder) / "out"
         source.write_bytes(content)

@@ -140,7 +140,7 @@ def _located(source: ConversionSource, entries: Sequence[SplitFile]) -> list[tup
 def _found(root: Path, entry: SplitFile) -> Path:
     path = root / entry.path
     if not path.is_file():
-        raise DatasetError(f"{path}: an image of the run is not there; say where the data folder is now with --data")
+        raise DatasetError(f"{path}: an image of the run is not there", advice="data-moved")
     if hashlib.sha256(path.read_bytes()).hexdigest() != entry.sha256:
         raise DatasetError(f"{path}: the image has changed since the run was trained; restore it, or train again")
     return path

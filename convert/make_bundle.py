@@ -116,7 +116,7 @@ def make_bundles(
     for one in names.values():
         if not re.fullmatch(NAME_PATTERN, one):
             raise ConversionError(
-                f"{one!r} cannot be a bundle's name: expected letters, digits, '.', '_', '-'; choose one with --name"
+                f"{one!r} cannot be a bundle's name: expected letters, digits, '.', '_', '-'", advice="bundle-name"
             )
     if not is_one and (out / MANIFEST).is_file():
         raise ConversionError(f"{out}: a bundle, expected a folder for several of them; choose another place")
@@ -144,7 +144,7 @@ def make_golden(classifier: Classifier) -> Golden:
     """Synthetic captures, what preprocessing makes of them, and the reference runtime's outputs.
 
     Args:
-        judge: with the converted model on LiteRT, the reference.
+        classifier: with the converted model on LiteRT, the reference.
     """
     frames = golden_frames()
     inputs = np.concatenate([to_input(frame, classifier.spec, classifier.table) for frame in frames])

@@ -105,7 +105,7 @@ def _model_metadata(manifest: Manifest) -> bytes:
     root = tables.table(  # ModelMetadata
         {
             0: manifest.name,
-            1: f"Judges one {manifest.unit} an image: {', '.join(manifest.labels)}. {RESEARCH_USE}",
+            1: f"Classifies one {manifest.unit} per image: {', '.join(manifest.labels)}. {RESEARCH_USE}",
             2: f"bundle schema {manifest.schema_version}",
             3: tables.tables(subgraph),
             4: f"leukolite {__version__}",

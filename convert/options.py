@@ -13,7 +13,7 @@ import click
 from leukolite.convert.targets import TARGETS
 from leukolite.convert.variants import VARIANTS
 from leukolite.files import check_file_place
-from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, Sigmas, json_option
+from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, FunctionT, Sigmas, json_option, moved_option
 from leukolite.terminal import add_task, progress_bar
 from leukolite.train.backend import import_keras
 
@@ -51,7 +51,7 @@ class BundleOptions:
     max_recall_drop: float
     abstain: bool
     abstain_error: float
-    prove_with: tuple[Path, ...]
+    check_with: tuple[Path, ...]
     targets: tuple[str, ...]
     cell_window: float | None
     on_black: bool
@@ -88,7 +88,7 @@ class BundleOptions:
             target_error=self.abstain_error / 100,
             abstains=self.abstain,
             qat_epochs=qat_epochs,
-            other_pythons=self.prove_with,
+            other_pythons=self.check_with,
             dense_per_channel="edgetpu" not in self.targets,
             cell=None if self.cell_window is None else CellPicture(window=self.cell_window, background=background),
         )
@@ -104,13 +104,20 @@ calibration_option = click.option(
     show_default=True,
     help="Number of images that set the ranges of the activations.",
 )
-other_pythons_option = click.option(
-    "--prove-with",
+_CHECK_WITH = click.option(
+    "--check-with",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="PYTHON",
     help="Python interpreter whose TFLite runtime is checked too; may be repeated.",
 )
+
+
+def other_pythons_option(command: FunctionT) -> FunctionT:
+    """`--check-with PYTHON`, and the name that it had before."""
+    return moved_option("", "--prove-with", "--check-with", multiple=True)(_CHECK_WITH(command))
+
+
 qat_epochs_option = click.option(
     "--qat-epochs", type=click.IntRange(1, 100), default=1, show_default=True, help="Epochs of fine-tuning for int8-qat."
 )

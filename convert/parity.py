@@ -54,7 +54,7 @@ def find_runtime(python: Path) -> tuple[str, str]:
             result = _ask(python, Path(place), sorted(CPU_RUNTIMES, reverse=True), no_progress)
     except ChildFailed as error:
         raise ConversionError(
-            f"--prove-with {python}: {error}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
+            f"{python}: {error}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
             " `old/bin/pip install 'tflite-runtime==2.14.0' 'numpy<2'` (Python 3.11) make it"
         ) from error
     return result["name"], result["version"]

@@ -17,7 +17,7 @@ def recipe_of_run(recipe: Recipe) -> dict[str, object]:
 
 
 def recipe_of_external(file_name: str, spec: InputSpec, fractions: Sequence[float]) -> dict[str, object]:
-    """The record of a training that nobody told leukolite about, in the shape that bundles have had from the first.
+    """The record of a training that leukolite did not do, in the shape that bundles have had from the first.
 
     Whoever reads it goes by `model`; what is not known stands there as 0, none or the plainest value.
 

@@ -34,7 +34,7 @@ class Compiled:
 
 
 def compile_bundle(path: Path, targets: Sequence[str]) -> list[Compiled]:
-    """Compile a bundle's model for each target and write the bundle once more, with what was made.
+    """Compile a bundle's model for each target and write the bundle again, with what was made.
 
     Args:
         path: the bundle's folder.
@@ -48,7 +48,7 @@ def compile_bundle(path: Path, targets: Sequence[str]) -> list[Compiled]:
     bundle = Bundle.load(path)
     manifest = bundle.manifest
     if not VARIANTS[manifest.variant].is_integer or manifest.variant == "int16x8":
-        raise ConversionError(f"{path}: accelerators take int8 or int8-qat, found {manifest.variant}; convert with --to int8")
+        raise ConversionError(f"{path}: accelerators take int8 or int8-qat, found {manifest.variant}", advice="to-int8")
     made = [compile_edgetpu(bundle.model) if target == EDGETPU else compile_ethosu(bundle.model, target) for target in targets]
     results = []
     for target, (content, facts, notes) in zip(targets, made, strict=True):

@@ -1,6 +1,22 @@
 """What a person at the command line can do about an error: the options that help, which the core does not know."""
 
 ADVICE = {
+    "batch-size": "give --batch-size such a number",
+    "bundle-name": "choose one with --name",
+    "cache": "or choose another place with --cache DIR, or --cache none to decode each time",
+    "data-moved": "say where the data folder is now with --data",
+    "learning-rate": "as with --set learning_rate=1e-4",
+    "no-imagenet": "use --weights none or a file",
+    "no-resume": "run without --resume",
+    "no-resume-replaces": "leave --resume out to replace it",
+    "or-no-resume": "or leave --resume out",
+    "other-out": "choose another --out",
+    "resume": "--resume goes on with it",
+    "serve": "give --serve another port or address",
+    "split-image": "use --split image or kfold:N",
+    "split-of-run": "--split RUN takes the split of a run",
+    "to-int8": "convert with --to int8",
+    "weights-file": "as --weights FILE",
     "allow-cpu": "or allow that with --allow-cpu",
     "camera-size": "choose another --camera-size",
     "camera-size-kinds": "--camera-size is for picamera2 and v4l2 cameras",

@@ -141,7 +141,8 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
             for level in manifest.gate.levels
         )
         rows.append(("gate", f"{levels}; n {manifest.gate.levels[0].n}, {manifest.gate.part} part"))
-    rows += [("runtime", f"{one.name} {one.version or ''}: {one.outcome}") for one in manifest.runtimes]
+    shown = {"proved": "checked"}  # as manifests have said it from the first
+    rows += [("runtime", f"{one.name} {one.version or ''}: {shown.get(one.outcome, one.outcome)}") for one in manifest.runtimes]
     rows += [("compiled", f"{one.target}: {one.file or 'not compiled'}") for one in manifest.compiled]
     if training is not None:
         counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in training.split.items() if sum(classes.values()))

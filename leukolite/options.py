@@ -67,13 +67,13 @@ def moved_option(command: str, name: str, new_command: str, **kind: Any) -> Call
     """A hidden option that ends the call with the name of the command that does its work now.
 
     Args:
-        command: whose option it was.
+        command: whose option it was; empty where it has only another name now.
         kind: click's `is_flag` and `flag_value`, where the option takes no value, or need not have one.
     """
 
     def end(_ctx: click.Context, _param: click.Parameter, value: object) -> None:
         if value:
-            raise MovedError(f"`{command} {name}` has moved: use `{new_command}`")
+            raise MovedError(f"`{f'{command} {name}'.strip()}` has moved: use `{new_command}`")
 
     return click.option(name, hidden=True, is_eager=True, expose_value=False, callback=end, **kind)
 

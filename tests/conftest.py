@@ -64,7 +64,7 @@ def refuses(call: Call) -> Callable[..., str]:
     """Calls a command that must fail with one line of error, and gives that line."""
 
     def invoke(command: click.Command, *arguments: object, code: int = 1, notes: int = 0) -> str:
-        """`notes`: how many lines, such as those of files passed over, may come before the error."""
+        """`notes`: how many lines, such as those of skipped files, may come before the error."""
         result = call(command, *arguments)
         assert isinstance(result.exception, SystemExit), repr(result.exception)
         lines = result.stderr.splitlines()

@@ -22,7 +22,7 @@ Factors = Annotated[tuple[Factor, Factor], AfterValidator(_ordered)]
 
 
 class Augmentation(Frozen):
-    """Ranges of the random changes; each is drawn anew for every image and epoch. The defaults change nothing."""
+    """Ranges of the random changes; each is drawn again for every image and epoch. The defaults change nothing."""
 
     noise_sigmas: tuple[Sigma, ...] = Field(default=(0.0,), min_length=1, description="grey levels; one is drawn, in equal parts")
     rotation: float = Field(default=0.0, ge=0, le=180, description="degrees either way")

@@ -3,7 +3,7 @@
 import importlib
 import os
 
-from leukolite.errors import LeukoliteError
+from leukolite.errors import LeukoliteError, first_line
 from leukolite.quiet import quiet
 
 
@@ -19,6 +19,6 @@ def import_keras(needed_for: str) -> None:
         with quiet():
             importlib.import_module("keras").ops.zeros(1)  # the first array looks for devices, which is when backends chatter
     except ValueError as error:  # of a backend that Keras does not know
-        raise LeukoliteError(f"{needed_for}: Keras does not start ({str(error).splitlines()[0]}); see KERAS_BACKEND") from error
+        raise LeukoliteError(f"{needed_for}: Keras does not start ({first_line(error)}); see KERAS_BACKEND") from error
     except ImportError as error:
         raise LeukoliteError(f"{needed_for} needs Keras and a backend ({error}); pip install 'leukolite[train]'") from error

@@ -1,4 +1,4 @@
-"""Training batches: uint8 images in memory, augmented anew each epoch. Order and changes depend on seed, epoch and image."""
+"""Training batches: uint8 images in memory, augmented differently each epoch, by seed, epoch and image."""
 
 import math
 import os

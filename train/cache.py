@@ -36,7 +36,7 @@ def load_cached(
     """`load_images`, from the cache where the same files were decoded for the same input before.
 
     An entry is named by what its pixels depend on: the files' hashes in order, crop and size, the decoders' versions. One
-    that is damaged is decoded anew.
+    that is damaged is decoded again.
 
     Args:
         cache: folder of the entries; None: neither read nor write one.
@@ -68,7 +68,7 @@ def load_cached(
     except LeukoliteError as error:
         if _read(place, dataset) is not None:
             return readable, pixels  # another training has written it meanwhile
-        raise DatasetError(f"{error}, with --cache DIR, or --cache none to decode each time") from error
+        raise DatasetError(str(error), advice="cache") from error
     _prune(cache, MOST_BYTES)
     return readable, pixels
 

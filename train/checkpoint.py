@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leukolite.errors import TrainingError
+from leukolite.errors import TrainingError, first_line
 
 if TYPE_CHECKING:
     import keras
@@ -87,7 +87,7 @@ def load(folder: Path, settings: dict[str, Any]) -> tuple[State, "keras.Model", 
 
     epochs = sorted(folder.glob("epoch-*")) if folder.is_dir() else []
     if not epochs:
-        raise TrainingError(f"{folder}: no stopped training to resume; run without --resume")
+        raise TrainingError(f"{folder}: no stopped training to resume", advice="no-resume")
     place = epochs[-1]
     try:
         state = State(**json.loads((place / "state.json").read_text(encoding="utf-8")))
@@ -97,11 +97,11 @@ def load(folder: Path, settings: dict[str, Any]) -> tuple[State, "keras.Model", 
             with np.load(place / "best.npz", allow_pickle=False) as arrays:
                 best = [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{place}: damaged ({str(error).splitlines()[0][:120]}); run without --resume") from error
+        raise TrainingError(f"{place}: damaged ({first_line(error, 120)})", advice="no-resume") from error
     if state.settings != settings:
         changed = sorted(key for key in settings if state.settings.get(key) != settings[key])
         raise TrainingError(
-            f"{folder}: the stopped training had another {', '.join(changed)}; repeat its settings, or leave --resume out"
+            f"{folder}: the stopped training had another {', '.join(changed)}; repeat its settings", advice="or-no-resume"
         )
     return state, model, best
 

@@ -24,7 +24,7 @@ from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import RUN, load_run
 from leukolite.train.splits import Split
-from leukolite.wording import percent, percent_with_interval
+from leukolite.wording import count, percent, percent_with_interval
 
 if TYPE_CHECKING:
     from leukolite.train.runs import Run
@@ -204,7 +204,7 @@ def _print_run(out: Path, run: "Run") -> None:
         f"recipe {run.recipe.title} on {run.dataset}: {counts} images; epoch {run.best_epoch} kept; {run.seconds:.0f} s"
     )
     if run.unusable:
-        console.print(f"{run.unusable} files passed over")
+        console.print(f"{count(run.unusable, 'file')} skipped")
     for part, metrics in run.metrics.items():
         console.print(f"{part} accuracy {percent_with_interval(metrics.accuracy, metrics.accuracy_interval)}, n {metrics.n}")
     console.print(f"run folder: {out}")

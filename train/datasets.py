@@ -22,6 +22,7 @@ from leukolite.errors import DatasetError, ImageError
 from leukolite.images import SUFFIXES, is_image_name, read_rgb
 from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec, crop_and_resize
+from leukolite.wording import count
 
 TALEQANI_CLASSES = ("Benign", "Early", "Pre", "Pro")
 CNMC_CLASSES = ("all", "hem")
@@ -65,7 +66,7 @@ class Dataset:
         layout: 'taleqani', 'c-nmc', 'all-idb2', 'synthetic' or 'folders'.
         unit: what one image shows, a cell or a field; None where the layout does not say.
         malignant: those of the labels that mean leukaemia; empty where the layout does not say.
-        unusable: files that were passed over, each with its reason; never silently.
+        unusable: files that were skipped, each with its reason; never silently.
     """
 
     root: Path
@@ -135,11 +136,11 @@ def load_images(dataset: Dataset, spec: InputSpec, on_image: Callable[[], None] 
 
 
 def describe_unusable(unusable: Iterable[Unusable], limit: int = 10) -> list[str]:
-    """Lines for the terminal: how many files were passed over, and each one's name and reason, up to `limit`."""
+    """Lines for the terminal: how many files were skipped, and each one's name and reason, up to `limit`."""
     listed = list(unusable)
     if not listed:
         return []
-    lines = [f"{len(listed)} file{'s' if len(listed) > 1 else ''} passed over:"]
+    lines = [f"{count(len(listed), 'file')} skipped:"]
     lines += [f"  {item.path}: {item.reason}" for item in listed[:limit]]
     return lines + ([f"  ... and {len(listed) - limit} more"] if len(listed) > limit else [])
 
@@ -273,7 +274,7 @@ def _with_hashes(listing: _Listing, root: Path) -> Dataset:
 
 
 def _without_contradictions(samples: list[Sample], labels: tuple[str, ...]) -> tuple[list[Sample], list[Unusable]]:
-    """Set aside images whose very bytes stand in two classes: nobody can learn or judge by them."""
+    """Set aside images whose very bytes stand in two classes: nobody can learn or measure by them."""
     label_of: dict[str, set[int]] = {}
     for sample in samples:
         label_of.setdefault(sample.sha256, set()).add(sample.label)

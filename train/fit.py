@@ -110,7 +110,9 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) ->
     has_subjects = all(sample.subject is not None for sample in dataset.samples)
     if split_by == "subject":
         if not has_subjects:
-            raise TrainingError(f"{dataset.root}: the layout {dataset.layout} names no subjects; use --split image or kfold:N")
+            raise TrainingError(
+                f"{dataset.root}: the layout {dataset.layout} names no subjects; split by image", advice="split-image"
+            )
         return SplitPlan((split_by_group(dataset, prepared.families, recipe.split, seed),), "subject")
     if split_by.startswith("kfold:"):
         folds = split_by.removeprefix("kfold:")
@@ -151,7 +153,7 @@ def train(
         resume: go on where an earlier call with the same settings was stopped; a run that is finished is not made again.
 
     Raises:
-        TrainingError: the weights do not fit or have seen what shall judge them, there is nothing to resume, or a stopped
+        TrainingError: the weights do not fit or have seen what shall measure them, there is nothing to resume, or a stopped
             training would be lost.
         LeukoliteError: `out` holds something that is not a run, or cannot be written.
     """
@@ -174,7 +176,7 @@ def train(
         return finished
     if not resume and (epochs := checkpoint.epochs_kept(checkpoints)):
         raise TrainingError(
-            f"{checkpoints}: a training stopped after {epochs} epochs; go on with --resume, or delete that folder"
+            f"{checkpoints}: a training stopped after {epochs} epochs; go on with it, or delete that folder", advice="resume"
         )
     ancestry = runs.ancestry(recipe.weights)
     _refuse_seen(recipe.weights, ancestry, settings["split"])
@@ -223,8 +225,8 @@ def train(
         (folder / runs.SPLIT).write_text(split_record(dataset, split, prepared.copies), encoding="utf-8")
         _write_history(folder / "history.csv", history)
         plot_history(history, folder / "history.png")
-        judged = "test" if "test" in metrics else "validation"
-        plot_confusion(metrics[judged], dataset.labels, f"{judged} part", folder / "confusion.png")
+        measured = "test" if "test" in metrics else "validation"
+        plot_confusion(metrics[measured], dataset.labels, f"{measured} part", folder / "confusion.png")
     checkpoint.discard(checkpoints)
     return run
 
@@ -248,18 +250,19 @@ def _finished(out: Path, recipe: Recipe, settings: dict[str, Any]) -> Run | None
     }
     changed = sorted(key for key in settings if made_by[key] != settings[key])
     if changed:
-        raise TrainingError(f"{out}: a finished run of another {', '.join(changed)}; leave --resume out to replace it")
+        raise TrainingError(f"{out}: a finished run of another {', '.join(changed)}", advice="no-resume-replaces")
     return run
 
 
 def _refuse_seen(weights: str, ancestry: runs.Ancestry, split: list[list[str]]) -> None:
-    """Raises: TrainingError, if images that trained (or chose) the weights would now choose (or judge) the model."""
+    """Raises: TrainingError, if images that trained (or chose) the weights would now choose (or measure) the model."""
     _, validation, test = map(set, split)
     seen = len((validation | test) & ancestry.trained | test & ancestry.chosen)
     if seen:
         raise TrainingError(
             f"{weights}: {seen} images of this split's validation and test parts made those weights;"
-            f" repeat their split with --split {Path(weights).parent}"
+            f" repeat the split of {Path(weights).parent}",
+            advice="split-of-run",
         )
 
 

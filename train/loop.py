@@ -102,7 +102,7 @@ def fit(
         trained.set_weights(best)
     if not all(math.isfinite(row["loss"]) for row in history):
         checkpoint.discard(resume_folder)
-        raise TrainingError("the loss left the numbers (NaN or infinity); lower the learning rate: --set learning_rate=1e-4")
+        raise TrainingError("the loss left the numbers (NaN or infinity); lower the learning rate", advice="learning-rate")
     model.set_weights(trained.get_weights())
     return model, history
 
@@ -120,7 +120,10 @@ def _share_batches(batch_size: int) -> int:
     if keras.backend.backend() != "jax" or (devices := len(keras.distribution.list_devices())) < 2:
         return 1
     if batch_size % devices:
-        raise TrainingError(f"{devices} devices cannot share a batch of {batch_size} evenly; give --batch-size a multiple of it")
+        raise TrainingError(
+            f"{devices} devices cannot share a batch of {batch_size} evenly; expected a multiple of {devices}",
+            advice="batch-size",
+        )
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
     return devices
 

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leukolite.errors import TrainingError
+from leukolite.errors import TrainingError, first_line
 from leukolite.quiet import quiet
 
 if TYPE_CHECKING:
     import keras
 
-IMAGENET_HINT = "without a network, pass the file of MobileNet's ImageNet weights without top: --weights FILE"
+IMAGENET_HINT = "without a network, give the file of MobileNet's ImageNet weights without top"
 
 
 def build(model: str, classes: int, side: int, *, dropout: float, seed: int) -> "keras.Model":
@@ -110,7 +110,7 @@ def load_weights(model: "keras.Model", weights: str, *, backbone: bool) -> None:
         return
     if weights == "imagenet":
         if not backbone:
-            raise TrainingError(f"{model.name} has no ImageNet weights; use --weights none or a file")
+            raise TrainingError(f"{model.name} has no ImageNet weights", advice="no-imagenet")
         _imagenet(model)
         return
     path = weights_file(weights)
@@ -181,6 +181,6 @@ def _imagenet(model: "keras.Model") -> None:
         source = keras.applications.MobileNet(include_top=False, weights="imagenet", input_shape=(side, side, 3))
     except Exception as error:  # Keras' download raises a bare Exception
         raise TrainingError(
-            f"the ImageNet weights could not be had ({' '.join(str(error).split())[:120]}); {IMAGENET_HINT}"
+            f"the ImageNet weights could not be had ({first_line(error, 120)}); {IMAGENET_HINT}", advice="weights-file"
         ) from error
     _mobilenet_part(model).set_weights(source.get_weights())

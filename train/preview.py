@@ -30,6 +30,6 @@ def preview_sheet(prepared: "Prepared", recipe: Recipe, split: Split, seed: int)
         for one in chosen:
             tiles.append(prepared.pixels[one.index])
             tiles += [variant(prepared.pixels, one, recipe.augmentation, seed=seed, epoch=epoch) for epoch in range(VARIANTS)]
-        title = f"{label}: {len(members)} training images" + (", each once more without colour" if members[0] in copies else "")
+        title = f"{label}: {len(members)} training images" + (", each again without colour" if members[0] in copies else "")
         blocks.append((title, tiles))
     return encode_png(sheet(blocks, columns=VARIANTS + 1, side=prepared.spec.height))

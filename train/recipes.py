@@ -25,7 +25,7 @@ class Recipe(Frozen):
     dropout: float = Field(ge=0, lt=1)
     split: tuple[float, float, float] = Field(description="training, validation, test")
     balance: Literal["none", "desaturate"] = Field(
-        default="none", description="desaturate: each training image of a smaller class once more without its colour"
+        default="none", description="desaturate: each training image of a smaller class a second time, without its colour"
     )
     augmentation: Augmentation
     batch_size: int = Field(default=16, ge=1)

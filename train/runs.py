@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from leukolite.classes import Classes, Label
-from leukolite.errors import TrainingError
+from leukolite.errors import TrainingError, first_line
 from leukolite.frozen import Frozen
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics
@@ -134,13 +134,11 @@ def load_run(folder: Path) -> Run:
     try:
         return Run.model_validate_json((folder / RUN).read_bytes())
     except (ValidationError, OSError) as error:
-        raise TrainingError(
-            f"{folder / RUN}: damaged, or of another version ({str(error).splitlines()[0]}); train again"
-        ) from error
+        raise TrainingError(f"{folder / RUN}: damaged, or of another version ({first_line(error)}); train again") from error
 
 
 def load_run_split(folder: Path) -> dict[str, list[SplitFile]]:
-    """The split of a finished run, proved to keep apart what the run says it does.
+    """The split of a finished run, checked to keep apart what the run says it does.
 
     Raises:
         TrainingError: the folder is not a finished run, or its split is missing, damaged or leaks.
@@ -149,11 +147,11 @@ def load_run_split(folder: Path) -> dict[str, list[SplitFile]]:
 
 
 def load_split(place: Path, *, by_subject: bool = False) -> dict[str, list[SplitFile]]:
-    """The files of each part of a split, proved not to leak.
+    """The files of each part of a split, checked not to leak.
 
     Args:
         place: a run folder, or the split.json of one.
-        by_subject: it claims that no subject is on two sides; prove that too.
+        by_subject: it claims that no subject is on two sides; check that too.
 
     Raises:
         TrainingError: split.json is missing or damaged, or images that belong together are on two sides.
@@ -163,7 +161,7 @@ def load_split(place: Path, *, by_subject: bool = False) -> dict[str, list[Split
         raw = json.loads(path.read_bytes())
         parts = {name: [SplitFile.model_validate(entry) for entry in raw[name]] for name in PARTS}
     except (OSError, ValueError, KeyError, TypeError) as error:  # pydantic's ValidationError is a ValueError
-        raise TrainingError(f"{path}: no split, or damaged ({str(error).splitlines()[0]}); expected a run's {SPLIT}") from error
+        raise TrainingError(f"{path}: no split, or damaged ({first_line(error)}); expected a run's {SPLIT}") from error
     _refuse_leaks(path, parts, ("sha256", "group", "subject") if by_subject else ("sha256", "group"))
     return parts
 
@@ -196,4 +194,4 @@ def load_model(folder: Path) -> "keras.Model":
     try:
         return keras.models.load_model(folder / MODEL, compile=False)
     except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{folder / MODEL}: damaged ({str(error).splitlines()[0][:120]}); train again") from error
+        raise TrainingError(f"{folder / MODEL}: damaged ({first_line(error, 120)}); train again") from error

@@ -1,4 +1,4 @@
-"""Which images train, which choose the model, which judge it. What belongs together always stays on one side.
+"""Which images train, which choose the model, which measure it. What belongs together always stays on one side.
 
 By image, as the papers split; by subject, so that nobody's blood is on two sides; in k folds; or as a saved file says.
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from leukolite.errors import LeukoliteError
+from leukolite.errors import LeukoliteError, first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def listening(address: Address) -> Iterator[Listener]:
         try:
             importlib.import_module(package)
         except ImportError as error:
-            raise LeukoliteError(f"--serve needs {package} ({error}); pip install 'leukolite[web]'") from error
+            raise LeukoliteError(f"the live page needs {package} ({first_line(error)}); pip install 'leukolite[web]'") from error
     try:
         family, *_, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         bound = socket.create_server(place, family=family)
@@ -72,7 +72,8 @@ def listening(address: Address) -> Iterator[Listener]:
         reason = str(error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0))
         raise LeukoliteError(
             f"{_authority(address.host, address.port)}: cannot serve there ({reason[0].lower()}{reason[1:]});"
-            " give --serve another port, or an address of this machine"
+            " expected a port that is free, and an address of this machine",
+            advice="serve",
         ) from error
     with bound:
         host, port = bound.getsockname()[:2]

@@ -108,7 +108,7 @@ def test_unreadable_images_are_named_and_left_out(call, evaluated, tiny_bundle, 
     result = evaluated(tiny_bundle, folder)
     assert result["n"] == 40
     assert {Path(item["source"]).name for item in result["unusable"]} == {"text.jpg", "empty.png"}
-    assert "2 files passed over" in call(leukolite, "evaluate", tiny_bundle, "--data", folder).stderr
+    assert "2 files skipped" in call(leukolite, "evaluate", tiny_bundle, "--data", folder).stderr
 
 
 def test_the_tables_fit_80_columns_and_name_every_level_and_class(call, model, cells):

@@ -96,7 +96,7 @@ def test_the_ranges_of_the_seen_pictures_go_into_manifest_and_card_and_nothing_e
     assert after.manifest.appearance.images == 60
     assert after.manifest.model_copy(update={"appearance": None}) == before.manifest
     assert (old / "README.md").read_text() == model_card(after.manifest, len(after.model))
-    assert "What is not judged" in (old / "README.md").read_text()
+    assert "What is not classified" in (old / "README.md").read_text()
     assert {name: (old / name).read_bytes() for name in kept} == kept
 
 

@@ -334,7 +334,7 @@ def test_options_that_contradict_are_a_wrong_call(refuses, finished_run, tmp_pat
 
 
 def test_another_interpreter_is_tried_before_the_work(refuses, finished_run, tmp_path):
-    assert "cannot be started" in refused(refuses, finished_run, tmp_path, "--prove-with", tmp_path / "no-python")
+    assert "cannot be started" in refused(refuses, finished_run, tmp_path, "--check-with", tmp_path / "no-python")
 
 
 def test_a_bundle_is_no_place_for_several(refuses, finished_run, tiny_bundle, tmp_path):

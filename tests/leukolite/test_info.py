@@ -55,7 +55,7 @@ def test_a_full_manifest_survives_the_bundle(tmp_path, full, tiny_model, golden)
 
 def test_rows_say_where_a_model_comes_from_and_how_well_it_does(full):
     rows = dict(manifest_rows(full, 2_720_000))
-    assert rows["judges"] == "one cell an image"
+    assert rows["classifies"] == "one cell per image"
     assert rows["input"] == "32x32 RGB, centre-square crop of 100%, resized by area"
     assert rows["tensors"].startswith("in uint8 (scale 0.00392157, zero point 0), out uint8")
     assert rows["model"].startswith("2.72 MB, sha256 ")
@@ -111,7 +111,7 @@ def test_a_shipped_bundle_is_described_with_its_figures(call, name):
 
 def test_the_description_of_a_bundle_says_where_it_comes_from(call, tiny_bundle):
     text = " ".join(call(leukolite, "info", tiny_bundle).stdout.split())
-    assert "judges one cell an image" in text
+    assert "classifies one cell per image" in text
     assert "blast*, healthy (* malignant)" in text
     assert "synthetic (train 28, validation 4, test 8), seed 0" in text
     assert "threshold 0.5, abstains never" in text

@@ -198,7 +198,7 @@ def test_what_was_passed_over_is_told_in_a_few_lines(tmp_path):
     for i in range(15):
         (folders(tmp_path) / "cats" / f"{i:02}.txt").write_text("x")
     lines = describe_unusable(open_dataset(tmp_path).unusable)
-    assert lines[0] == "15 files passed over:"
+    assert lines[0] == "15 files skipped:"
     assert len(lines) == 12
     assert lines[-1].strip() == "... and 5 more"
     assert describe_unusable(()) == []

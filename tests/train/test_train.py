@@ -188,7 +188,7 @@ def test_files_that_were_passed_over_are_told_and_counted(call, cells, tmp_path)
     result = call(leukolite, "train", "small_cnn", "--data", data, "--out", tmp_path / "run", *SMALL, "--epochs", 1)
     assert result.exit_code == 0, result.output
     assert f"{data / 'blast' / 'bad.jpg'}: not an image" in result.stderr
-    assert "1 files passed over" in result.stdout
+    assert "1 file skipped" in result.stdout
     assert load_run(tmp_path / "run").unusable == 1
 
 
