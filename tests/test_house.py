@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from leukolite.advice import ADVICE
+
 CHECKOUT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "leukolite": {"leukolite"},
@@ -165,6 +167,63 @@ def test_no_class_or_function_has_a_name_that_was_given_up():
 
 def test_no_two_classes_have_one_name():
     assert {name for name, n in names_of(ast.ClassDef).items() if n > 1} == set(TWO_OF_ONE_NAME)
+
+
+# --- words for the person at the terminal
+
+COMMANDS = re.compile(r"(_?cli|options|advice|cli_reference|terminal|info|report)\.py$")
+NAMES_OPTIONS = {  # module -> why
+    "convert/ethosu.py": "calls Arm's compiler, whose options they are",
+    "edge/camera/picamera.py": "how a virtual environment is made, with an option of Python's",
+    "edge/field/exclusion.py": "a sentence of journals written before",
+    "train/recipes.py": "the source of a recipe, which runs record",
+}
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """String literals of a module, its docstrings left out."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and ast.get_docstring(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_only_the_commands_know_their_options():
+    """An error of the core is for Python programs too; a command adds `leukolite.advice`."""
+    named = {
+        path: [text for text in texts(tree) if re.search(r"(?<![\w-])--[a-z]", text)]
+        for path, tree in modules().items()
+        if not COMMANDS.search(path) and path not in NAMES_OPTIONS
+    }
+    assert {path: found for path, found in named.items() if found} == {}
+
+
+def test_every_advice_is_asked_for():
+    asked = {text for tree in modules().values() for text in texts(tree)}
+    assert sorted(set(ADVICE) - asked) == []
+    given = {
+        keyword.value.value
+        for tree in modules().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "advice" and isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, str)
+    }
+    assert sorted(given - set(ADVICE)) == []
+
+
+WORDS_GIVEN_UP = re.compile(r"\b(judg\w*|passed over|once more|anew|proved|proves?)\b", re.IGNORECASE)
+KEEPS_A_WORD = {  # text -> why
+    "proved": "a value of manifests, which stay as they were",
+    "the same at the fitted temperature; it flatters, see `judged_ece`": "a key of manifests",
+    "--prove-with": "an option of before, which names its new one",
+}
+
+
+def test_no_text_has_a_word_that_was_given_up():
+    found = {(path, text) for path, tree in modules().items() for text in texts(tree) if WORDS_GIVEN_UP.search(text)}
+    assert sorted((path, text) for path, text in found if text not in KEEPS_A_WORD) == []
 
 
 # --- packaging
