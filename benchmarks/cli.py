@@ -136,7 +136,7 @@ def overhead(
 
 @click.command(cls=Command)
 @click.argument("recipe", type=click.Choice(sorted(RECIPES)))
-@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Rounds to measure.")
 @click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Batches per round.")
 @json_option("every round")
 def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> None:
@@ -154,7 +154,7 @@ def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> 
         task = add_task(bar, "rounds", total=rounds)
         result = measure_throughput(recipe, RECIPES[recipe], rounds=rounds, steps=steps, on_round=lambda: bar.advance(task))
     console = stdout(json_path)
-    console.print(f"{recipe} on {result.backend}, {rounds} rounds of {result.images_per_round} images")
+    console.print(f"{recipe} on {result.backend}, {count(rounds, 'round')} of {result.images_per_round} images")
     for name, values in (("a ready batch", result.ready), ("augmented", result.augmented)):
         console.print(f"  {name:<14} {_spread(values, 'images/s', 1)}")
     console.print(f"  ratio {result.ratio:.3f}")

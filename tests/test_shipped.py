@@ -19,6 +19,7 @@ from leukolite.classifier import open_classifier
 from leukolite.cli import main
 from leukolite.convert.card import model_card
 from leukolite.edge.cli import main as edge_run
+from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.synthetic import LABELS, render_cell
 
@@ -74,7 +75,7 @@ def test_swapped_channels_change_what_the_demo_bundle_says() -> None:
 
 @pytest.mark.parametrize(("name", "folder"), [("mobilenet_m-taleqani", "taleqani"), ("mobilenet_m-allidb2", "ALL_IDB2")])
 def test_the_manifests_accuracy_is_measured_again_on_the_real_unseen_images(name: str, folder: str, shared_data: Path) -> None:
-    subject = open_model(find_bundle(Path(name)), runtime="litert", threads=2)
+    subject = open_model(find_bundle(Path(name)), RuntimeOptions(threads=2))
     evaluation = evaluate(subject, shared_data / folder, (0.0,), seed=0, unseen_only=True)
     measured = Bundle.load(find_bundle(Path(name))).manifest.measured
     assert measured is not None

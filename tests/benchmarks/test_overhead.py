@@ -52,7 +52,7 @@ def test_the_throughput_of_a_training_keeps_every_round(call, tmp_path):
     result = call(leukolite, "throughput", "small_cnn", "--rounds", 1, "--steps", 2, "--json", out)
     assert result.exit_code == 0, result.output
     content = json.loads(out.read_text())
-    assert content["schema"] == {"name": "throughput", "version": 1}
+    assert content["schema"] == {"name": "throughput", "version": 2}
     assert (content["recipe"], content["images_per_round"]) == ("small_cnn", 32)
     assert len(content["augmented"]) == len(content["ready"]) == 1
     assert content["ratio"] > 0

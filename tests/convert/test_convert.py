@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from leukolite.bundle import Bundle
+from leukolite.classes import Classes
 from leukolite.classifier import open_classifier
 from leukolite.cli import main as leukolite
 from leukolite.convert.card import model_card
@@ -52,7 +53,7 @@ def test_a_bundle_is_five_files(tiny_bundle):
 
 def test_a_bundle_opens_with_its_golden_outputs(bundle):
     classifier = open_classifier(bundle)
-    assert classifier.labels == ["blast", "healthy"]
+    assert classifier.classes == Classes.of(("blast", "healthy"), ("blast",))
 
 
 def test_no_float_is_left_inside(bundle):

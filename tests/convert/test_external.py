@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from leukolite.bundle import Bundle
+from leukolite.classes import Classes
 from leukolite.classifier import open_classifier
 from leukolite.cli import main as leukolite
 from leukolite.convert.converted import convert_model
@@ -157,7 +158,7 @@ def source(cells, tmp_path) -> ConversionSource:
 
 
 def test_a_source_of_a_keras_file_says_what_is_known_and_offers_no_fine_tuning(source, cells):
-    assert (source.labels, source.malignant, source.unit) == (["healthy", "blast"], ["blast"], "cell")
+    assert (source.classes, source.unit) == (Classes.of(("healthy", "blast"), ("blast",)), "cell")
     assert (source.root, source.dataset, source.seed, source.split_by) == (cells, "synthetic", 3, "image")
     assert (source.spec.height, source.spec.width) == (32, 32)
     assert source.seen_before == []

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leukolite.classes import Classes
 from leukolite.convert.fitting import LEAST_FOR_FIT, ece, fit_band, fit_decision, fit_temperature, fit_threshold
 from leukolite.decision import calibrate, decide
 
-LABELS, MALIGNANT = ["healthy", "blast"], ["blast"]
+CLASSES = Classes.of(("healthy", "blast"), ("blast",))
 
 
 def scores(n: int, seed: int, sharpness: float = 1.0, doubt: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +19,7 @@ def scores(n: int, seed: int, sharpness: float = 1.0, doubt: float = 2.0) -> tup
 
 
 def fitted(outputs: np.ndarray, truth: np.ndarray, *, error: float = 0.02, abstains: bool = True):
-    return fit_decision(outputs, outputs, truth, LABELS, MALIGNANT, target_error=error, abstains=abstains)
+    return fit_decision(outputs, outputs, truth, CLASSES, target_error=error, abstains=abstains)
 
 
 def test_too_few_images_fit_nothing():
@@ -39,7 +40,7 @@ def test_the_threshold_keeps_the_float_models_recall():
     shifted = outputs.copy()
     shifted[:, 1] *= 0.5  # quantisation that takes half of every malignant probability
     shifted[:, 0] = 1 - shifted[:, 1]
-    decision, _ = fit_decision(shifted, outputs, truth, LABELS, MALIGNANT, target_error=1.0, abstains=False)
+    decision, _ = fit_decision(shifted, outputs, truth, CLASSES, target_error=1.0, abstains=False)
     verdicts = np.array([decide(row, decision, [1]) for row in calibrate(shifted, decision.temperature)])
     least = (outputs[truth == 1, 1] >= 0.5).mean()
     assert (verdicts[truth == 1] == 1).mean() >= least
@@ -74,7 +75,7 @@ def test_a_model_without_errors_needs_no_band():
 def test_several_classes_have_no_threshold():
     truth = np.arange(90) % 3
     outputs = np.eye(3)[truth] * 0.7 + 0.1
-    decision, _ = fit_decision(outputs, outputs, truth, ["a", "b", "c"], ["b", "c"], target_error=0.1, abstains=True)
+    decision, _ = fit_decision(outputs, outputs, truth, Classes.of(("a", "b", "c"), ("b", "c")), target_error=0.1, abstains=True)
     assert decision.threshold is None
 
 

@@ -3,10 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from leukolite.classes import Classes
 from leukolite.convert.gate import ANY_MALIGNANT, failures, find_flips, gate_level, malignant_recall
 from leukolite.manifest import ConversionGate, GateLevel
 
-LABELS, MALIGNANT = ["benign", "early", "pre"], ["early", "pre"]
+LABELS = ("benign", "early", "pre")
+CLASSES = Classes.of(LABELS, ("early", "pre"))
 
 
 def sure_of(*verdicts: int) -> np.ndarray:
@@ -19,7 +21,7 @@ def gate(*levels: GateLevel, drop: float = 0.5, recall: float = 0.5) -> Conversi
 
 
 def level(truth: list[int], floats: list[int], now: list[int], sigma: float = 0.0) -> GateLevel:
-    return gate_level(sigma, np.array(truth), sure_of(*floats), sure_of(*now), LABELS, MALIGNANT)
+    return gate_level(sigma, np.array(truth), sure_of(*floats), sure_of(*now), CLASSES)
 
 
 def test_a_model_that_says_the_same_passes():
@@ -41,12 +43,12 @@ def test_a_malignant_image_called_benign_fails_even_where_accuracy_is_made_up_fo
 
 
 def test_one_malignant_class_for_another_is_no_lost_malignant_image():
-    recall = malignant_recall(np.array([1, 1, 2, 0]), np.array([2, 1, 2, 0]), LABELS, MALIGNANT)
+    recall = malignant_recall(np.array([1, 1, 2, 0]), np.array([2, 1, 2, 0]), CLASSES)
     assert recall == {"early": 0.5, "pre": 1.0, ANY_MALIGNANT: 1.0}
 
 
 def test_a_malignant_class_without_images_has_no_recall():
-    assert malignant_recall(np.array([0, 1]), np.array([0, 1]), LABELS, MALIGNANT) == {"early": 1.0}
+    assert malignant_recall(np.array([0, 1]), np.array([0, 1]), CLASSES) == {"early": 1.0}
 
 
 @pytest.mark.parametrize("noisy_first", [True, False])

@@ -28,7 +28,7 @@ def inputs(source, tmp_path_factory) -> ConversionInputs:
 
 def test_a_source_of_a_run_repeats_the_run(source, finished_run, cells):
     run = load_run(finished_run)
-    assert (source.labels, source.malignant, source.unit, source.spec) == (run.labels, run.malignant, run.unit, run.input)
+    assert (source.classes, source.unit, source.spec) == (run.classes, run.unit, run.input)
     assert (source.dataset, source.dataset_fingerprint) == (run.dataset, run.dataset_fingerprint)
     assert (source.split, source.counts) == (load_run_split(finished_run), run.split)
     assert (source.seed, source.versions, source.seen_before) == (run.seed, run.versions, run.seen_before)

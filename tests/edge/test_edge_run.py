@@ -87,7 +87,7 @@ def test_an_unreadable_image_is_told_and_the_rest_is_classified(call, tiny_bundl
     result = call(edge_run, "--bundle", tiny_bundle, "--source", slides, "--json", out)
     assert result.exit_code == 0
     assert f"{slides / 'a.jpg'}: skipped: not an image" in result.stderr
-    assert "1 frame, 1 not available" in result.stdout
+    assert "1 frame, 1 of them excluded, 1 not available" in result.stdout
     assert [gap["source"] for gap in strict_json(out)["gaps"]] == [str(slides / "a.jpg")]
 
 

@@ -1,6 +1,6 @@
 """What goes wrong beside a microscope, tried on the command itself: processes of `edge-run` that record a session.
 
-After each fault the journal must prove, and every verdict in it must be the one that the very same picture gets in a session
+After each fault the journal must verify, and every verdict in it must be the one that the very same picture gets in a session
 that nothing disturbed. docs/evidence/recording.md has the table of all faults.
 """
 
@@ -74,7 +74,7 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
         time.sleep(0.03)
 
 
-def judged(verdicts: Sequence[VerdictRecord]) -> list[ImageVerdict]:
+def verdicts_of(verdicts: Sequence[VerdictRecord]) -> list[ImageVerdict]:
     return [(said.box, said.sigma, said.label, said.probabilities, said.excluded) for said in verdicts]
 
 
@@ -96,7 +96,7 @@ def begin() -> Iterator[Begin]:
 
 
 def said_of_each_picture(folder: Path) -> dict[str | None, list[ImageVerdict]]:
-    return {frame.pixels_sha256: judged(verdicts) for frame, verdicts in read_frames(read(folder))}
+    return {frame.pixels_sha256: verdicts_of(verdicts) for frame, verdicts in read_frames(read(folder))}
 
 
 @pytest.fixture(scope="module")
@@ -119,23 +119,23 @@ def undisturbed(begin: Begin, tmp_path_factory: pytest.TempPathFactory, pictures
 
 
 @pytest.fixture
-def proved(undisturbed: dict[str | None, list[ImageVerdict]]) -> Callable[..., int]:
-    def prove(folder: Path, *, ended: bool = True) -> int:
+def checked(undisturbed: dict[str | None, list[ImageVerdict]]) -> Callable[..., int]:
+    def check(folder: Path, *, ended: bool = True) -> int:
         """How many frames a journal holds that verifies and has no verdict but the right one."""
         assert verify(folder).ended == ended
         found = list(read_frames(read(folder)))
         for frame, verdicts in found:
             assert frame.excluded is None
-            assert judged(verdicts) == undisturbed[frame.pixels_sha256]
+            assert verdicts_of(verdicts) == undisturbed[frame.pixels_sha256]
         return len(found)
 
-    return prove
+    return check
 
 
 # killed
 
 
-def test_kill_9_at_20_random_moments_loses_nothing_that_was_said(begin, tmp_path, proved, call):
+def test_kill_9_at_20_random_moments_loses_nothing_that_was_said(begin, tmp_path, checked, call):
     folder, pick, held = tmp_path / "session", random.Random(5), 0
     for attempt in range(20):
         how = ("--resume", folder) if attempt else (*NEW, "--camera", "synthetic:50", "--journal", folder)
@@ -149,25 +149,25 @@ def test_kill_9_at_20_random_moments_loses_nothing_that_was_said(begin, tmp_path
         shown, errors = process.communicate()
         assert (process.returncode, errors) == (-9, "")
         said = len(re.findall(r"^ *\d+ synthetic ", shown, re.MULTILINE))
-        before, held = held, proved(folder, ended=False)
+        before, held = held, checked(folder, ended=False)
         assert said - 1 <= held - before <= said  # one may have been said and not yet written
     finish(begin("--resume", folder, "--frames", 3, "--keep-frames", "--quiet"))
-    assert proved(folder) == held + 3
+    assert checked(folder) == held + 3
     assert events(folder).count("resumed") >= 15
-    assert "each proved" in call(leukolite, "journal", "verify", folder).stdout
-    said, _ = finish(begin("--replay", folder))
-    assert said[-1].endswith(f"{held + 3} frames judged again, {held + 3} verdicts compared, 0 differ")
+    assert "each checked" in call(leukolite, "journal", "verify", folder).stdout
+    said = call(leukolite, "journal", "replay", folder).stdout.splitlines()
+    assert said[-1].endswith(f"{held + 3} frames classified again, {held + 3} verdicts compared, 0 differ")
 
 
 @pytest.mark.parametrize("camera", ["synthetic", "synthetic:50"])
-def test_sigterm_ends_the_journal_properly(begin, tmp_path, proved, camera):
+def test_sigterm_ends_the_journal_properly(begin, tmp_path, checked, camera):
     folder = tmp_path / "session"
     process = begin(*NEW, "--camera", camera, "--journal", folder, "--quiet")
     wait_until(lambda: frames(folder) > 3, process)
     process.terminate()
     said, errors = finish(process)
     assert errors == ["stopped by SIGTERM"]
-    assert proved(folder) > 3
+    assert checked(folder) > 3
     *_, note, end = records(folder)
     assert (note.detail, end) == ("synthetic: session ended by SIGTERM", EventRecord(event="end"))
     assert said[-1].endswith(f"{verify(folder).records} records; the last is {verify(folder).anchor}")
@@ -184,7 +184,7 @@ def fill(disk: Path, left: int) -> Path:
 
 
 @pytest.mark.parametrize("kept", [(), ("--keep-frames",)], ids=["records", "pictures"])
-def test_a_full_disk_ends_the_session_and_it_goes_on_once_there_is_room(begin, small_disk, proved, kept):
+def test_a_full_disk_ends_the_session_and_it_goes_on_once_there_is_room(begin, small_disk, checked, kept):
     folder, other = small_disk / "session", fill(small_disk, 150_000)
     _, errors = finish(begin(*NEW, "--camera", "synthetic", "--journal", folder, "--quiet", *kept), code=1)
     why = "a frame cannot be kept (disk full)" if kept else "disk full"
@@ -193,7 +193,7 @@ def test_a_full_disk_ends_the_session_and_it_goes_on_once_there_is_room(begin, s
         f"recording stopped: {why}; {n} records in {folder} are kept",
         f"Error: {folder}: recording stopped: {why}; make room and resume the session",
     ]
-    held = proved(folder, ended=False)
+    held = checked(folder, ended=False)
     assert held > 0
     assert records(folder)[-1] == EventRecord(event="recording stopped", detail=why)
     before = b"".join(path.read_bytes() for path in journal_files(folder))
@@ -204,13 +204,13 @@ def test_a_full_disk_ends_the_session_and_it_goes_on_once_there_is_room(begin, s
 
     other.unlink()
     finish(begin("--resume", folder, "--frames", 1, "--quiet", *kept))
-    assert proved(folder) == held + 1
+    assert checked(folder) == held + 1
     assert b"".join(path.read_bytes() for path in journal_files(folder)).startswith(before)
     indices = [record.index for record in records(folder) if isinstance(record, FrameRecord)]
     assert indices == list(range(held + 1))  # the frame that could not be recorded came again
 
 
-def test_with_keep_running_a_full_disk_stops_the_recording_alone(begin, small_disk, proved):
+def test_with_keep_running_a_full_disk_stops_the_recording_alone(begin, small_disk, checked):
     pytest.importorskip("uvicorn")
     folder, other = small_disk / "session", fill(small_disk, 110_000)
     options = ("--camera", "synthetic:50", "--journal", folder, "--keep-running", "--serve", "0", "--quiet")
@@ -230,11 +230,11 @@ def test_with_keep_running_a_full_disk_stops_the_recording_alone(begin, small_di
     assert errors == [f"recording stopped: disk full; {found.records} records in {folder} are kept", "stopped by SIGTERM"]
     assert re.search(rf": {found.records} records, \d+ more could not be kept; the last is {found.anchor}$", said[-1])
     assert records(folder)[-1] == EventRecord(event="recording stopped", detail="disk full")
-    held = proved(folder, ended=False)
+    held = checked(folder, ended=False)
 
     other.unlink()
     finish(begin("--resume", folder, "--frames", 2, "--quiet"))
-    assert proved(folder) == held + 2
+    assert checked(folder) == held + 2
 
 
 # cameras and pictures
@@ -252,7 +252,7 @@ server.serve_forever()
 """
 
 
-def test_a_stream_server_that_is_killed_and_comes_back_is_a_gap_and_no_verdict(begin, tmp_path, pictures, proved):
+def test_a_stream_server_that_is_killed_and_comes_back_is_a_gap_and_no_verdict(begin, tmp_path, pictures, checked):
     folder = tmp_path / "session"
     server = begin(pictures, 0, code=SERVER, path=[HELPERS])
     url = server.stdout.readline().strip()
@@ -265,7 +265,7 @@ def test_a_stream_server_that_is_killed_and_comes_back_is_a_gap_and_no_verdict(b
     wait_until(lambda: frames(folder) > before + 10, process)
     process.terminate()
     finish(process)
-    assert proved(folder) > 20
+    assert checked(folder) > 20
     assert any("truncated" in reason for reason in gaps(folder))
     kinds = [record.kind for record in records(folder)]
     lost = next(i for i, record in enumerate(records(folder)) if "signal lost" in getattr(record, "reason", ""))
@@ -293,18 +293,18 @@ class Picamera2(FakePicamera2):
 """
 
 
-def test_a_camera_that_is_unplugged_and_comes_back_is_a_gap_and_no_verdict(begin, tmp_path, pictures, proved):
+def test_a_camera_that_is_unplugged_and_comes_back_is_a_gap_and_no_verdict(begin, tmp_path, pictures, checked):
     (tmp_path / "picamera2.py").write_text(UNPLUGGED.format(folder=str(pictures)))
     folder, path = tmp_path / "session", (tmp_path, HELPERS)
     options = ("--camera", "picamera2", "--camera-size", "256x256", "--cells", "one", "--frames", PICTURES + 1, "--quiet")
     finish(begin(*NEW, *options, "--journal", folder, path=path))
-    assert proved(folder) == PICTURES + 1
+    assert checked(folder) == PICTURES + 1
     assert "signal lost: the camera is lost (the camera has been unplugged)" in gaps(folder)[0]
     indices = [record.index for record in records(folder) if isinstance(record, FrameRecord)]
     assert indices == sorted(set(indices))
 
 
-def test_damaged_pictures_among_good_ones_are_gaps_and_change_no_other_verdict(begin, tmp_path, pictures, proved):
+def test_damaged_pictures_among_good_ones_are_gaps_and_change_no_other_verdict(begin, tmp_path, pictures, checked, call):
     source, folder = tmp_path / "pictures", tmp_path / "session"
     shutil.copytree(pictures, source)
     whole = (pictures / "01.jpg").read_bytes()
@@ -313,11 +313,11 @@ def test_damaged_pictures_among_good_ones_are_gaps_and_change_no_other_verdict(b
     (source / "05-text.tif").write_bytes(b"not a picture")
     _, errors = finish(begin(*NEW, "--source", source, "--journal", folder, "--quiet"))
     assert sum("skipped" in line for line in errors) == 3
-    assert proved(folder) == PICTURES
+    assert checked(folder) == PICTURES
     found = {Path(record.source).name: record.index for record in records(folder) if isinstance(record, GapRecord)}
     names = sorted(path.name for path in source.iterdir())
     assert found == {name: names.index(name) for name in ("01-cut.jpg", "02-empty.png", "05-text.tif")}
-    said, _ = finish(begin("--replay", folder))
+    said = call(leukolite, "journal", "replay", folder).stdout.splitlines()
     assert said[-1].endswith(f"{PICTURES} verdicts compared, 0 differ")
 
 
@@ -334,7 +334,7 @@ def look(viewer: http.client.HTTPConnection) -> dict:
     return json.loads(viewer.getresponse().read())
 
 
-def test_ten_viewers_of_whom_one_never_reads_take_no_frame_from_a_recorded_session(begin, tmp_path, proved):
+def test_ten_viewers_of_whom_one_never_reads_take_no_frame_from_a_recorded_session(begin, tmp_path, checked):
     pytest.importorskip("uvicorn")
     folder, seen = tmp_path / "session", [[0] for _ in range(9)]
     options = ("--camera", "synthetic:20", "--frames", 60, "--journal", folder, "--serve", "0", "--quiet")
@@ -360,7 +360,7 @@ def test_ten_viewers_of_whom_one_never_reads_take_no_frame_from_a_recorded_sessi
         finish(process)
         for viewer in viewers:
             viewer.join(30)
-    assert proved(folder) == 60
+    assert checked(folder) == 60
     skipped = sum(record.skipped for record in records(folder) if isinstance(record, FrameRecord))
     assert skipped < 30  # one frame waits at the most, so what is overtaken is how late a verdict can be
     assert all(shown == sorted(shown) for shown in seen)

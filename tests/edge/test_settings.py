@@ -1,4 +1,4 @@
-"""`edge-run --journal`, `--resume` and `--replay`: what was recorded goes on, and every verdict can be repeated."""
+"""`edge-run --journal`, `--resume` and `leukolite journal replay`: what was recorded goes on, and can be repeated."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from leukolite.cli import main as leukolite
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import EventRecord, FrameRecord, StartRecord
+from leukolite.edge.journal_cli import replay_command
 from leukolite.edge.settings import SessionSettings
 from leukolite.synthetic import LABELS, render_cell
 
@@ -48,16 +49,16 @@ def frames(session: Path) -> list[FrameRecord]:
 
 def test_a_recorded_session_is_repeated_to_the_last_verdict(call, record):
     session = record("--noise", "0,5")
-    result = call(edge_run, "--replay", session)
+    result = call(leukolite, "journal", "replay", session)
     assert result.exit_code == 0, result.output
-    assert "12 frames judged again, 24 verdicts compared, 0 differ" in result.stdout
+    assert "12 frames classified again, 24 verdicts compared, 0 differ" in result.stdout
 
 
 def test_a_frame_that_has_changed_since_is_told(call, record, slides):
     session = record()
     path = sorted(slides.glob("*/*.png"))[0]
     Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    result = call(edge_run, "--replay", session)
+    result = call(leukolite, "journal", "replay", session)
     assert result.exit_code == 1
     assert "12 verdicts compared, 1 differ" in result.stdout or "1 differ" in result.stdout
     assert "the picture is another" in result.stdout
@@ -69,12 +70,12 @@ def test_a_session_goes_on_where_it_was_left_and_counts_no_frame_twice(call, rec
     assert result.exit_code == 0, result.output
     assert [frame.index for frame in frames(session)] == list(range(12))
     assert "resumed" in [entry.record.event for entry in read(session) if isinstance(entry.record, EventRecord)]
-    assert call(edge_run, "--replay", session).exit_code == 0
+    assert call(leukolite, "journal", "replay", session).exit_code == 0
 
 
 def test_a_session_that_is_done_is_not_begun_again(refuses, record, slides):
     session = record()
-    assert "all 12 frames were judged before" in refuses(edge_run, "--resume", session, "--quiet")
+    assert "all 12 frames were classified before" in refuses(edge_run, "--resume", session, "--quiet")
 
 
 def test_kept_frames_repeat_a_camera_that_is_gone(call, tmp_path, monkeypatch):
@@ -83,7 +84,7 @@ def test_kept_frames_repeat_a_camera_that_is_gone(call, tmp_path, monkeypatch):
     assert call(edge_run, *command, "--quiet").exit_code == 0
     assert len(list((session / "frames").glob("*.png"))) == 4
     monkeypatch.setattr("leukolite.edge.settings.open_camera", None)
-    assert "4 verdicts compared, 0 differ" in call(edge_run, "--replay", session).stdout
+    assert "4 verdicts compared, 0 differ" in call(leukolite, "journal", "replay", session).stdout
 
 
 def test_a_slides_name_is_nowhere_in_the_journal(record, monkeypatch, tmp_path):
@@ -120,17 +121,16 @@ def test_a_killed_session_verifies_goes_on_and_is_repeated(call, tmp_path):
     assert call(edge_run, "--resume", session, "--frames", 3, "--quiet").exit_code == 0
     assert len(frames(session)) == before + 3
     assert call(leukolite, "journal", "verify", session).exit_code == 0
-    assert call(edge_run, "--replay", session).exit_code == 0
+    assert call(leukolite, "journal", "replay", session).exit_code == 0
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         (("--resume", "S", "--camera", "synthetic"), "says itself with which --camera"),
-        (("--replay", "S", "--noise", "5"), "says itself with which --noise"),
-        (("--resume", "S", "--replay", "S"), "give one of them"),
-        (("--replay", "S", "--json", "x.json"), "does nothing else: leave --json out"),
-        (("--replay", "S", "--max-age", "5"), "does nothing else: leave --max-age out"),
+        (("--resume", "S", "--noise", "5"), "says itself with which --noise"),
+        (("--resume", "S", "--journal", "S"), "give one of them"),
+        (("--resume", "S", "--replay", "S"), "use `leukolite journal replay SESSION`"),
         (("--bundle", "synthetic-cells", "--camera", "synthetic", "--keep-frames"), "go with --journal"),
         (("--bundle", "synthetic-cells", "--camera", "synthetic", "--slide", "A"), "--slide goes with --journal"),
         (("--camera", "synthetic"), "Missing option '--bundle'"),
@@ -157,11 +157,12 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(SessionSettings) if field.name != "bundle"])
-@pytest.mark.parametrize("goes_on", ["--resume", "--replay"])
-def test_no_setting_of_a_recorded_session_is_given_again_not_even_as_it_was(refuses, goes_on, name):
+def test_no_setting_of_a_recorded_session_is_given_again_not_even_as_it_was(refuses, name):
     option = f"--{name.replace('_', '-')}"
-    line = refuses(edge_run, goes_on, "S", option, *GIVEN[name], code=2)
+    replay_options = {text for parameter in replay_command.params for text in parameter.opts}
+    line = refuses(edge_run, "--resume", "S", option, *GIVEN[name], code=2)
     assert f"S says itself with which {option} it was recorded: leave it out" in line
+    assert option not in replay_options, "a journal is repeated as it was recorded"
 
 
 def test_every_setting_of_a_session_is_an_option_of_its_name():
@@ -171,7 +172,7 @@ def test_every_setting_of_a_session_is_an_option_of_its_name():
 def test_another_bundle_neither_goes_on_nor_repeats(refuses, record, tiny_bundle):
     session = record("--frames", 2)
     assert "manifest sha256" in refuses(edge_run, "--resume", session, "--bundle", tiny_bundle, "--quiet", notes=0)
-    assert "was recorded with bundle synthetic-cells" in refuses(edge_run, "--replay", session, "--bundle", tiny_bundle)
+    assert "was recorded with bundle synthetic-cells" in refuses(leukolite, "journal", "replay", session, "--bundle", tiny_bundle)
 
 
 def test_a_folder_without_a_session_is_refused(refuses, tmp_path):

@@ -29,7 +29,7 @@ def test_the_committed_reference_is_what_the_commands_say_now() -> None:
 def test_every_command_has_help_and_an_example_that_calls_it(context: click.Context) -> None:
     assert context.command.help
     lines = (example(context.command) or "").splitlines()
-    assert any(line.startswith(f"{context.command_path} ") for line in lines), lines
+    assert any(f"{line} ".startswith(f"{context.command_path} ") for line in lines), lines
 
 
 @pytest.mark.parametrize("context", ALL)

@@ -1,7 +1,6 @@
 """A training that was killed goes on and gives the history of one that was not."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> fit.Prepared:
 def train(
     prepared: fit.Prepared, out: Path, *, recipe: Recipe = RECIPE, stop_after: int | None = None, resume: bool = False
 ) -> None:
-    def progress(stage: str, done: int, total: int, values: Mapping[str, float]) -> None:
+    def progress(stage: str, done: int, total: int) -> None:
         if stop_after is not None and stage == f"epoch {stop_after + 1}/{recipe.epochs}":
             raise KilledError
 
