@@ -40,6 +40,8 @@ def test_an_errors_text_is_name_and_reason(kind):
 
 
 def test_an_error_carries_the_key_of_an_advice_and_not_its_text():
-    assert LeukoliteError("no such runtime", advice="edgetpu").advice == "edgetpu"
-    assert SourceError("cam", "no camera", advice="list-cameras").advice == "list-cameras"
+    error = LeukoliteError("no such runtime", advice="edgetpu")
+    assert (str(error), error.advice) == ("no such runtime", "edgetpu")
+    error = SourceError("cam", "no camera", advice="list-cameras")
+    assert (str(error), error.advice) == ("cam: no camera", "list-cameras")
     assert LeukoliteError("no such runtime").advice is None

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import sys
 
 import click
@@ -7,24 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leukolite.advice import ADVICE
 from leukolite.errors import BundleError, LeukoliteError
 from leukolite.files import check_file_place, write_json
 from leukolite.options import Sigmas
 from leukolite.tables import results_table
 from leukolite.terminal import Command, LazyGroup, stdout
 from leukolite.train.backend import import_keras
-from leukolite.wording import percent, percent_with_interval
 
 
 @click.command(cls=Command)
 @click.option("--noise", type=Sigmas(), default=(0.0,))
 @click.option("--count", type=click.IntRange(1))
 @click.option("--fail", help="Fail with this message.")
+@click.option("--advice", help="And with this advice.")
 @click.option("--crash", is_flag=True)
-def measure(noise: tuple[float, ...], count: int | None, fail: str | None, crash: bool) -> None:
+def measure(noise: tuple[float, ...], count: int | None, fail: str | None, advice: str | None, crash: bool) -> None:
     """Measure."""
     if fail:
-        raise BundleError(fail)
+        raise BundleError(fail, advice=advice)
     if crash:
         raise ZeroDivisionError
     if count == 13:
@@ -55,6 +57,17 @@ def test_a_default_of_numbers_needs_no_parsing(call):
 
 def test_what_failed_is_one_line_and_exit_code_1(refuses):
     assert refuses(measure, "--fail", "bundle: it\nis damaged") == "Error: bundle: it is damaged"
+
+
+@pytest.mark.parametrize("key", ADVICE)
+def test_a_command_adds_the_advice_that_an_error_names(refuses, key):
+    assert refuses(measure, "--fail", "it is damaged", "--advice", key) == f"Error: it is damaged; {ADVICE[key]}"
+
+
+@pytest.mark.parametrize("text", ADVICE.values())
+def test_an_advice_is_one_phrase_that_names_an_option(text):
+    assert re.search(r"(?<![\w-])--[a-z]", text)
+    assert text == " ".join(text.split()).rstrip(".;")
 
 
 @pytest.mark.parametrize("arguments", [["--count", "0"], ["--bogus"], ["stray"], ["--count"], ["--count", "13"]])
@@ -121,17 +134,6 @@ def test_keras_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(LeukoliteError, match=r"leukolite train needs Keras .*pip install 'leukolite\[train\]'"):
         import_keras("leukolite train")
-
-
-@pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.98765, "98.8%"), (1.0, "100.0%")])
-def test_a_rate_is_shown_in_percent(value, text):
-    assert percent(value) == text
-
-
-def test_a_rate_is_shown_with_its_interval_where_there_is_one():
-    assert percent_with_interval(0.987, (0.9622, 0.996)) == "98.7% (96.2-99.6)"
-    assert percent_with_interval(0.987, None) == "98.7%"
-    assert percent_with_interval(None, None) == "-"
 
 
 @given(st.lists(st.floats(0, 255), min_size=1, max_size=5))
