@@ -19,7 +19,7 @@ from leukolite.convert.images import calibration_images, read_inputs
 from leukolite.convert.quantise import make_converter, pick_calibration
 from leukolite.convert.source import source_of_run
 from leukolite.convert.variants import VARIANTS
-from leukolite.errors import ConversionError
+from leukolite.errors import ConversionError, first_line
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnProgress
 from leukolite.quiet import quiet
@@ -148,9 +148,7 @@ def inspect(
             debugger.run()
             rows = _rows(debugger)
     except (ConverterError, ValueError, RuntimeError, TypeError, tf.errors.OpError) as error:
-        raise ConversionError(
-            f"TFLite's quantisation debugger refuses the model ({' '.join(str(error).split())[:200]})"
-        ) from error
+        raise ConversionError(f"TFLite's quantisation debugger refuses the model ({first_line(error)})") from error
     layers = [_layer_error(i, row) for i, row in enumerate(rows)]
     return tuple(sorted(layers, key=lambda layer: -layer.rmse_steps))
 

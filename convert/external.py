@@ -11,7 +11,7 @@ import numpy as np
 from leukolite.classes import Classes
 from leukolite.convert.provenance import recipe_of_external
 from leukolite.convert.source import ConversionSource
-from leukolite.errors import ConversionError, DatasetError
+from leukolite.errors import ConversionError, DatasetError, first_line
 from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnProgress
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import keras
 
 FRACTIONS = (0.4, 0.3, 0.3)  # calibration, validation (gate and decision), holdout
+UNKNOWN_LAYER = ("Could not locate", "Unknown layer", "Lambda")  # what Keras says of a layer that it cannot or may not load
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,12 @@ def load_keras(path: Path) -> "keras.Model":
         with quiet():
             return keras.models.load_model(path, compile=False)
     except (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        if "Could not locate" in reason or "Unknown layer" in reason or "Lambda" in reason:
+        reason = first_line(error, 150)
+        if any(words in str(error) for words in UNKNOWN_LAYER):
             raise ConversionError(
-                f"{path}: has a layer that is not Keras' own ({reason[:150]}); build it of Keras' layers and save it again"
+                f"{path}: has a layer that is not Keras' own ({reason}); build it of Keras' layers and save it again"
             ) from error
-        raise ConversionError(f"{path}: no Keras model, or damaged ({reason[:150]})") from error
+        raise ConversionError(f"{path}: no Keras model, or damaged ({reason})") from error
 
 
 def _from_zero_to_one(model: "keras.Model", values: tuple[float, float]) -> "keras.Model":

@@ -8,7 +8,7 @@ import numpy as np
 
 from leukolite.convert.operators import Graph, read_graph
 from leukolite.convert.variants import Variant
-from leukolite.errors import ConversionError
+from leukolite.errors import ConversionError, first_line
 from leukolite.manifest import TensorFormat
 from leukolite.preprocess import InputSpec, input_table
 from leukolite.quiet import quiet
@@ -53,9 +53,7 @@ def to_tflite(
                 converter.inference_input_type = converter.inference_output_type = getattr(tf, variant.io_dtype)
             content: bytes = converter.convert()
     except (ConverterError, ValueError, RuntimeError, TypeError, tf.errors.OpError) as error:
-        raise ConversionError(
-            f"the TFLite converter refuses the model as {variant.name} ({' '.join(str(error).split())[:200]})"
-        ) from error
+        raise ConversionError(f"the TFLite converter refuses the model as {variant.name} ({first_line(error)})") from error
     check_file(content, variant, spec)
     return content
 

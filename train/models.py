@@ -120,8 +120,7 @@ def load_weights(model: "keras.Model", weights: str, *, backbone: bool) -> None:
         part.load_weights(path)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:  # what Keras and h5py raise on another or a damaged file
         model.set_weights(before)
-        reason = " ".join(str(error).split())[:150]
-        raise TrainingError(f"{path}: not weights of {model.name}, or damaged ({reason})") from error
+        raise TrainingError(f"{path}: not weights of {model.name}, or damaged ({first_line(error, 150)})") from error
 
 
 def weights_file(weights: str) -> Path:
