@@ -29,6 +29,7 @@ from leukolite.train.plots import plot_confusion, plot_history
 from leukolite.train.recipes import CROP_FRACTION, Recipe
 from leukolite.train.runs import Run, split_record
 from leukolite.train.splits import PARTS, Split, k_folds, split_by_group, split_from_hashes
+from leukolite.wording import count
 
 if TYPE_CHECKING:
     import keras
@@ -176,7 +177,8 @@ def train(
         return finished
     if not resume and (epochs := checkpoint.epochs_kept(checkpoints)):
         raise TrainingError(
-            f"{checkpoints}: a training stopped after {epochs} epochs; go on with it, or delete that folder", advice="resume"
+            f"{checkpoints}: a training stopped after {count(epochs, 'epoch')}; go on with it, or delete that folder",
+            advice="resume",
         )
     ancestry = runs.ancestry(recipe.weights)
     _refuse_seen(recipe.weights, ancestry, settings["split"])
