@@ -3,7 +3,7 @@
 ADVICE = {
     "batch-size": "give --batch-size such a number",
     "bundle-name": "choose one with --name",
-    "cache": "or choose another place with --cache DIR, or --cache none to decode each time",
+    "cache": "give one with --cache DIR, or --cache none to decode each time",
     "data-moved": "say where the data folder is now with --data",
     "learning-rate": "as with --set learning_rate=1e-4",
     "no-imagenet": "use --weights none or a file",
@@ -14,7 +14,7 @@ ADVICE = {
     "resume": "--resume goes on with it",
     "serve": "give --serve another port or address",
     "split-image": "use --split image or kfold:N",
-    "split-of-run": "--split RUN takes the split of a run",
+    "split-of-run": "leukolite train --split RUN takes the split of a run",
     "to-int8": "convert with --to int8",
     "weights-file": "as --weights FILE",
     "allow-cpu": "or allow that with --allow-cpu",

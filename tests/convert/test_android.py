@@ -140,7 +140,7 @@ def test_a_shipped_bundle_is_exported_by_its_name(call, tmp_path):
     assert Bundle.load(tmp_path / "a" / ASSETS).manifest.name == "synthetic-cells"
 
 
-def test_the_assets_are_a_bundle_that_judges_as_the_original(tiny, exported):
+def test_the_assets_are_a_bundle_that_classifies_as_the_original(tiny, exported):
     original, copy = open_classifier(Bundle.load(tiny)), open_classifier(Bundle.load(exported / ASSETS))
     for size in FRAMES:
         for frame in frames(size):
@@ -481,8 +481,8 @@ def test_the_generated_test_fails_on_a_runtime_that_computes_something_else(jvm)
     *_, first = answers.read_text().splitlines()[2].split()
     lines = answers.read_text().splitlines()
     answers.write_text("\n".join([*lines[:2], *(f"{line.split()[0]} {first}" for line in lines[2:])]))
-    told = jvm.run("test", answers=answers).stdout
-    assert "failed goldenInputsGiveTheGoldenOutputs: golden output" in told
+    printed = jvm.run("test", answers=answers).stdout
+    assert "failed goldenInputsGiveTheGoldenOutputs: golden output" in printed
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "labels.txt", "golden.npz"])
@@ -498,7 +498,7 @@ def test_the_kotlin_opens_no_damaged_assets(jvm, tmp_path, name):
     assert "Exception" in result.stderr
 
 
-def test_the_kotlin_judges_as_leukolite(jvm):
+def test_the_kotlin_classifies_as_leukolite(jvm):
     captures = [frame for size in FRAMES for frame in frames(size)]
     classifier = open_classifier(jvm.bundle)
     cases = struct.pack(">i", len(captures)) + b"".join(pack_image(frame) for frame in captures)
@@ -571,8 +571,8 @@ def test_the_kotlin_decides_as_leukolite(jvm):
         calibrated = calibrate(probabilities, decision.temperature)
         index = decide(calibrated, decision, malignant)
         form = f">i{len(probabilities)}f"
-        told, *values = struct.unpack_from(form, found, at)
+        decided, *values = struct.unpack_from(form, found, at)
         at += struct.calcsize(form)
-        assert told == (-1 if index is None else index), (probabilities, decision, malignant)
+        assert decided == (-1 if index is None else index), (probabilities, decision, malignant)
         np.testing.assert_allclose(values, calibrated, rtol=2e-6)
     assert at == len(found)

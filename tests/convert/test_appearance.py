@@ -78,8 +78,8 @@ def seen_by(path: Path, folder: Path) -> None:
     manifest = Bundle.load(path).manifest
     assert manifest.training is not None
     seen = sorted(sample.sha256[:12] for sample in open_dataset(folder).samples)
-    told = manifest.model_copy(update={"training": manifest.training.model_copy(update={"seen": seen})})
-    write_file(path / "manifest.json", told.model_dump_json(indent=1))
+    changed = manifest.model_copy(update={"training": manifest.training.model_copy(update={"seen": seen})})
+    write_file(path / "manifest.json", changed.model_dump_json(indent=1))
 
 
 def test_few_training_pictures_leave_a_bundle_without_ranges(tiny_bundle):

@@ -99,8 +99,8 @@ def test_float_agreement_is_of_the_answers_before_temperature_and_threshold(bund
     split = split_of(finished_run)
     paths = [cells / entry["path"] for entry in split["test"]]
     raw = open_classifier(dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"decision": UNCALIBRATED})))
-    float_judge = open_run_classifier(finished_run)
-    same = [raw(read_rgb(path)).index == float_judge(read_rgb(path)).index for path in paths]
+    float_classifier = open_run_classifier(finished_run)
+    same = [raw(read_rgb(path)).index == float_classifier(read_rgb(path)).index for path in paths]
     assert bundle.manifest.measured.float_agreement == pytest.approx(np.mean(same))
 
 
@@ -362,7 +362,7 @@ def test_data_that_moved_is_found_and_the_name_can_be_chosen(call, moved, tiny_b
     assert result.exit_code == 0, result.output
     first, second = (json.loads((folder / "manifest.json").read_text()) for folder in (tiny_bundle, tmp_path / "bundle"))
     assert second["name"] == "renamed"
-    assert second | {"name": "tiny"} == first, "a conversion hangs on nothing but the run, its images and the seed"
+    assert second | {"name": "tiny"} == first, "a conversion depends on nothing but the run, its images and the seed"
     assert (tmp_path / "bundle" / "model.tflite").read_bytes() == (tiny_bundle / "model.tflite").read_bytes()
 
 

@@ -69,7 +69,7 @@ def test_an_ordinary_network_has_no_layer_near_to_noise(ordinary):
 
 
 def test_a_layer_whose_small_weights_vanish_beside_large_ones_is_suspect_and_its_signal_is_lost():
-    # on grey images the large weights cancel, and what is left hangs on weights too small for the channel's scale
+    # on grey images the large weights cancel, and what is left depends on weights too small for the channel's scale
     kernel = np.tile(np.array([100.0, -100.0, 0.3], np.float32)[:, np.newaxis], (1, 4)).reshape(1, 1, 3, 4)
     worst = layers_of(classifier(kernel))[0]
     assert worst.layer.startswith("first")

@@ -69,9 +69,9 @@ def reference(bundle, images) -> Answers:
     return ask_runtime(bundle.model, images, bundle.manifest.input, no_progress)
 
 
-def test_the_images_are_those_that_an_evaluation_judges(bundle, files, images, reference):
-    judged, _ = evaluate_files(open_classifier(bundle), files, (0.0, 10.0), seed=3)
-    seen = np.array([item.verdict.probabilities for item in judged]).reshape(len(files), 2, 2).swapaxes(0, 1)
+def test_the_images_are_those_that_an_evaluation_classifies(bundle, files, images, reference):
+    classified, _ = evaluate_files(open_classifier(bundle), files, (0.0, 10.0), seed=3)
+    seen = np.array([item.verdict.probabilities for item in classified]).reshape(len(files), 2, 2).swapaxes(0, 1)
     np.testing.assert_allclose(reference.outputs, seen, atol=1e-6)
 
 
@@ -119,7 +119,7 @@ def test_a_runtime_that_is_silently_wrong_is_refused(bundle, images, reference, 
     assert "golden outputs lie up to" in one.reason
 
 
-def test_a_runtime_that_exceeds_the_gate_is_refused_while_the_reference_is_judged_elsewhere(reference):
+def test_a_runtime_that_exceeds_the_gate_is_refused_while_the_reference_is_measured_elsewhere(reference):
     other = replace(reference, name="tflite-runtime")
     tolerances = {"litert": 0.02, "tflite-runtime": 0.08}
     made = check_runtimes(

@@ -1,4 +1,4 @@
-"""What a conversion is told of a run, and what it computes of it once."""
+"""What a conversion knows of a run, and what it computes of it once."""
 
 import json
 import shutil

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leukolite.advice import ADVICE
 from leukolite.errors import DatasetError
 from leukolite.preprocess import InputSpec
 from leukolite.train import cache
@@ -62,7 +63,7 @@ def test_files_that_moved_are_not_decoded_again(data, tmp_path, decoded):
 
 
 @pytest.mark.parametrize("change", ["an image", "the crop"])
-def test_what_changed_is_decoded_anew(data, tmp_path, decoded, change):
+def test_what_changed_is_decoded_again(data, tmp_path, decoded, change):
     load_cached(open_dataset(data), SPEC, tmp_path / "cache")
     spec = SPEC.model_copy(update={"crop_fraction": 0.5}) if change == "the crop" else SPEC
     if change == "an image":
@@ -72,7 +73,7 @@ def test_what_changed_is_decoded_anew(data, tmp_path, decoded, change):
 
 
 @pytest.mark.parametrize("harm", ["a flipped byte", "cut short", "emptied", "no record"])
-def test_a_damaged_entry_is_decoded_anew(data, tmp_path, decoded, harm):
+def test_a_damaged_entry_is_decoded_again(data, tmp_path, decoded, harm):
     whole = load_cached(open_dataset(data), SPEC, tmp_path / "cache")
     (pixels,) = (tmp_path / "cache").glob("*/pixels.npy")
     content = bytearray(pixels.read_bytes())
@@ -103,8 +104,9 @@ def test_no_cache_writes_nothing(data, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(data, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatasetError, match="--cache none"):
+    with pytest.raises(DatasetError, match=r"file is not a writable folder\); choose another place$") as caught:
         load_cached(open_dataset(data), SPEC, tmp_path / "file" / "cache")
+    assert ADVICE[caught.value.advice or ""] == "give one with --cache DIR, or --cache none to decode each time"
 
 
 def test_the_entry_unused_for_longest_goes_first(data, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ SPEC = InputSpec(height=8, width=8)
 
 
 def picture(path: Path) -> Path:
-    """A small image of noise that hangs on its path's last parts, so that no two are alike."""
+    """A small image of noise that depends on its path's last parts, so that no two are alike."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(list("/".join(path.parts[-3:]).encode()))
     Image.fromarray(rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)).save(path)
@@ -87,7 +87,7 @@ def test_cnmc_is_recognised_by_somebody_who_stands_in_the_fold(tmp_path, monkeyp
     assert open_dataset(Path()).layout == "c-nmc"
 
 
-def test_a_cnmc_fold_without_one_of_its_classes_is_passed_over_by_name(tmp_path):
+def test_a_cnmc_fold_without_one_of_its_classes_is_skipped_by_name(tmp_path):
     shutil.rmtree(cnmc(tmp_path) / "training_data" / "fold_1" / "hem")
     dataset = open_dataset(tmp_path)
     assert [item.path.name for item in dataset.unusable] == ["fold_1"]
@@ -100,7 +100,7 @@ def test_cnmc_names_tell_the_subject(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["UID_11_9_1_hem.bmp", "cell 4.bmp", "UID_11_9_all.bmp"])
-def test_a_wrongly_named_cnmc_file_is_passed_over_with_the_name_that_was_expected(tmp_path, name):
+def test_a_wrongly_named_cnmc_file_is_skipped_with_the_name_that_was_expected(tmp_path, name):
     wrong = picture(cnmc(tmp_path) / "training_data" / "fold_0" / "all" / name)
     dataset = open_dataset(tmp_path)
     assert [item.path for item in dataset.unusable] == [wrong]
@@ -115,7 +115,7 @@ def test_allidb2_is_recognised_from_its_root_and_from_img(tmp_path, inner):
     assert truths(dataset) == {"Im001_1.tif": "lymphoblast", "Im002_1.tif": "lymphoblast", "Im131_0.tif": "healthy"}
 
 
-def test_a_wrongly_named_allidb2_file_is_passed_over(tmp_path):
+def test_a_wrongly_named_allidb2_file_is_skipped(tmp_path):
     wrong = picture(allidb2(tmp_path) / "img" / "Im140_2.tif")
     dataset = open_dataset(tmp_path)
     assert [item.path for item in dataset.unusable] == [wrong]
@@ -141,7 +141,7 @@ def test_any_folder_of_class_folders_is_a_dataset_of_unknown_unit_and_malignancy
     assert dataset.counts() == {"cats": 2, "dogs": 3}
 
 
-def test_an_image_beside_the_class_folders_is_passed_over(tmp_path):
+def test_an_image_beside_the_class_folders_is_skipped(tmp_path):
     stray = picture(folders(tmp_path) / "stray.png")
     assert [item.path for item in open_dataset(tmp_path).unusable] == [stray]
 
@@ -174,7 +174,7 @@ def test_pixels_keep_the_order_of_the_samples_that_could_be_read(tmp_path):
         assert np.array_equal(image, np.asarray(Image.open(sample.path))[1:11])
 
 
-def test_a_file_that_is_no_image_by_its_name_is_passed_over(tmp_path):
+def test_a_file_that_is_no_image_by_its_name_is_skipped(tmp_path):
     (folders(tmp_path) / "cats" / "notes.txt").write_text("x")
     (tmp_path / "cats" / ".DS_Store").write_text("x")  # the system's own hidden files are not worth a line
     assert [item.path.name for item in open_dataset(tmp_path).unusable] == ["notes.txt"]
@@ -194,7 +194,7 @@ def test_the_same_bytes_twice_in_one_class_both_stay(tmp_path):
     assert open_dataset(tmp_path).counts() == {"cats": 3, "dogs": 2}
 
 
-def test_what_was_passed_over_is_told_in_a_few_lines(tmp_path):
+def test_what_was_skipped_is_listed_in_a_few_lines(tmp_path):
     for i in range(15):
         (folders(tmp_path) / "cats" / f"{i:02}.txt").write_text("x")
     lines = describe_unusable(open_dataset(tmp_path).unusable)

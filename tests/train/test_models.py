@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import leukolite.train
+from leukolite.advice import ADVICE
 from leukolite.errors import TrainingError
 from leukolite.train.backend import import_keras
 from leukolite.train.models import MODELS, build, load_weights
@@ -94,13 +95,17 @@ def test_images_too_small_for_the_layers_are_refused():
 # weights to start from
 
 
-def refusal(model: "keras.Model", weights: object, *, backbone: bool = False) -> str:
+def refused(model: "keras.Model", weights: object, *, backbone: bool = False) -> TrainingError:
     before = model.get_weights()
     with pytest.raises(TrainingError) as caught:
         load_weights(model, str(weights), backbone=backbone)
     assert "\n" not in str(caught.value)
     assert same(before, model.get_weights()), "a refused file changed the network"
-    return str(caught.value)
+    return caught.value
+
+
+def refusal(model: "keras.Model", weights: object, *, backbone: bool = False) -> str:
+    return str(refused(model, weights, backbone=backbone))
 
 
 def test_without_weights_the_network_stays_fresh(small):
@@ -157,7 +162,9 @@ def test_a_mobilenet_takes_no_weights_of_another_network(untouched, small, weigh
 
 
 def test_only_mobilenet_has_imagenet_weights(small):
-    assert "has no ImageNet weights" in refusal(small, "imagenet")
+    error = refused(small, "imagenet")
+    assert str(error) == "small_cnn has no ImageNet weights"
+    assert "--weights none" in ADVICE[error.advice or ""]
 
 
 def test_a_download_that_fails_says_how_to_do_without(untouched, monkeypatch):
@@ -167,9 +174,10 @@ def test_a_download_that_fails_says_how_to_do_without(untouched, monkeypatch):
         raise Exception("URL fetch failure: no route to host")
 
     monkeypatch.setattr(keras.applications, "MobileNet", offline)
-    line = refusal(untouched, "imagenet", backbone=True)
-    assert "no route to host" in line
-    assert "--weights FILE" in line
+    error = refused(untouched, "imagenet", backbone=True)
+    assert "no route to host" in str(error)
+    assert "give the file of MobileNet's ImageNet weights" in str(error)
+    assert "--weights FILE" in ADVICE[error.advice or ""]
 
 
 def test_the_recovered_imagenet_weights_change_the_backbone_and_leave_the_head(untouched):

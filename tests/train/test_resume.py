@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from leukolite.advice import ADVICE
 from leukolite.errors import TrainingError
 from leukolite.synthetic import LABELS, render_cell
 from leukolite.train import checkpoint, fit
@@ -111,3 +112,17 @@ def test_a_half_written_checkpoint_is_not_used(prepared: fit.Prepared, tmp_path:
     (folder / ".epoch.half").mkdir()
     train(prepared, tmp_path / "run", resume=True)
     assert len(history(tmp_path / "run")) >= 2
+
+
+def test_a_damaged_checkpoint_is_named_with_the_remedy(prepared: fit.Prepared, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        train(prepared, tmp_path / "run", stop_after=1)
+    folder = checkpoint.resume_folder(tmp_path / "run")
+    (folder / "epoch-0001" / "model.keras").write_text("not a model")
+    with pytest.raises(TrainingError) as caught:
+        train(prepared, tmp_path / "run", resume=True)
+    assert str(caught.value).startswith(f"{folder / 'epoch-0001'}: damaged (")
+    assert str(caught.value).endswith(f"); delete {folder} and train from the start")
+    with pytest.raises(TrainingError, match=r"stopped after 1 epoch; go on with it, or delete that folder") as caught:
+        train(prepared, tmp_path / "run")
+    assert "--resume" in ADVICE[caught.value.advice or ""]

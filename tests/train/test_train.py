@@ -134,8 +134,8 @@ def test_folds_leave_a_run_each_and_one_line_over_all(call, cells, tmp_path):
     result = call(leukolite, "train", "small_cnn", "--data", cells, "--out", out, *options)
     assert result.exit_code == 0, result.output
     assert names(out) == ["fold-0", "fold-1"]
-    judged = [load_run(out / name).metrics["test"].n for name in names(out)]
-    assert sum(judged) == 40
+    measured = [load_run(out / name).metrics["test"].n for name in names(out)]
+    assert sum(measured) == 40
     assert "all 40 images together" in result.stdout
     shutil.rmtree(out / "fold-1")
     before = (out / "fold-0" / "model.keras").stat().st_mtime_ns
@@ -153,11 +153,11 @@ def test_a_finished_run_is_not_made_again_by_resume_and_never_by_other_settings(
     assert "a finished run of another seed" in refuses(leukolite, *command, "--seed", 5)
 
 
-def test_a_stopped_training_is_not_lost_by_starting_anew(refuses, cells, tmp_path):
+def test_a_stopped_training_is_not_lost_by_starting_again(refuses, cells, tmp_path):
     kept = tmp_path / ".run.resume" / "epoch-0090"
     kept.mkdir(parents=True)
     line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "run", *SMALL)
-    assert "stopped after 90 epochs; go on with --resume" in line
+    assert line.endswith("stopped after 90 epochs; go on with it, or delete that folder; --resume goes on with it")
     assert kept.is_dir()
 
 
@@ -167,7 +167,8 @@ def test_weights_that_have_seen_the_test_part_are_refused_and_what_they_have_see
     weights = finished_run / "model.keras"
     command = ("train", "small_cnn", "--data", cells, "--out", tmp_path / "run", *SMALL, "--weights", weights)
     line = refuses(leukolite, *command, "--seed", 99)
-    assert "images of this split's validation and test parts made those weights; repeat their split with --split" in line
+    assert "images of this split's validation and test parts made those weights; repeat the split of" in line
+    assert line.endswith(f" {finished_run}; leukolite train --split RUN takes the split of a run")
     run = load_run(train(tmp_path / "same", "--weights", weights, "--split", finished_run))
     split = json.loads((finished_run / "split.json").read_text())
     assert set(run.seen_before) == {entry["sha256"] for part in ("train", "validation") for entry in split[part]}
@@ -182,7 +183,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(call, cells, tmp_path):
     assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]
 
 
-def test_files_that_were_passed_over_are_told_and_counted(call, cells, tmp_path):
+def test_files_that_were_skipped_are_listed_and_counted(call, cells, tmp_path):
     data = Path(shutil.copytree(cells, tmp_path / "cells"))
     (data / "blast" / "bad.jpg").write_text("no image")
     result = call(leukolite, "train", "small_cnn", "--data", data, "--out", tmp_path / "run", *SMALL, "--epochs", 1)
@@ -192,7 +193,7 @@ def test_files_that_were_passed_over_are_told_and_counted(call, cells, tmp_path)
     assert load_run(tmp_path / "run").unusable == 1
 
 
-def test_plain_folders_are_told_to_name_what_is_malignant(call, cells, tmp_path):
+def test_plain_folders_are_asked_to_name_what_is_malignant(call, cells, tmp_path):
     data = Path(shutil.copytree(cells, tmp_path / "cells"))
     (data / "synthetic.json").unlink()
     command = (leukolite, "train", "small_cnn", "--data", data, *SMALL, "--epochs", 1)
