@@ -1,7 +1,7 @@
 """Run probe.py and edge-run here and under qemu-user, and print how far the two agree; exit code 1 if they do not.
 
-edge-run judges the synthetic camera, which each machine renders itself, then from files the very pixels that this one rendered,
-fields among them, whose cells it finds.
+edge-run classifies the synthetic camera, which each machine renders itself, then from files the very pixels that this one
+rendered, fields among them, whose cells it finds.
 """
 
 import json
@@ -110,7 +110,7 @@ def golden_agrees(results: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def sources_of(unit: str, folder: Path) -> dict[str, tuple[str, ...]]:
-    """What edge-run judges with a bundle of this unit; ungated, as rendered pictures have none of the bundles' stains."""
+    """What edge-run classifies with a bundle of this unit; ungated, as rendered pictures have none of the bundles' stains."""
     found = {"own frames": ("--camera", "synthetic"), "same pixels": ("--source", str(folder / unit), "--ungated")}
     if unit == "cell":
         found["same pixels"] += ("--cells", "one")

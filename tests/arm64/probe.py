@@ -18,6 +18,7 @@ from leukolite.edge.camera.source import Frame
 from leukolite.edge.camera.synthetic import SyntheticCamera
 from leukolite.manifest import Unit
 from leukolite.preprocess import to_input
+from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle, shipped_bundles
 
 PACKAGES = ("ai-edge-litert", "numpy", "opencv-python-headless", "pillow", "pydantic", "click", "rich")
@@ -32,7 +33,7 @@ def render(unit: Unit, count: int) -> np.ndarray:
 def golden(name: str, runtime: str) -> dict[str, Any]:
     """How far this machine lies from the bundle's golden inputs (in steps of the input) and outputs (in probability)."""
     bundle = Bundle.load(find_bundle(Path(name)))
-    classifier = open_classifier(bundle, runtime=runtime)  # refuses what lies outside the tolerance
+    classifier = open_classifier(bundle, RuntimeOptions(name=runtime))  # refuses what lies outside the tolerance
     known = bundle.golden
     inputs = np.concatenate([to_input(frame, classifier.spec, classifier.table) for frame in known.frames]).astype(int)
     outputs = np.stack([classifier.runtime.invoke(batch[np.newaxis]) for batch in known.inputs]).reshape(known.outputs.shape)

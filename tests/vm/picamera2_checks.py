@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from leukolite.edge.camera import picamera as cameras
-from leukolite.edge.camera.discover import CameraInfo, list_cameras
+from leukolite.edge.camera.discover import list_cameras
 from leukolite.edge.camera.picamera import PiCamera
-from leukolite.edge.camera.source import Frame, Note
+from leukolite.edge.camera.source import CameraInfo, Frame, Note
 from leukolite.errors import SourceError
 
 library = cameras.import_picamera2()
-from picamera2.allocators.libcameraallocator import LibcameraAllocator  # noqa: E402  # after libcamera was told to be quiet
+from picamera2.allocators.libcameraallocator import LibcameraAllocator  # noqa: E402  # after libcamera was made quiet
 
 SIZE = (640, 480)
 BARS = [(255, 255, 0), (0, 255, 255), (0, 255, 0), (255, 0, 255), (255, 0, 0), (0, 0, 255), (0, 0, 0)]  # from x = 40, 80 apart
