@@ -16,7 +16,7 @@ from leukolite.classifier import STAGES, Latency
 from leukolite.decision import ABSTAIN
 from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.events import Event, FrameResult, SessionEnd
-from leukolite.edge.field.exclusion import ExclusionKind
+from leukolite.edge.field.exclusion import NO_WHITE_CELL, ExclusionKind
 from leukolite.edge.host.health import Health
 from leukolite.errors import LeukoliteError
 from leukolite.metrics import ClassMetrics, class_metrics, wilson_interval
@@ -222,7 +222,7 @@ class SessionCounts:
             case Health():
                 self.add_health(event.conditions, event.temperature_c)
             case SessionEnd():
-                pass
+                self.add_happening("note")  # as a journal records it
 
     def close(self) -> None:
         pass
@@ -254,8 +254,12 @@ class SessionCounts:
             slide.excluded[excluded] += 1
             return
         self._age.add(age_ms)
+        has_any = has_first = False
         for region in regions:
             self._add_region(region, truth, slide)
+            has_any, has_first = True, has_first or region.sigma == self._first_sigma
+        if has_any and not has_first:  # noise hid what was found at another level
+            slide.excluded[NO_WHITE_CELL.kind] += 1
 
     def add_gap(self) -> None:
         """Count a frame that was not available."""

@@ -226,7 +226,7 @@ def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
         console=Console(_say_on(sys.stderr if takes_json else sys.stdout), warn, verdicts=not options.quiet),
         collected=ResultCollector(start.classes.labels, options.settings.noise) if is_kept else None,
         recording=recording,
-        thumbnails=Thumbnails(start.sigmas[0]) if options.out is not None else None,
+        thumbnails=Thumbnails(start.sigmas[0], len(before.counts.slides) - 1) if options.out is not None else None,
         before=before,
         lines=stdout(options.json_path),
     )
@@ -273,7 +273,7 @@ def _write_results(
         whole = outputs.before.counts
         whole.join(session.counts)
         summary = summary_of(
-            start,
+            start.model_copy(update={"slide": whole.slides[0].slide}),  # of a resumed session, the one it began with
             whole,
             outputs.thumbnails,
             began=outputs.before.began or began,

@@ -47,6 +47,8 @@ class JournalCounts:
                 self.next_index = max(self.next_index, record.index + 1)
             case HealthRecord():
                 self.counts.add_health(record.conditions, record.temperature_c)
+            case EventRecord(event="end"):
+                pass  # `ended` says so; a session that still runs has none
             case EventRecord():
                 self.counts.add_happening(record.event, record.slide)
                 if record.event in ("recording stopped", "resumed"):

@@ -138,13 +138,24 @@ class FrameRecord(Frozen):
 
 
 class LatencyRecord(Frozen):
-    """Milliseconds, as `leukolite.classifier.Latency`; `locate` was not among the stages of schema 1."""
+    """Milliseconds, as `leukolite.classifier.Latency`; the stages add up to `total`."""
 
     capture: Milliseconds
-    locate: Milliseconds = 0.0
+    locate: Milliseconds
     preprocess: Milliseconds
     invoke: Milliseconds
     total: Milliseconds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_schema_1(cls, data: Any) -> Any:
+        """Schema 1 timed no `locate`, and the decision in the total alone: it is part of `invoke` now."""
+        if not isinstance(data, dict) or "locate" in data:
+            return data
+        total, capture, preprocess = (data.get(name) for name in ("total", "capture", "preprocess"))
+        if not (isinstance(total, float | int) and isinstance(capture, float | int) and isinstance(preprocess, float | int)):
+            return data
+        return data | {"locate": 0.0, "invoke": round(max(total - capture - preprocess, 0.0), 4)}
 
 
 class VerdictRecord(Frozen):

@@ -118,11 +118,16 @@ class _Sample:
 
 
 class Thumbnails:
-    """Some cells of each label and slide, drawn at random. A `Sink`."""
+    """Some cells of each label and slide, drawn at random. A `Sink`.
 
-    def __init__(self, first_sigma: float = 0.0) -> None:
+    Args:
+        first_sigma: noise level whose cells are drawn, grey levels.
+        slide: number of the slide under the lens, from 0: a resumed session may have had others before.
+    """
+
+    def __init__(self, first_sigma: float = 0.0, slide: int = 0) -> None:
         self._first_sigma, self._rng = first_sigma, np.random.default_rng(0)
-        self._slides: list[dict[str, _Sample]] = [{}]
+        self._slides: list[dict[str, _Sample]] = [{} for _ in range(slide + 1)]
 
     def take(self, event: Event) -> None:
         match event:

@@ -99,6 +99,13 @@ def test_each_noise_level_has_its_own_rates():
     assert [(rate.sigma, rate.accuracy) for rate in counts.rates()] == [(0.0, 1.0), (10.0, 0.5)]
 
 
+def test_a_frame_in_which_noise_hid_every_cell_is_an_empty_field_at_that_level():
+    hidden = record("blast", 0, sigma=10.0)
+    assert counts_of(hidden, sigmas=(0.0, 10.0)).excluded == {ExclusionKind.EMPTY: 1}
+    assert counts_of(hidden, sigmas=(10.0, 0.0)).excluded == {}
+    assert counts_of(hidden).excluded_frames == 0, "the frame has verdicts at another level"
+
+
 def test_the_hottest_and_the_throttled_are_kept():
     hot = Health(temperature_c=81.0, throttle_mask=4)
     counts = counts_of(record("blast", health=hot), record("blast", health=Health(temperature_c=60.0)))

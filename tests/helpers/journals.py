@@ -1,12 +1,30 @@
 """What the tests of journals, replays and summaries share: records made on the spot."""
 
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
 from leukolite.classes import Classes
+from leukolite.edge.journal.format import GENESIS, file_name
 from leukolite.edge.journal.records import FrameRecord, LatencyRecord, SourceSettings, StartRecord, VerdictRecord
 from leukolite.prevalence import Validation
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
 
 LABELS = ("blast", "healthy")
 CLASSES = Classes.of(LABELS, ("blast",))
+
+
+def write_sealed(folder: Path, records: Iterable[dict]) -> None:
+    """A journal of records of any shape, such as an earlier version's, each sealed in its line."""
+    prev, lines = GENESIS, b""
+    for seq, record in enumerate(records):
+        line = {"seq": seq, "at": "2026-11-21T05:05:42.432861Z", "up_ms": 1.5, "prev": prev, "record": record}
+        body = json.dumps(line)[:-1].encode()
+        prev = hashlib.sha256(body).hexdigest()
+        lines += body + f',"sha256":"{prev}"}}\n'.encode()
+    folder.mkdir(exist_ok=True)
+    (folder / file_name(0)).write_bytes(lines)
 
 
 def start(**changes: object) -> StartRecord:

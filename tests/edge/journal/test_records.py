@@ -1,14 +1,13 @@
 """Records of journals that an earlier version wrote, as they are read now."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
-from journals import CLASSES, start
+from journals import CLASSES, start, write_sealed
 
 from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
-from leukolite.edge.journal.format import GENESIS, file_name, read
+from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import FrameRecord, StartRecord, VerdictRecord
 from leukolite.edge.journal.sink import check_resumable
 from leukolite.edge.settings import first_record, settings_of
@@ -27,7 +26,7 @@ SCHEMA_1 = """[
  "pixels_sha256": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", "picture": null},
 {"kind": "verdict", "index": 0, "box": [0, 0, 256, 256], "sigma": 0.0, "label": "healthy", "probability": 0.75,
  "probabilities": [0.25, 0.75], "excluded": null,
- "latency_ms": {"capture": 13.25, "preprocess": 0.25, "invoke": 0.5, "total": 14.0}},
+ "latency_ms": {"capture": 13.25, "preprocess": 0.25, "invoke": 0.375, "total": 14.0}},
 {"kind": "verdict", "index": 0, "box": [0, 0, 256, 256], "sigma": 0.0, "label": null, "probability": null, "probabilities": [],
  "latency_ms": null, "excluded": "--cell-diameter contradicts the field (200 pixels, by its red cells 43 to 129)"},
 {"kind": "frame", "source": "camera", "index": 1, "captured_ns": 6, "timed_by": "arrival", "age_ms": 7.5, "locate_ms": 0.5,
@@ -40,13 +39,7 @@ SCHEMA_1 = """[
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     """A journal of schema 1, its lines sealed as they are."""
-    prev, lines = GENESIS, b""
-    for seq, record in enumerate(json.loads(SCHEMA_1)):
-        at = "2026-11-21T05:05:42.432861Z"
-        body = json.dumps({"seq": seq, "at": at, "up_ms": 1.5, "prev": prev, "record": record})[:-1].encode()
-        prev = hashlib.sha256(body).hexdigest()
-        lines += body + f',"sha256":"{prev}"}}\n'.encode()
-    (tmp_path / file_name(0)).write_bytes(lines)
+    write_sealed(tmp_path, json.loads(SCHEMA_1))
     return tmp_path
 
 
@@ -59,6 +52,7 @@ def test_records_of_schema_1_are_read_as_those_of_now(journal):
     assert isinstance(verdict, VerdictRecord)
     assert verdict.latency_ms is not None
     assert (verdict.latency_ms.locate, verdict.latency_ms.total) == (0.0, 14.0)
+    assert verdict.latency_ms.invoke == 0.5, "with the decision, which the total alone counted"
     assert isinstance(excluded, VerdictRecord)
     assert excluded.excluded == Exclusion.of(ExclusionKind.DIAMETER, "200 pixels, by its red cells 43 to 129")
     assert isinstance(refused, FrameRecord)
