@@ -54,17 +54,15 @@ def code_of(text: str) -> list[str]:
 
 def calls_of(code: str) -> list[list[str]]:
     """The words of each `leukolite` and `edge-run` call of a line, whatever stands before it; pipes and `;` end a call."""
-    found = re.findall(r"(?<![\w./@'\"\[-])((?:[\w./-]*/)?(?:leukolite|edge-run)(?: [^|;&]+))", code)
+    found = re.findall(r"(?<![\w./@'\"\[-])((?:[\w./-]*/)?(?:leukolite(?= [a-z-])|edge-run)(?: [^|;&]+))", code)
     return [[words[0].rpartition("/")[2], *words[1:]] for words in (call.split() for call in found)]
 
 
 def command_of(words: list[str]) -> click.Command | None:
-    """None where a word is no command, as in a sentence."""
-    if words[0] == "edge-run":
-        return edge_run
-    command: click.Command | None = leukolite
+    """The innermost command that a call names; None where there is no such command."""
+    command: click.Command | None = {"edge-run": edge_run, "leukolite": leukolite}[words[0]]
     for word in words[1:]:
-        if not isinstance(command, click.Group) or word.startswith("-"):
+        if not isinstance(command, click.Group) or word.startswith(("-", "[")):
             break
         command = command.get_command(click.Context(command), word)
     return command
@@ -183,16 +181,24 @@ def test_the_readmes_python_prints_what_stands_below_it(
 # options
 
 
+def calls_in(text: str) -> list[list[str]]:
+    return [words for code in code_of(text) for words in calls_of(code)]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(CHECKOUT)))
-def test_every_option_of_a_command_in_a_document_exists(document: Path) -> None:
-    calls = [words for code in code_of(document.read_text(encoding="utf-8")) for words in calls_of(code)]
+def test_every_command_and_option_of_a_document_exists(document: Path) -> None:
+    calls = calls_in(document.read_text(encoding="utf-8"))
+    assert [words for words in calls if command_of(words) is None] == []
     assert {" ".join(words): unknown for words in calls if (unknown := unknown_options(words))} == {}
 
 
 def test_an_option_that_does_not_exist_is_seen_wherever_it_stands() -> None:
     page = "a `sudo bin/edge-run --bundle b --nosuch 1` and\n\n```bash\nX=1 leukolite data d --nosuch | cat --number\n```\n"
-    calls = [words for code in code_of(page) for words in calls_of(code)]
-    assert [unknown_options(words) for words in calls] == [{"--nosuch"}, {"--nosuch"}]
+    assert [unknown_options(words) for words in calls_in(page)] == [{"--nosuch"}, {"--nosuch"}]
+
+
+def test_a_command_that_does_not_exist_is_seen() -> None:
+    assert [command_of(words) for words in calls_in("`leukolite journal nosuch monday`, `leukolite nosuch`")] == [None, None]
 
 
 # the index and the citation
