@@ -18,14 +18,12 @@ from leukolite.bundle import Bundle
 from leukolite.classifier import open_classifier
 from leukolite.cli import main
 from leukolite.convert.card import model_card
-from leukolite.edge.cli import main as edge_run
 from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.synthetic import LABELS, render_cell
 
 CHECKOUT = Path(__file__).parent.parent
 EXPECTED = {"light_cnn-taleqani", "mobilenet_m-allidb2", "mobilenet_m-cnmc", "mobilenet_m-taleqani", "synthetic-cells"}
-DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 
 
 def test_all_five_bundles_are_shipped() -> None:
@@ -87,25 +85,6 @@ def test_the_readmes_table_is_the_manifests() -> None:
     shown = re.search(r"<!-- made by:.*?-->\n(.*?)\n<!-- end -->", text, re.DOTALL)
     assert shown is not None
     assert shown[1].splitlines() == table(shipped())
-
-
-def commands_of(document: Path) -> list[list[str]]:
-    text = re.sub(r"\\\n\s*", " ", document.read_text(encoding="utf-8"))
-    found = re.findall(r"(?:^|`)\s*((?:leukolite|edge-run) [^`\n#|]+)", text, re.MULTILINE)
-    return [line.split() for line in found]
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_documents_name_only_commands_and_options_that_exist(document: Path) -> None:
-    for words in commands_of(document):
-        command: click.Command | None = edge_run
-        if words[0] == "leukolite":
-            command = main.get_command(click.Context(main), words[1])
-        if isinstance(command, click.Group):
-            command = command.get_command(click.Context(command), words[2])
-        assert command is not None, words
-        known = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known, words
 
 
 def test_every_command_has_help_with_an_example() -> None:
