@@ -1,4 +1,4 @@
-"""Takes the picture in docs/live-page.md: python tests/edge/page/portrait.py docs/live-page.png"""
+"""Takes the picture in docs/how-to/live-page.md: python tests/edge/page/portrait.py docs/how-to/live-page.png"""
 
 import subprocess
 import sys
