@@ -49,8 +49,7 @@ class FakeRuntime:
         Raises:
             ValueError: the input, or the answer to it, is of another shape or type than was promised.
         """
-        if batch.shape != self.input.shape or batch.dtype != np.uint8:
-            raise ValueError(f"expected uint8 of shape {self.input.shape}, found {batch.dtype} of {batch.shape}")
+        self.input.check(batch)
         self.calls += 1
         if self.calls - 1 in self._hangs_at:
             self.let_go.wait(self._longest_hang_s)

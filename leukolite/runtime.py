@@ -35,6 +35,11 @@ class Tensor:
     shape: tuple[int, ...]
     format: TensorFormat
 
+    def check(self, values: np.ndarray) -> None:
+        """Raises: ValueError, where an array is of another shape or type."""
+        if values.shape != self.shape or values.dtype != self.format.dtype:
+            raise ValueError(f"expected {self.format.dtype} of shape {self.shape}, found {values.dtype} of {values.shape}")
+
 
 class RuntimeOptions(Frozen):
     """Which runtime is asked for, and how.
@@ -76,7 +81,11 @@ class Runtime(Protocol):
     output: Tensor
 
     def invoke(self, batch: np.ndarray) -> np.ndarray:
-        """Probabilities, float32 of shape (classes,), for one input of `input`'s shape and type."""
+        """Probabilities, float32 of shape (classes,), for one input, which is left as it is.
+
+        Raises:
+            ValueError: the input is of another shape or type than `input`.
+        """
         ...
 
 

@@ -28,6 +28,7 @@ class KerasRuntime:
 
     def invoke(self, batch: np.ndarray) -> np.ndarray:
         """See `Runtime.invoke`."""
+        self.input.check(batch)  # Keras would take another type without a word
         return np.asarray(self._model.predict_on_batch(batch)[0])
 
 

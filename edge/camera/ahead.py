@@ -9,8 +9,8 @@ from dataclasses import replace
 from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
 
-MOST_AHEAD = 3  # pictures that wait to be classified; one more may be in the making
-MOST_BYTES_AHEAD = 32 * 2**20  # nor is one begun while so much waits: a large scan is read alone, as without this
+MOST_AHEAD = 3  # pictures are read before they are asked for, at most
+MOST_BYTES_AHEAD = 32 * 2**20  # none is begun while so much waits: of large scans one is read ahead
 ENDS_WITHIN_S = 2.0  # how long a picture in the making is waited for; a drive that hangs is left behind
 
 

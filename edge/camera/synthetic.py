@@ -40,21 +40,24 @@ class SyntheticCamera:
         self.live = rate is not None
         self._rate, self._sleep = rate, sleep
         self.truths: tuple[str, ...] = synthetic.LABELS if set(synthetic.LABELS) <= set(labels) else ()
-        self._unit, self._seed, self._clock = unit, seed, clock
+        self._unit, self._seed, self._clock, self._next = unit, seed, clock, 0
 
     def frames(self) -> Items:
-        index, first = 0, self._clock() if self.live else 0
+        """A live camera counts on where it is opened again; one on demand begins with its first frame."""
+        first_index = index = self._next if self.live else 0
+        opened = self._clock() if self.live else 0
         while True:
             if self._rate is not None:
-                wait_s = index / self._rate - (self._clock() - first) / 1e9
+                wait_s = (index - first_index) / self._rate - (self._clock() - opened) / 1e9
                 if wait_s > 0:
                     self._sleep(wait_s)
             started = self._clock()
             rng = np.random.default_rng([self._seed, index])
             label = str(rng.choice(synthetic.LABELS))
             pixels = self._render(rng, label)
-            yield timed_frame(pixels, index, started, self._clock(), self.name, label if self.truths else None)
-            index += 1
+            frame = timed_frame(pixels, index, started, self._clock(), self.name, label if self.truths else None)
+            index = self._next = index + 1
+            yield frame
 
     def _render(self, rng: np.random.Generator, label: str) -> np.ndarray:
         if self._unit == "cell":
