@@ -32,7 +32,7 @@ from leukolite.train.recipes import RECIPES, resolve
 )
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels.  [default: 0,2,5,8,10]")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the folds, the training and the noise.")
-@click.option("--published", type=click.Path(path_type=Path), help="The paper's figures, JSON; see docs/evidence/training.md.")
+@click.option("--published", type=click.Path(path_type=Path), help="The paper's figures, JSON; see docs/how-to/train.md.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
 @click.option("--cache", help="Folder where decoded images are kept, or none.  [default: ~/.cache/leukolite]")
 def reproduce(
