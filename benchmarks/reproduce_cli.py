@@ -20,8 +20,8 @@ from leukolite.train.recipes import RECIPES, resolve
 @click.argument("recipe", type=click.Choice(sorted(RECIPES)))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="C-NMC 2019: any of its three folds.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for runs, pictures and tables.")
-@click.option("--weights", help="imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
-@click.option("--epochs", type=click.IntRange(1), help="At most so many.  [default: the recipe's]")
+@click.option("--weights", help="Weights to begin with: imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
+@click.option("--epochs", type=click.IntRange(1), help="Number of epochs, at most.  [default: the recipe's]")
 @click.option(
     "--split",
     "split_by",

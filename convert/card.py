@@ -21,7 +21,7 @@ DATASETS = {
     "c-nmc": "C-NMC 2019 (Gupta et al., TCIA, CC BY 3.0): images of one segmented cell on black",
     "all-idb2": "ALL-IDB2 (Scotti et al. 2011): images of one centred cell",
     "synthetic": "cells rendered by `leukolite synthetic`",
-    "folders": "a folder of one folder a class",
+    "folders": "a folder of one folder per class",
 }
 LIMITS = {
     "taleqani": [

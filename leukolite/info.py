@@ -14,7 +14,7 @@ from leukolite.options import json_option
 from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.tables import results_table
 from leukolite.terminal import Command, stdout
-from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown_label
+from leukolite.wording import RESEARCH_USE, count, percent, percent_with_interval, shown_label
 
 BUNDLES_SCHEMA = {"name": "bundles", "version": 1}
 
@@ -137,12 +137,16 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
     ]
     if manifest.gate is not None:
         levels = "; ".join(
-            f"sigma {level.sigma:g}: float {percent(level.float_accuracy)}, this {percent(level.accuracy)}, {level.flips} flips"
+            f"sigma {level.sigma:g}: float {percent(level.float_accuracy)}, this {percent(level.accuracy)},"
+            f" {count(level.flips, 'flip')}"
             for level in manifest.gate.levels
         )
         rows.append(("gate", f"{levels}; n {manifest.gate.levels[0].n}, {manifest.gate.part} part"))
     shown = {"proved": "checked"}  # as manifests have said it from the first
-    rows += [("runtime", f"{one.name} {one.version or ''}: {shown.get(one.outcome, one.outcome)}") for one in manifest.runtimes]
+    rows += [
+        ("runtime", f"{f'{one.name} {one.version or str()}'.strip()}: {shown.get(one.outcome, one.outcome)}")
+        for one in manifest.runtimes
+    ]
     rows += [("compiled", f"{one.target}: {one.file or 'not compiled'}") for one in manifest.compiled]
     if training is not None:
         counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in training.split.items() if sum(classes.values()))

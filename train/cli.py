@@ -56,11 +56,15 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
 @click.option("--from", "from_run", type=click.Path(path_type=Path), help="Repeat this run: its recipe, data, split, seed.")
-@click.option("--weights", help="imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
-@click.option("--epochs", type=click.IntRange(1), help="At most so many.  [default: the recipe's]")
-@click.option("--batch-size", type=click.IntRange(1), help="Images a step.  [default: the recipe's]")
-@click.option("--seed", type=SEED, help="Of split, weights, order, augmentation.  [default: 0]")
-@click.option("--split", "split_by", help="image, subject, kfold:N, or a run or split.json to repeat.  [default: image]")
+@click.option("--weights", help="Weights to begin with: imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
+@click.option("--epochs", type=click.IntRange(1), help="Number of epochs, at most.  [default: the recipe's]")
+@click.option("--batch-size", type=click.IntRange(1), help="Number of images per step.  [default: the recipe's]")
+@click.option("--seed", type=SEED, help="Seed of split, weights, order and augmentation.  [default: 0]")
+@click.option(
+    "--split",
+    "split_by",
+    help="What no two parts share: image, subject or kfold:N; or a run or split.json to repeat.  [default: image]",
+)
 @click.option("--unit", type=click.Choice(["cell", "field"]), help="What an image shows.  [default: the layout's, else field]")
 @click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: the layout's]")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
@@ -211,8 +215,8 @@ def _print_run(out: Path, run: "Run") -> None:
 
 
 @click.command(cls=Command)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write: one folder a class, PNG images.")
-@click.option("--count", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Images a class.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write: one folder per class, PNG images.")
+@click.option("--count", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Number of images per class.")
 @click.option("--size", type=click.IntRange(32, 1024), default=256, show_default=True, help="Side of an image, pixels.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the rendered cells.")
 def synthetic(out: Path, count: int, size: int, seed: int) -> None:

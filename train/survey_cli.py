@@ -18,7 +18,7 @@ EXAMPLES_SHOWN = 5
 @click.command(cls=Command)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet, random images of each class, as PNG.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the contact sheet's choice.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the contact sheet's choice.")
 @json_option("all of it, every copy named")
 def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) -> None:
     """Say what the data folder DIR holds before you train on it.
@@ -38,7 +38,7 @@ def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) ->
     for line in describe_unusable(found.unusable):
         warn(line)
     console = stdout(json_path)
-    table = results_table(f"{folder}: layout {found.layout}, one {found.unit or 'unknown unit'} an image")
+    table = results_table(f"{folder}: layout {found.layout}, one {found.unit or 'unknown unit'} per image")
     for heading in ("class", "images", "subjects"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for label, n in found.counts.items():

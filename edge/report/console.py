@@ -71,7 +71,7 @@ def frame_lines(result: FrameResult) -> str:
         lines.append((f"{'':>5} {where:>{NAME_WIDTH}} " if has_cells else head) + _region_line(region))
         if region.verdict is None:
             continue
-        label, truth = region.verdict.label, result.frame.truth
+        label, truth = region.verdict.label, None if result.truth is None else result.frame.truth
         notes = [] if truth is None or truth.casefold() == label.casefold() else [f"truth {truth}"]
         same = [regions[place] for regions in others] if all(len(regions) == len(first) for regions in others) else []
         notes += [
