@@ -1,7 +1,11 @@
-"""The contract of `Runtime`: one suite that every runtime runs. One that is not installed here is skipped."""
+"""The contract of `Runtime`: one suite that every runtime runs, tflite-runtime in an interpreter of its own."""
 
+import base64
 import importlib.util
-from collections.abc import Callable
+import inspect
+import io
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +13,64 @@ import pytest
 
 from leukolite.convert.make_bundle import Recorder
 from leukolite.edge.host.watchdog import WatchedRuntime
-from leukolite.errors import RuntimeUnavailable
 from leukolite.fakes import FakeRuntime
 from leukolite.runtime import Runtime, RuntimeInfo, RuntimeOptions, TfliteRuntime
 
-TINY = (Path(__file__).parent.parent / "data" / "tiny.tflite").read_bytes()
+TINY_FILE = Path(__file__).parent.parent / "data" / "tiny.tflite"
+TINY = TINY_FILE.read_bytes()
 SIDE = 32  # of the tiny model's input
 
 
-def tflite_runtime() -> Runtime:
+def as_line(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return base64.b64encode(file.getvalue()) + b"\n"
+
+
+def from_line(line: bytes) -> np.ndarray:
+    return np.load(io.BytesIO(base64.b64decode(line)))
+
+
+class Elsewhere:
+    """A runtime of another interpreter, which is asked line by line."""
+
+    CHILD = f"""
+import base64, io, sys
+import numpy as np
+from leukolite.runtime import RuntimeOptions, TfliteRuntime
+{inspect.getsource(as_line)}
+{inspect.getsource(from_line)}
+def say(line):
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+runtime = TfliteRuntime(open(sys.argv[1], "rb").read(), RuntimeOptions(name="tflite-runtime"))
+say(runtime.info.model_dump_json().encode() + bytes([10]))
+for line in sys.stdin.buffer:
+    batch = from_line(line)
+    batch.flags.writeable = False
     try:
-        return TfliteRuntime(TINY, RuntimeOptions(name="tflite-runtime"))
-    except RuntimeUnavailable as error:
-        pytest.skip(f"{error}; tests/convert runs it in an interpreter of its own")
+        say(as_line(runtime.invoke(batch)))
+    except ValueError as error:
+        say(as_line(np.array(str(error))))
+"""
+
+    def __init__(self, python: Path) -> None:
+        here = TfliteRuntime(TINY)
+        self.input, self.output = here.input, here.output
+        command = [python, "-c", self.CHILD, TINY_FILE]
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.info = RuntimeInfo.model_validate_json(self._child.stdout.readline())
+
+    def invoke(self, batch: np.ndarray) -> np.ndarray:
+        self._child.stdin.write(as_line(batch))
+        self._child.stdin.flush()
+        answer = from_line(self._child.stdout.readline())
+        if answer.dtype.kind == "U":
+            raise ValueError(str(answer))
+        return answer
+
+    def close(self) -> None:
+        self._child.communicate()
 
 
 def keras_runtime() -> Runtime:
@@ -45,7 +94,6 @@ def share_of_red(batch: np.ndarray) -> np.ndarray:
 RUNTIMES: dict[str, Callable[[], Runtime]] = {
     "litert": lambda: TfliteRuntime(TINY),
     "litert, two threads": lambda: TfliteRuntime(TINY, RuntimeOptions(threads=2)),
-    "tflite-runtime": tflite_runtime,
     "keras": keras_runtime,
     "watched": lambda: WatchedRuntime(TfliteRuntime(TINY), answer_s=60),
     "recorder": lambda: Recorder(TfliteRuntime(TINY)),
@@ -54,9 +102,14 @@ RUNTIMES: dict[str, Callable[[], Runtime]] = {
 }
 
 
-@pytest.fixture(params=RUNTIMES)
-def runtime(request: pytest.FixtureRequest) -> Runtime:
-    return RUNTIMES[request.param]()
+@pytest.fixture(params=["tflite-runtime", *RUNTIMES])
+def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
+    if request.param != "tflite-runtime":
+        yield RUNTIMES[request.param]()
+        return
+    elsewhere = Elsewhere(request.getfixturevalue("tflite_runtime_python"))
+    yield elsewhere
+    elsewhere.close()
 
 
 def pictures(runtime: Runtime, count: int) -> list[np.ndarray]:
