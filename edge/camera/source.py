@@ -63,7 +63,7 @@ Items = Generator[Frame | Gap | Note, None, None]
 
 
 class FrameSource(Protocol):
-    """Yields frames, gaps and notes until it ends; each call of `frames` opens the device anew, closing the generator closes it.
+    """Yields frames, gaps and notes until it ends; each call of `frames` opens the device again, closing the generator closes it.
 
     Attributes:
         name: for people; never a password.
