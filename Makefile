@@ -24,7 +24,7 @@ test-all: debian environments lint types
 	LEUKOLITE_ANDROID_PYTHON=$(CURDIR)/$(ANDROID)/bin/python \
 	LEUKOLITE_TORCH_PYTHON=$(CURDIR)/$(TORCH)/bin/python \
 	LEUKOLITE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE_RUNTIME)/bin/python \
-	$(DEV)/bin/pytest -q -n 2
+	$(DEV)/bin/pytest -q -n 3
 
 install: $(DEV)/.installed
 
@@ -39,7 +39,7 @@ types: $(DEV)/.installed
 	MYPYPATH=build/types $(DEV)/bin/mypy --package leukolite
 
 unit: $(DEV)/.installed
-	$(DEV)/bin/pytest -q -n 2
+	$(DEV)/bin/pytest -q -n 3
 
 $(DEV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(DEV) || (echo "no virtual environment: sudo apt install python3-venv" && false)
