@@ -90,7 +90,7 @@ Event = FrameResult | Gap | Note | Health | SessionEnd  # a Health where its con
 
 
 class Sink(Protocol):
-    """Takes what happens, in order, all from one thread.
+    """Takes what happens, in order, all from one thread; other sinks take the same events, so that none is changed.
 
     An exception ends the session (the other sinks are closed well): a sink without which the session is still of use keeps
     its troubles to itself and shows them in its own state.
@@ -99,5 +99,5 @@ class Sink(Protocol):
     def take(self, event: Event) -> None: ...
 
     def close(self) -> None:
-        """Nothing comes after this; called once, however the session ends."""
+        """Nothing comes after this; called once, however the session ends. A second call does no harm."""
         ...

@@ -66,7 +66,7 @@ class JournalSink:
         self._journal, self._labels = journal, start.classes.labels
         self._keep_frames, self._keep_running = keep_frames, keep_running
         self._commit = GroupCommit(journal)
-        self._lock, self._raised = threading.Lock(), False
+        self._lock, self._raised, self._is_closed = threading.Lock(), False, False
         self._frames = journal.records  # a number that no earlier part of the session has given to a picture
 
     @property
@@ -94,7 +94,10 @@ class JournalSink:
         self._append(*records_of(event, self._labels, sha256=sha256, picture=picture))
 
     def close(self) -> None:
-        """The session's proper end."""
+        """The session's proper end; a second time changes nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._commit.close()
         self._journal.append(EventRecord(event="end"))
         self._journal.close()
