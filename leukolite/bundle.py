@@ -11,7 +11,6 @@ golden outputs on the runtime at hand.
 
 import hashlib
 import io
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,11 +21,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from leukolite.errors import BundleError
-from leukolite.files import new_folder
+from leukolite.files import new_folder, parse_json
 from leukolite.manifest import READABLE, Manifest
 
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
-MAX_FILE_BYTES = 256_000_000
+MAX_FILE_BYTES, MAX_TEXT_BYTES = (
+    256_000_000,
+    16_000_000,
+)  # of a model or the golden arrays; of manifest and labels, which fill 0.1 MB
 
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
 
@@ -54,7 +56,10 @@ class Golden:
     def from_bytes(data: bytes) -> "Golden":
         """Raises: ValueError, KeyError, OSError or one of `_DAMAGED_ZIP` on anything but three plain arrays."""
         with zipfile.ZipFile(io.BytesIO(data)) as archive:  # it checks each array's sum before NumPy reads the array
-            files = [io.BytesIO(archive.read(f"{name}.npy")) for name in ("frames", "inputs", "outputs")]
+            infos = [archive.getinfo(f"{name}.npy") for name in ("frames", "inputs", "outputs")]
+            if sum(info.file_size for info in infos) > MAX_FILE_BYTES:
+                raise ValueError(f"its arrays are larger than {MAX_FILE_BYTES // 1_000_000} MB")
+            files = [io.BytesIO(archive.read(info)) for info in infos]
         return Golden(*(np.lib.format.read_array(file, allow_pickle=False) for file in files))
 
 
@@ -129,20 +134,21 @@ def _compiled(path: Path, manifest: Manifest) -> dict[str, bytes]:
 
 
 def _member(path: Path, name: str) -> bytes:
+    most = MAX_TEXT_BYTES if name in (MANIFEST, LABELS) else MAX_FILE_BYTES
     try:
         if path.is_dir():
             file = path / name
             if not file.is_file():
                 raise BundleError(f"{path}: {name} is missing; expected a bundle with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}")
-            if file.stat().st_size > MAX_FILE_BYTES:
-                raise BundleError(f"{file}: larger than {MAX_FILE_BYTES // 1_000_000} MB; this is not one of leukolite's bundles")
+            if file.stat().st_size > most:
+                raise BundleError(f"{file}: larger than {most // 1_000_000} MB; this is not one of leukolite's bundles")
             return file.read_bytes()
         if not path.exists():
             raise BundleError(f"{path}: no such bundle; expected a folder or zip with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}")
         with zipfile.ZipFile(path) as archive:
             info = archive.getinfo(name)
-            if info.file_size > MAX_FILE_BYTES:
-                raise BundleError(f"{path}: {name} is larger than {MAX_FILE_BYTES // 1_000_000} MB")
+            if info.file_size > most:
+                raise BundleError(f"{path}: {name} is larger than {most // 1_000_000} MB; this is not one of leukolite's bundles")
             return archive.read(info)
     except KeyError as error:
         raise BundleError(f"{path}: the archive has no {name} at its top; zip the files of a bundle, not its folder") from error
@@ -154,7 +160,7 @@ def _member(path: Path, name: str) -> bytes:
 
 def _parse_manifest(path: Path, data: bytes) -> Manifest:
     try:
-        raw = json.loads(data)
+        raw = parse_json(data)
     except ValueError as error:
         raise BundleError(f"{path}: {MANIFEST} is not JSON ({error}); copy the bundle again") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None

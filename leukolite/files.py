@@ -132,7 +132,7 @@ def _is_ours(mark: Path) -> bool:
     if mark.suffix != ".json":
         return mark.is_file()
     try:
-        content = json.loads(mark.read_bytes())
+        content = parse_json(mark.read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and not content.keys().isdisjoint({"schema", "schema_version"})
@@ -209,6 +209,18 @@ def write_json(path: Path, content: Any) -> None:
         sys.stdout.flush()
     else:
         write_file(path, text)
+
+
+def parse_json(data: bytes) -> Any:
+    """JSON that somebody else wrote.
+
+    Raises:
+        ValueError: it is none, or nested deeper than any of leukolite's.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def check_file_place(path: Path | None) -> None:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError, first_line
+from leukolite.files import parse_json
 from leukolite.frozen import Frozen
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics
@@ -158,7 +159,7 @@ def load_split(place: Path, *, by_subject: bool = False) -> dict[str, list[Split
     """
     path = place / SPLIT if place.is_dir() else place
     try:
-        raw = json.loads(path.read_bytes())
+        raw = parse_json(path.read_bytes())
         parts = {name: [SplitFile.model_validate(entry) for entry in raw[name]] for name in PARTS}
     except (OSError, ValueError, KeyError, TypeError) as error:  # pydantic's ValidationError is a ValueError
         raise TrainingError(f"{path}: no split, or damaged ({first_line(error)}); expected a run's {SPLIT}") from error

@@ -6,6 +6,7 @@ from leukolite.classifier import Latency
 from leukolite.edge.counts import CountedRegion, SessionCounts
 from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, HealthRecord, StartRecord, VerdictRecord
+from leukolite.errors import JournalError
 
 
 class JournalCounts:
@@ -31,6 +32,7 @@ class JournalCounts:
         self._verdicts: list[VerdictRecord] = []
 
     def take(self, entry: Entry) -> None:
+        """Raises: JournalError, if a frame's truth is none of the session's labels."""
         record = entry.record
         self.began, self.last = self.began or entry.at, entry.at
         self.ended = isinstance(record, EventRecord) and record.event == "end"
@@ -40,6 +42,10 @@ class JournalCounts:
         self.close()
         match record:
             case FrameRecord():
+                if record.truth is not None and record.truth not in self._labels:
+                    raise JournalError(
+                        f"record {entry.seq}: its truth {record.truth!r} is none of the labels {', '.join(self._labels)}"
+                    )
                 self._frame = record
                 self.next_index = max(self.next_index, record.index + 1)
             case GapRecord():

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, Bundle, Golden, write_bundle
+from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MAX_TEXT_BYTES, MODEL, Bundle, Golden, write_bundle
 from leukolite.errors import BundleError, LeukoliteError
 from leukolite.manifest import Manifest
 
@@ -108,7 +108,7 @@ def test_a_model_of_another_hash_is_refused(bundle_folder):
         Bundle.load(bundle_folder)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe\xfa", b"schema_version: 1"])
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe\xfa", b"schema_version: 1", b"[" * 100_000])
 def test_a_manifest_that_is_not_json_is_refused(bundle_folder, text):
     (bundle_folder / MANIFEST).write_bytes(text)
     with pytest.raises(BundleError, match=r"manifest\.json is not JSON"):
@@ -203,6 +203,19 @@ def test_a_golden_array_of_the_wrong_shape_or_type_is_named(bundle_folder, golde
 def test_a_golden_file_that_is_not_three_plain_arrays_is_refused(bundle_folder, data):
     (bundle_folder / GOLDEN).write_bytes(data)
     with pytest.raises(BundleError, match=r"golden\.npz is damaged"):
+        Bundle.load(bundle_folder)
+
+
+@pytest.mark.parametrize("pack", [lambda folder: folder, zipped], ids=["folder", "zip"])
+def test_a_manifest_of_any_size_is_not_read(bundle_folder, pack):
+    (bundle_folder / MANIFEST).write_bytes(b"[]" * (MAX_TEXT_BYTES // 2 + 1))
+    with pytest.raises(BundleError, match=r"manifest\.json.* larger than 16 MB"):
+        Bundle.load(pack(bundle_folder))
+
+
+def test_golden_arrays_that_unpack_to_more_than_a_bundle_holds_are_not_unpacked(bundle_folder, monkeypatch):
+    monkeypatch.setattr("leukolite.bundle.MAX_FILE_BYTES", (bundle_folder / GOLDEN).stat().st_size + 1)
+    with pytest.raises(BundleError, match=r"golden\.npz is damaged \(its arrays are larger than"):
         Bundle.load(bundle_folder)
 
 

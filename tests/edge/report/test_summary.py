@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import frame, left_out, start, verdict
+from journals import frame, left_out, start, verdict, write_sealed
 
 from leukolite.bundle import Bundle
 from leukolite.classes import Classes
@@ -42,6 +42,7 @@ from leukolite.edge.journal.writer import create_journal
 from leukolite.edge.pipeline import Limits, run
 from leukolite.edge.report.summary import SLIDES_WITH_THUMBNAILS, THUMBNAILS_PER_LABEL, Summary, Thumbnails, summarise, summary_of
 from leukolite.edge.report.summary_page import enough_sentence, summary_csv, summary_json, summary_page
+from leukolite.errors import JournalError
 from leukolite.metrics import wilson_interval
 from leukolite.prevalence import Prevalence, Validation, lang_reiczigel_interval, prevalence, validation_of
 from leukolite.runtime import RuntimeOptions
@@ -454,3 +455,9 @@ def test_the_command_does_not_replace_a_folder_that_is_not_its_own(refuses: Call
 def test_every_state_of_the_cells_has_its_sentence():
     base = Prevalence(10, 3, 0.3, (0.1, 0.6), 0.3, (0.1, 0.6), False, 1234, "")
     assert enough_sentence(base, "cell") == "Not enough cells yet: about 1,234 more."
+
+
+def test_a_truth_that_is_none_of_the_labels_ends_in_one_line(tmp_path):
+    write_sealed(tmp_path, [start().model_dump(mode="json"), frame(0, 1, truth="tumour").model_dump(mode="json")])
+    with pytest.raises(JournalError, match=r"record 1: its truth 'tumour' is none of the labels blast, healthy"):
+        summarise(tmp_path, read(tmp_path))
