@@ -24,7 +24,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 LONGEST_S, MOST_MB = 20.0, 1000  # of one case; what the cases may add to the memory that the libraries take
-EXAMPLES = 200  # between two looks at the clock
+EXAMPLES = 50  # between two looks at the clock
 CASE, RESULT = "case", "result.json"
 
 
