@@ -17,7 +17,7 @@ from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.errors import DatasetError, LeukoliteError, TrainingError, first_line
 from leukolite.evaluation import evaluate_files
-from leukolite.files import check_replaceable, write_json
+from leukolite.files import check_new_file, check_replaceable, path_of_text, write_json
 from leukolite.frozen import Frozen
 from leukolite.manifest import NoiseMetrics
 from leukolite.progress import OnEpoch, OnProgress
@@ -117,6 +117,7 @@ def reproduce(
     published: Sequence[Published],
     progress: OnProgress,
     on_epoch: OnEpoch,
+    force: bool = False,
 ) -> list[FoldResult]:
     """Train and measure every fold of C-NMC 2019 in both arms, and leave runs, pictures and tables in `out`.
 
@@ -125,6 +126,7 @@ def reproduce(
     Args:
         sigmas: noise levels, the first of them the clean one.
         split_by: 'image', as the paper, or 'subject'.
+        force: measure again what was measured, and replace its tables and pictures; a run that was trained stays.
 
     Raises:
         DatasetError: the data is not C-NMC 2019.
@@ -141,7 +143,7 @@ def reproduce(
         "split_by": split_by,
         "seed": seed,
     }
-    _claim(out, settings)
+    _claim(out, settings, force)
     measured = []
     for name, fold in folds.items():
         prepared = fit.prepare(fold, recipe, _named(progress, name), cache=cache)
@@ -163,9 +165,10 @@ def reproduce(
                 on_epoch=_named_epoch(on_epoch, f"{name} {arm}"),
             )
             evaluation = _evaluate(place, sigmas, seed, stage)
-            write_pictures(evaluation, out / name / f"{arm}-pictures")
+            # of a call that was stopped some are there: they are the same, or `_claim` has refused
+            write_pictures(evaluation, out / name / f"{arm}-pictures", force=True)
             measured.append(FoldResult(name, arm, load_run(place), tuple(evaluation.results)))
-    write_json(out / RESULT, to_json(measured, settings, published, sigmas))
+    write_json(out / RESULT, to_json(measured, settings, published, sigmas), force=force)
     return measured
 
 
@@ -277,7 +280,10 @@ def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgr
     from leukolite.train.run_classifier import open_run_classifier
 
     classifier, run = open_run_classifier(place), load_run(place)
-    files = [(Path(run.data) / entry.path, run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
+    files = [
+        (path_of_text(run.data) / path_of_text(entry.path), run.labels.index(entry.label))
+        for entry in load_run_split(place)["test"]
+    ]
     done = iter(range(1, len(files) + 1))
     verdicts, unreadable = evaluate_files(
         classifier, files, sigmas, seed=seed, on_image=lambda: progress("test images", next(done), len(files))
@@ -288,9 +294,13 @@ def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgr
     return Evaluation(name, classifier, tuple(verdicts), seen=0, dropped=0, unusable=(), seed=seed, occlude=None)
 
 
-def _claim(out: Path, settings: Mapping[str, Any]) -> None:
-    """Make `out` the place of these settings. Raises: LeukoliteError, if it holds other things or those of other settings."""
-    check_replaceable(out, SETTINGS)
+def _claim(out: Path, settings: Mapping[str, Any], force: bool) -> None:
+    """Make `out` the place of these settings.
+
+    Raises:
+        LeukoliteError: it holds other things, those of other settings, or, without `force`, a finished reproduction.
+    """
+    check_replaceable(out, SETTINGS, force=True)
     record = out / SETTINGS
     if not record.is_file():
         write_json(record, dict(settings))
@@ -303,6 +313,7 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     changed = [key for key, value in json.loads(json.dumps(settings)).items() if before.get(key) != value]
     if changed:
         raise LeukoliteError(f"{out}: holds a reproduction with another {', '.join(changed)}", advice="other-out")
+    check_new_file(out / RESULT, force=force)
 
 
 def _named(progress: OnProgress, name: str) -> OnProgress:

@@ -41,20 +41,21 @@ class Export:
     files: dict[str, bytes]
 
 
-def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None) -> Export:
+def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None, *, force: bool = False) -> Export:
     """Write the Android project's files of a bundle, whole or not at all.
 
     Args:
         bundle: its model must have uint8 or float32 input and output.
-        out: folder to write; an earlier export there is replaced if it holds nothing else.
+        out: folder to write.
         zip_path: the same files in one archive too, the same bytes for the same bundle.
+        force: replace an earlier export at `out` that holds nothing else, and the archive.
 
     Raises:
         ConversionError: the model is not one that Android's readers take.
         BundleError: the bundle, or what became of it, fails its golden outputs here.
         LeukoliteError: the place holds something else, or cannot be written.
     """
-    _check_place(out)
+    _check_place(out, force)
     open_classifier(bundle)
     model = with_metadata(bundle.model, bundle.manifest)
     _check_same_network(bundle, model)
@@ -66,20 +67,20 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None) -> E
         f"{ASSETS}/{GOLDEN}": _stored_golden(bundle.golden),
         **{name: text.encode() for name, text in _render(manifest, bundle.golden).items()},
     }
-    with new_folder(out, replace_if_holds=f"{ASSETS}/{MANIFEST}") as folder:
+    with new_folder(out, replace_if_holds=f"{ASSETS}/{MANIFEST}", force=force) as folder:
         for name, content in files.items():
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
         open_classifier(Bundle.load(folder / ASSETS))
     if zip_path is not None:
-        write_file(zip_path, archive_of(files))
+        write_file(zip_path, archive_of(files), force=force)
     return Export(manifest, files)
 
 
-def _check_place(out: Path) -> None:
+def _check_place(out: Path, force: bool) -> None:
     """An export is replaced, an Android project into which one was copied is not."""
-    check_replaceable(out, f"{ASSETS}/{MANIFEST}")
+    check_replaceable(out, f"{ASSETS}/{MANIFEST}", force=force)
     if not out.is_dir():
         return
     ours = {PurePosixPath(name) for name in FILES}

@@ -219,7 +219,7 @@ def _is_ours(mark: Path) -> bool:
         content = json.loads(mark.read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and not content.keys().isdisjoint({"schema", "schema_version"})
+    return isinstance(content, dict) and not content.keys().isdisjoint({"schema", "schema_version", "leukolite"})
 
 
 def nearest_parent(path: Path) -> Path:
@@ -326,4 +326,9 @@ def text_of_path(path: Path | str) -> str:
 
 def path_of_text(text: str) -> Path:
     """The path that `text_of_path` wrote."""
-    return Path(re.sub(r"\\u(d[89a-f][0-9a-f]{2})", lambda found: "\\" if found[1] == "dc5c" else chr(int(found[1], 16)), text))
+    return Path(name_of_text(text))
+
+
+def name_of_text(text: str) -> str:
+    """The name, of a camera as of a path, that `text_of_path` wrote."""
+    return re.sub(r"\\u(d[89a-f][0-9a-f]{2})", lambda found: "\\" if found[1] == "dc5c" else chr(int(found[1], 16)), text)

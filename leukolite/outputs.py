@@ -15,6 +15,7 @@ def check_outputs(
     folders: Mapping[Path | None, str | None] | None = None,
     journal: Path | None = None,
     inputs: Iterable[Path | None] = (),
+    data: Iterable[Path | None] = (),
 ) -> None:
     """Refuse what could not be written at the end, and what would be lost by writing; a note where results lie among the inputs.
 
@@ -24,6 +25,7 @@ def check_outputs(
         folders: to write whole -> the file by which one of ours is known, see `leukolite.files.new_folder`.
         journal: a session's folder, which checks itself; it must not lie where a result goes.
         inputs: folders and files that are read.
+        data: those of them whose files are listed, whatever they are called.
 
     Raises:
         LeukoliteError: names the place.
@@ -34,17 +36,21 @@ def check_outputs(
         check_new_file(path, force=force)
     for path, mark in wanted.items():
         check_replaceable(path, mark, force=force)
+    if sum(map(is_stdout, wanted_files)) > 1:
+        raise LeukoliteError("-: two results cannot go to stdout; name a file for one of them")
     places = [path for path in (*wanted, *wanted_files, journal) if path is not None and _is_kept(path)]
     for k, first in enumerate(places):
         for second in places[k + 1 :]:
             _refuse_one_place(first, second, wanted)
-    for read in filter(None, inputs):
+    listed = [path for path in data if path is not None]
+    for read in filter(None, (*inputs, *listed)):
         for path in wanted:
             if path.exists() and read.resolve().is_relative_to(path.resolve()):
                 raise LeukoliteError(f"{path}: would be replaced, and {read} is read from there; choose another place")
+    for read in listed:
         for path in places:
             if read.is_dir() and path.resolve().is_relative_to(read.resolve()):
-                warn(f"note: {path} lies in {read}: what is written there will be found among its files the next time")
+                warn(f"note: {path} lies in {read}: what is written there is found among its files the next time")
 
 
 def _is_kept(path: Path) -> bool:

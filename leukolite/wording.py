@@ -3,7 +3,9 @@
 import unicodedata
 from typing import Any
 
-_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")  # letters and marks without any ink
+_UNSEEN = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+)  # letters and marks without any ink
 
 RESEARCH_USE = "Research use only; never a diagnosis."
 
@@ -49,6 +51,11 @@ def all_shown(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [all_shown(one) for one in value]
     return value
+
+
+def drawn(text: str) -> str:
+    """A name as Matplotlib shall draw it: `shown`, and no formula between dollar signs."""
+    return shown(text).replace("$", r"\$")
 
 
 def shown_label(label: str) -> str:
