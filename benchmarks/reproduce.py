@@ -280,10 +280,8 @@ def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgr
     from leukolite.train.run_classifier import open_run_classifier
 
     classifier, run = open_run_classifier(place), load_run(place)
-    files = [
-        (path_of_text(run.data) / path_of_text(entry.path), run.labels.index(entry.label))
-        for entry in load_run_split(place)["test"]
-    ]
+    root = path_of_text(run.data)
+    files = [(root / path_of_text(entry.path), run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
     done = iter(range(1, len(files) + 1))
     verdicts, unreadable = evaluate_files(
         classifier, files, sigmas, seed=seed, on_image=lambda: progress("test images", next(done), len(files))

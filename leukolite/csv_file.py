@@ -28,7 +28,7 @@ class CsvWriter:
 
 
 def cell_text(text: str) -> str:
-    """Text as a cell: one line, escaped as `leukolite.wording.shown` does; a quote ' goes before what a spreadsheet would compute.
+    """Text as a cell: one line, as `leukolite.wording.shown` makes it, with a quote ' before what a spreadsheet would compute.
 
     A cell is computed if, after any spaces and unseen characters, it begins with = + - @ or their full-width forms.
     Source: OWASP, CSV Injection.

@@ -3,9 +3,8 @@
 import unicodedata
 from typing import Any
 
-_UNSEEN = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
-)  # letters and marks without any ink
+# letters and marks without any ink
+_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 
 RESEARCH_USE = "Research use only; never a diagnosis."
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from leukolite import __version__
-from leukolite.csv_file import CsvWriter
+from leukolite.csv_file import Cell, CsvWriter
 from leukolite.decision import ABSTAIN
 from leukolite.edge.report.summary import Summary
 from leukolite.files import write_file, write_json
@@ -88,7 +88,7 @@ def enough_sentence(blasts: Prevalence, noun: str) -> str:
     return f"Not enough {noun}s yet: about {blasts.more:,} more."
 
 
-def _figures(blasts: Prevalence | None) -> Sequence[object]:
+def _figures(blasts: Prevalence | None) -> Sequence[Cell]:
     if blasts is None:
         return [""] * 10
     shares = [blasts.apparent, *_ends(blasts.apparent_interval), blasts.fraction, *_ends(blasts.interval)]
