@@ -19,6 +19,8 @@ from typing import Any, BinaryIO, cast
 
 from leukolite.errors import LeukoliteError
 
+_SURROGATE = re.compile("[\ud800-\udfff]")  # alone: what Python makes of a byte that is not UTF-8
+
 
 def reason_of(error: OSError) -> str:
     """What the system says of a failed write or read, in a few words."""
@@ -294,20 +296,20 @@ def write_json(path: Path, content: Any, *, force: bool = False) -> None:
 
 
 def json_text(content: Any, *, indent: int | None = None) -> str:
-    """JSON in ASCII, with names that are not UTF-8 as `text_of_path` writes them.
+    """JSON in ASCII, with the bytes of names that are not UTF-8 as `text_of_path` writes them.
 
     Raises:
         ValueError: a number is not finite.
     """
     text = json.dumps(content, indent=indent, allow_nan=False)
-    if "\\ud" in text:  # a surrogate, alone or one of a pair; or a backslash that reads like one
+    if "\\ud" in text:  # a surrogate, alone or one of a pair
         text = json.dumps(_without_surrogates(content), indent=indent, allow_nan=False)
     return text.replace("\x7f", "\\u007f")
 
 
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return text_of_path(value)
+        return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
     if isinstance(value, dict):
         return {_without_surrogates(name): _without_surrogates(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
@@ -321,7 +323,7 @@ def text_of_path(path: Path | str) -> str:
     A byte that is no part of UTF-8 becomes `\\udcXX`, as Python shows it; a backslash that would read like such a byte `\\udc5c`.
     """
     text = re.sub(r"\\(?=ud[89a-f][0-9a-f]{2})", r"\\udc5c", str(path))
-    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def path_of_text(text: str) -> Path:

@@ -66,8 +66,7 @@ def test_what_a_terminal_would_obey_or_not_show_is_escaped(text, wanted):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["plain", "\u65e5\u672c\u3000\u8a9e", "at 3.04.05\u202fPM", "\u00e9t\u00e9", "\u05d0\u05d1", "\U0001f642\ufe0f", "C:\\x", ""],
+    "text", ["plain", "\u65e5\u672c\u3000\u8a9e", "at 3.04.05\u202fPM", "\u00e9", "\u05d0\u05d1", "\U0001f642\ufe0f", "C:\\x", ""]
 )
 def test_what_a_terminal_shows_stays_as_it_is(text):
     assert shown(text) == text
@@ -76,7 +75,7 @@ def test_what_a_terminal_shows_stays_as_it_is(text):
 @given(st.text(st.characters()))
 def test_whatever_is_shown_is_one_line_that_any_file_takes_and_showing_it_again_changes_nothing(text):
     once = shown(text)
-    assert once.encode()
+    once.encode()
     assert shown(once) == once
     assert len(once.splitlines()) <= 1
     assert not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in once)
