@@ -21,7 +21,7 @@ from leukolite.errors import ConversionError, LeukoliteError
 from leukolite.files import check_replaceable, new_folder, write_file
 from leukolite.manifest import Manifest
 from leukolite.runtime import TfliteRuntime
-from leukolite.wording import RESEARCH_USE
+from leukolite.wording import RESEARCH_USE, shown
 
 ASSETS, KOTLIN, KOTLIN_TEST = "app/src/main/assets", "app/src/main/java/leukolite", "app/src/androidTest/java/leukolite"
 TEMPLATES = {
@@ -117,6 +117,7 @@ def _render(manifest: Manifest, golden: Golden) -> dict[str, str]:
         loader=PackageLoader("leukolite.convert"),
         undefined=StrictUndefined,
         autoescape=False,  # Kotlin and Markdown, no HTML
+        finalize=lambda value: shown(value) if isinstance(value, str) else value,
         keep_trailing_newline=True,
     )
     environment.filters["kotlin"] = _kotlin

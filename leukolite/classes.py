@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from leukolite.frozen import Frozen
+from leukolite.wording import is_utf8
 
 # one line, whatever counts as a line's end: labels.txt has one label per line
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
@@ -66,8 +67,7 @@ class Classes(Frozen):
 
 def is_label(name: str) -> bool:
     """Whether a name, of a folder or in a file, can be a `Label`: UTF-8, and one line of at most `LONGEST_LABEL` characters."""
-    is_text = not any("\ud800" <= char <= "\udfff" for char in name)  # a byte that is not UTF-8 is one of these
-    return is_text and len(name) <= LONGEST_LABEL and re.fullmatch(_ONE_LINE, name) is not None
+    return is_utf8(name) and len(name) <= LONGEST_LABEL and re.fullmatch(_ONE_LINE, name) is not None
 
 
 def check_labels(labels: Sequence[str], malignant: Sequence[str]) -> None:

@@ -174,7 +174,8 @@ def check_new_file(path: Path, *, force: bool = False) -> None:
 
 
 def _refuse_replacing(path: Path, force: bool) -> None:
-    if not force and path.is_file():
+    """A file that is empty, as `mktemp` makes one, is a free place, as an empty folder is."""
+    if not force and path.is_file() and path.stat().st_size:
         raise LeukoliteError(f"{path}: exists ({_written(path)}); choose another file", advice="force")
 
 
@@ -274,8 +275,8 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def is_stdout(path: Path) -> bool:
-    """Whether a file's name stands for stdout."""
-    return str(path) == "-"
+    """Whether a file's name stands for stdout; the second one is a link to a file where the shell redirects it."""
+    return str(path) in ("-", "/dev/stdout")
 
 
 def write_json(path: Path, content: Any, *, force: bool = False) -> None:

@@ -41,6 +41,11 @@ def _is_plain(char: str) -> bool:
     return (char.isprintable() or unicodedata.category(char) == "Zs") and char not in _UNSEEN
 
 
+def is_utf8(text: str) -> bool:
+    """False for a name with bytes that are not UTF-8, which Python holds as single surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def all_shown(value: Any) -> Any:
     """What becomes JSON, with every text in it, names of fields too, as `shown`."""
     if isinstance(value, str):

@@ -250,6 +250,13 @@ def test_a_file_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_text() == "old"
 
 
+def test_an_empty_file_is_a_free_place(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    check_new_file(tmp_path / "a")
+    write_file(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+
+
 def test_what_came_to_a_files_place_meanwhile_stays(tmp_path: Path) -> None:
     with pytest.raises(LeukoliteError, match="a: exists"), new_file(tmp_path / "a"):
         (tmp_path / "a").write_text("meanwhile")
