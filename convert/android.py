@@ -55,7 +55,7 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None, *, f
         BundleError: the bundle, or what became of it, fails its golden outputs here.
         LeukoliteError: the place holds something else, or cannot be written.
     """
-    _check_place(out, force)
+    check_place(out, force)
     open_classifier(bundle)
     model = with_metadata(bundle.model, bundle.manifest)
     _check_same_network(bundle, model)
@@ -78,15 +78,18 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None, *, f
     return Export(manifest, files)
 
 
-def _check_place(out: Path, force: bool) -> None:
-    """An export is replaced, an Android project into which one was copied is not."""
-    check_replaceable(out, f"{ASSETS}/{MANIFEST}", force=force)
-    if not out.is_dir():
-        return
+def check_place(out: Path, force: bool) -> None:
+    """An export is replaced by `force`, an Android project into which one was copied never.
+
+    Raises:
+        LeukoliteError: `out` is taken, or cannot be written.
+    """
+    check_replaceable(out, f"{ASSETS}/{MANIFEST}", force=True)
     ours = {PurePosixPath(name) for name in FILES}
     for path in sorted(out.rglob("*")):
         if not path.is_dir() and PurePosixPath(path.relative_to(out).as_posix()) not in ours:
             raise LeukoliteError(f"{path}: not part of an export, and would be lost; export to an empty folder and copy")
+    check_replaceable(out, f"{ASSETS}/{MANIFEST}", force=force)
 
 
 def _check_same_network(bundle: Bundle, model: bytes) -> None:

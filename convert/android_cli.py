@@ -27,10 +27,11 @@ def export_android(bundle: Path, out: Path, zip_path: Path | None, force: bool) 
     if zip_path is not None and zip_path.resolve().is_relative_to(out.resolve()):
         raise click.BadParameter(f"expected a file outside {out}, found {zip_path}", param_hint="--zip")
     from leukolite.bundle import MANIFEST, Bundle
-    from leukolite.convert.android import ASSETS
+    from leukolite.convert.android import ASSETS, check_place
     from leukolite.convert.android import export_android as export
     from leukolite.shipped import find_bundle
 
+    check_place(out, force)
     check_outputs(files=[zip_path], folders={out: f"{ASSETS}/{MANIFEST}"}, inputs=[bundle], force=force)
     result = export(Bundle.load(find_bundle(bundle)), out, zip_path, force=force)
     console = stdout()
