@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from leukolite.advice import ADVICE
 from leukolite.errors import BundleError, LeukoliteError
-from leukolite.files import check_file_place, write_json
+from leukolite.files import check_new_file, write_json
 from leukolite.options import Sigmas
 from leukolite.tables import results_table
 from leukolite.terminal import Command, LazyGroup, stdout
@@ -56,7 +56,7 @@ def test_a_default_of_numbers_needs_no_parsing(call):
 
 
 def test_what_failed_is_one_line_and_exit_code_1(refuses):
-    assert refuses(measure, "--fail", "bundle: it\nis damaged") == "Error: bundle: it is damaged"
+    assert refuses(measure, "--fail", "bundle: it\nis damaged") == r"Error: bundle: it\nis damaged"
 
 
 @pytest.mark.parametrize("key", ADVICE)
@@ -107,17 +107,17 @@ def test_json_never_holds_what_json_cannot(tmp_path):
     assert not (tmp_path / "a.json").exists()
 
 
-@pytest.mark.parametrize("place", [None, "new.json", "new/folder/a.json", "old.json"])
+@pytest.mark.parametrize("place", ["new.json", "new/folder/a.json"])
 def test_a_place_that_can_be_written_raises_nothing(tmp_path, place):
-    (tmp_path / "old.json").touch()
-    check_file_place(place and tmp_path / place)
+    check_new_file(tmp_path / place)
+    assert list(tmp_path.iterdir()) == []  # not even the folders on the way
 
 
 @pytest.mark.parametrize("place", [".", "file/a.json", "file/deeper/a.json"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "file").touch()
-    with pytest.raises(LeukoliteError, match="cannot be written; choose a file in a writable folder"):
-        check_file_place(tmp_path / place)
+    with pytest.raises(LeukoliteError, match=r"cannot be written .*; choose a"):
+        check_new_file(tmp_path / place)
 
 
 def test_results_show_square_brackets_as_they_are(capsys):

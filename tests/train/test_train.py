@@ -124,8 +124,15 @@ def test_a_run_repeated_from_its_folder_has_the_same_history(train, finished_run
 def test_an_older_run_is_replaced(train, finished_run, tmp_path):
     old = Path(shutil.copytree(finished_run, tmp_path / "run"))
     (old / "of the old run").write_text("x")
-    assert names(train(old, "--epochs", 1)) == FILES
+    assert names(train(old, "--epochs", 1, "--force")) == FILES
     assert load_run(old).recipe.epochs == 1
+
+
+def test_a_finished_run_is_not_replaced_unasked(refuses, cells, finished_run):
+    before = (finished_run / "run.json").read_bytes()
+    line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", finished_run, "--epochs", 1)
+    assert line.endswith("UTC); choose another place; --force replaces it")
+    assert (finished_run / "run.json").read_bytes() == before
 
 
 def test_folds_leave_a_run_each_and_one_line_over_all(call, cells, tmp_path):
@@ -246,7 +253,7 @@ def test_a_failure_at_the_very_end_is_made_good_by_resume_without_training_again
         patch.setattr(fit, "plot_confusion", full)
         result = call(*command)
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith(f"Error: {tmp_path / 'run'}: cannot be written (No space left on device)")
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {tmp_path / 'run'}: cannot be written (disk full)")
     assert leftovers(tmp_path) == []
     result = call(*command, "--resume")
     assert result.exit_code == 0, result.output
