@@ -7,7 +7,7 @@ from leukolite.classifier import Latency, Verdict
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.field.exclusion import Exclusion
 from leukolite.edge.host.health import Health
-from leukolite.errors import text_of
+from leukolite.errors import LeukoliteError
 from leukolite.geometry import Box
 from leukolite.runtime import RuntimeInfo
 
@@ -76,13 +76,13 @@ class SessionEnd:
 
     source: str
     stopped_by: str | None
-    failure: Exception | None
+    failure: LeukoliteError | None
 
     @property
     def text(self) -> str:
         """For records and people."""
         if self.failure is not None:
-            return f"session failed: {text_of(self.failure)}"
+            return f"session failed: {self.failure}"
         return f"session ended by {self.stopped_by}" if self.stopped_by else "session ended"
 
 

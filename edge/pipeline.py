@@ -20,7 +20,7 @@ from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.field.view import whole_box
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import RestartPolicy, RuntimeStuck
-from leukolite.errors import RuntimeUnavailable, SourceError
+from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
 
 OpenClassifier = Callable[[], Classifier]  # checks the bundle again
 
@@ -66,7 +66,7 @@ def run(
         reopen: makes a new classifier when the runtime hangs; None ends the session then.
 
     Returns:
-        Also of a session that failed, so that what it saw is not lost; whoever asked for it raises `Session.failure`.
+        Also of a session that failed, so that what it saw is not lost; see `Session.failure`.
 
     Raises:
         SourceError: there was not a single frame.
@@ -79,7 +79,7 @@ def run(
     monitor = health or HealthMonitor(Health, clock)
     loop = _Loop(classifier, (counts, *sinks), processing, limits, known, monitor, reopen, restart, clock, wall_clock)
     started = clock()
-    failure: Exception | None = None
+    failure: LeukoliteError | None = None
     with ExitStack() as closings:
         for sink in sinks:
             closings.callback(sink.close)
@@ -99,11 +99,11 @@ def run(
         except KeyboardInterrupt:  # a second Ctrl-C: the frame in hand is given up, what was seen before is kept
             if control.stopped_by is None:
                 raise
-        except Exception as error:  # noqa: BLE001  # after a bug of ours or of a library too, what was seen until then is kept
+        except LeukoliteError as error:
             failure = error
         try:
             loop.tell(SessionEnd(source.name, control.stopped_by, failure))
-        except Exception as error:  # noqa: BLE001  # a disk that becomes full with this very record
+        except LeukoliteError as error:  # a disk that becomes full with this very record
             failure = failure or error
         if failure is not None and counts.frames == 0:
             raise failure

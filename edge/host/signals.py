@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) end a session after the frame in hand, with everything closed and written."""
+"""Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) end a session after the frame in hand, all closed and written."""
 
 import signal
 from collections.abc import Iterator

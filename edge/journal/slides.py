@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,12 @@ def slide_id(name: str, salt: bytes) -> str:
 
     Whoever has the salt can show that an id is a given slide's; without it names cannot be tried out.
     """
-    return hmac.new(salt, name.encode(), hashlib.sha256).hexdigest()[:SLIDE_DIGITS]
+    return hmac.new(salt, plain_name(name).encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:SLIDE_DIGITS]
+
+
+def plain_name(name: str) -> str:
+    """A slide's name however it was typed: without spaces around it, accents composed."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def load_salt(path: Path) -> bytes:

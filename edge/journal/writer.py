@@ -297,9 +297,7 @@ def _clear(folder: Path) -> None:
         _cut(verify(folder))
 
 
-def resume_journal(
-    folder: Path, detail: str = "", *, on_entry: OnEntry = ignore, **options: object
-) -> tuple[Journal, Verified]:
+def resume_journal(folder: Path, detail: str = "", *, on_entry: OnEntry = ignore, **options: object) -> tuple[Journal, Verified]:
     """Go on with a session. A torn end is cut off; the cut bytes are kept beside the journal.
 
     Args:

@@ -7,7 +7,6 @@ import math
 import secrets
 import threading
 import time
-import unicodedata
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from leukolite.edge.counts import SessionCounts, SlideCounts, by_kind
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.sink import RecordingState
-from leukolite.edge.journal.slides import SALT_BYTES, slide_id
+from leukolite.edge.journal.slides import SALT_BYTES, plain_name, slide_id
 from leukolite.manifest import Manifest, Unit
 from leukolite.metrics import Interval, wilson_interval
 from leukolite.wording import shown_label
@@ -182,7 +181,7 @@ class Live:
         Raises:
             ValueError: `name` is empty or too long.
         """
-        given = unicodedata.normalize("NFC", name.strip())
+        given = plain_name(name)
         if not 0 < len(given) <= SLIDE_NAME_CHARACTERS:
             raise ValueError(f"type the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
         with self._lock:
