@@ -10,6 +10,7 @@ from leukolite import __version__
 from leukolite.edge.camera.capture import ReconnectPolicy
 from leukolite.edge.camera.discover import list_cameras
 from leukolite.edge.camera.open import CAMERAS
+from leukolite.edge.camera.remaining import NothingLeft
 from leukolite.edge.camera.source import Size
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.one_cell import CELLS, Cells
@@ -203,23 +204,28 @@ def main(
     if out is not None:
         check_replaceable(out, REPORT)
     listener = None if serve is None else click.get_current_context().with_resource(listening(serve))
-    run_session(
-        RunOptions(
-            settings=settings,
-            limits=Limits(frames, duration, max_age),
-            reconnect=ReconnectPolicy(no_frame_s=no_frame),
-            restart=RestartPolicy(answer_s=no_answer),
-            recording=record or journal or resume,
-            resumes=goes_on,
-            slide=slide,
-            keep_frames=keep_frames,
-            keep_running=keep_running,
-            quiet=quiet,
-            json_path=json_path,
-            out=out,
-        ),
-        listener,
-    )
+    try:
+        run_session(
+            RunOptions(
+                settings=settings,
+                limits=Limits(frames, duration, max_age),
+                reconnect=ReconnectPolicy(no_frame_s=no_frame),
+                restart=RestartPolicy(answer_s=no_answer),
+                recording=record or journal or resume,
+                resumes=goes_on,
+                slide=slide,
+                keep_frames=keep_frames,
+                keep_running=keep_running,
+                quiet=quiet,
+                json_path=json_path,
+                out=out,
+            ),
+            listener,
+        )
+    except NothingLeft as error:
+        if record is None:
+            raise
+        warn(f"note: {error}")  # as it was asked for: what there is is recorded
 
 
 def _check_recording(record: Path | None, journal: Path | None, resume: Path | None, *, slide: str | None, keeps: bool) -> None:

@@ -1,6 +1,6 @@
 """Where a process of ours begins: while it imports, which takes a second, Ctrl-C ends it without a word.
 
-Imports nothing that takes time.
+Nothing that takes time is imported before.
 """
 
 import importlib
@@ -9,9 +9,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-
-from leukolite.streams import guard_streams
 
 INTERRUPTED = 128 + signal.SIGINT  # what a shell says of a program that Ctrl-C ended
 
@@ -25,32 +22,23 @@ class Terminated(SystemExit):
 
 
 def main() -> None:
-    """The `leukolite` command."""
-    run("leukolite.cli")
-
-
-def run(module: str) -> None:
-    """Import a module and call its `main`; a signal that ends it is what the process's parent sees.
-
-    Args:
-        module: dotted name.
-    """
-    guard_streams()
+    """The `leukolite` command: a signal that ends it unwinds it, so that what is half-made is taken away."""
     with interrupts_end_it():
-        command = importlib.import_module(module).main
+        importlib.import_module("leukolite.streams").guard_streams()
+        command = importlib.import_module("leukolite.cli").main
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
             signal.signal(number, _terminate)
     try:
         command()
-    except Terminated as error:
+    except Terminated as error:  # what its parent shall see
         signal.signal(error.number, signal.SIG_DFL)
         os.kill(os.getpid(), error.number)
 
 
 @contextmanager
 def interrupts_end_it() -> Iterator[None]:
-    """Within the block Ctrl-C ends the process at once, with exit code 130; for imports, before there is anything to lose.
+    """Within the block Ctrl-C ends the process at once, with exit code 130; where there is nothing to lose, as during imports.
 
     An exception in the middle of an import would come out as another one's, or as a warning of its own.
     """
@@ -65,6 +53,6 @@ def interrupts_end_it() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _terminate(number: int, _: FrameType | None) -> None:
+def _terminate(number: int, _: object) -> None:
     signal.signal(number, signal.SIG_IGN)  # a second one would disturb the tidying up
     raise Terminated(number)
