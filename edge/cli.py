@@ -15,7 +15,7 @@ from leukolite.edge.camera.source import Size
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.one_cell import CELLS, Cells
 from leukolite.edge.host.watchdog import RestartPolicy
-from leukolite.edge.journal.slides import plain_name
+from leukolite.edge.journal.slides import SLIDE_NAME_CHARACTERS, plain_name
 from leukolite.edge.journal.writer import is_begun
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
@@ -113,7 +113,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option("--journal", type=click.Path(path_type=Path), help="New folder in which the session is recorded.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="SESSION", help="Recorded session to go on with, as it began.")
 @moved_option("edge-run", "--replay", "leukolite journal replay SESSION", is_flag=False, flag_value="SESSION")
-@click.option("--slide", metavar="NAME", help="Name of the slide under the lens; the journal keeps a salted id of it.")
+@click.option("--slide", metavar="NAME", help="Name of the slide under the lens; a salted id of it is kept and shown.")
 @click.option("--keep-frames", is_flag=True, help="Keep each classified frame beside the journal, lossless.")
 @click.option("--keep-running", is_flag=True, help="Go on unrecorded when the disk is full.")
 @click.option(
@@ -173,7 +173,8 @@ def main(
       edge-run --bundle mobilenet_m-taleqani --camera picamera2 --record /var/lib/leukolite/session
       edge-run --bundle synthetic-cells --camera synthetic:5 --serve 8000
     """
-    _check_recording(record, journal, resume, slide=slide, keeps=keep_frames or keep_running)
+    _check_recording(record, journal, resume, keeps=keep_frames or keep_running)
+    _check_slide(slide, shows=any(place is not None for place in (record, journal, serve, out)))
     goes_on = resume is not None or (record is not None and is_begun(record))
     if resume is not None:
         settings = settings_of(first_record(resume), bundle)
@@ -236,10 +237,6 @@ def _check_recording(record: Path | None, journal: Path | None, resume: Path | N
         )
     if (record or journal or resume) is None and keeps:
         raise click.UsageError("--keep-frames and --keep-running go with --journal, --record or --resume")
-    if (record or journal) is None and slide is not None:
-        raise click.UsageError("--slide goes with --journal or --record")
-    if slide is not None and not plain_name(slide):
-        raise click.UsageError("--slide: expected the slide's name or number, found none")
     if resume is not None:
         context = click.get_current_context()
         its_own = [field.name for field in fields(SessionSettings) if field.name != "bundle"]  # which may lie elsewhere by now
@@ -251,6 +248,16 @@ def _check_recording(record: Path | None, journal: Path | None, resume: Path | N
         raise JournalError(f"{journal}: a session is recorded there already; choose a new folder", advice="or-record")
     if resume is not None and not is_begun(resume):
         raise JournalError(f"{resume}: no session is recorded there", advice="record")
+
+
+def _check_slide(slide: str | None, *, shows: bool) -> None:
+    """Raises: UsageError, where the slide's id would stand nowhere: `shows` is True for a journal, a page or a summary."""
+    if slide is None:
+        return
+    if not shows:
+        raise click.UsageError("--slide goes with --journal, --record, --serve or --out")
+    if not 0 < len(plain_name(slide)) <= SLIDE_NAME_CHARACTERS:
+        raise click.UsageError(f"--slide: expected the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
 
 
 def _check_settings(settings: SessionSettings) -> None:

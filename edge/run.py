@@ -29,6 +29,7 @@ from leukolite.edge.host.signals import stopped_by_signals
 from leukolite.edge.host.systemd import notify
 from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
 from leukolite.edge.journal.count import JournalCounts
+from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import StartRecord, start_record
 from leukolite.edge.journal.sink import JournalSink, open_recording
 from leukolite.edge.journal.slides import laboratory_salt, slide_of
@@ -236,7 +237,7 @@ def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
             keep_frames=options.keep_frames,
             keep_running=options.keep_running,
             on_stop=warn,
-            on_entry=before.take,
+            on_entry=lambda entry: _take_back(entry, before),
         )
         before.close()
     is_kept = options.out is not None or options.json_path is not None
@@ -249,6 +250,12 @@ def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
         before=before,
         lines=stdout(options.json_path),
     )
+
+
+def _take_back(entry: Entry, before: JournalCounts) -> None:
+    if entry.seq % 1000 == 0:
+        notify("EXTEND_TIMEOUT_USEC=60000000")  # a journal of months takes longer to read than a service may take to start
+    before.take(entry)
 
 
 def _health_monitor(options: RunOptions) -> HealthMonitor:

@@ -15,6 +15,7 @@ from leukolite.files import reason_of
 
 SLIDE_DIGITS = 16  # of the HMAC: 64 bits, more slides than a laboratory will ever have
 SALT_BYTES = 32
+SLIDE_NAME_CHARACTERS = 200
 
 
 def slide_id(name: str, salt: bytes) -> str:

@@ -23,14 +23,13 @@ from leukolite.edge.counts import SessionCounts, SlideCounts, by_kind
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.sink import RecordingState
-from leukolite.edge.journal.slides import SALT_BYTES, plain_name, slide_id
+from leukolite.edge.journal.slides import SALT_BYTES, SLIDE_NAME_CHARACTERS, plain_name, slide_id
 from leukolite.manifest import Manifest, Unit
 from leukolite.metrics import Interval, wilson_interval
 from leukolite.wording import shown_label
 
 RECENT_FRAMES = 100  # that the latency and the rate shown are of
 KEPT_MESSAGES = 6
-SLIDE_NAME_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
