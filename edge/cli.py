@@ -229,7 +229,7 @@ def main(
         warn(f"note: {error}")  # as it was asked for: what there is is recorded
 
 
-def _check_recording(record: Path | None, journal: Path | None, resume: Path | None, *, slide: str | None, keeps: bool) -> None:
+def _check_recording(record: Path | None, journal: Path | None, resume: Path | None, *, keeps: bool) -> None:
     """Raises: UsageError, or JournalError for a session that is there, or is not."""
     if sum(place is not None for place in (record, journal, resume)) > 1:
         raise click.UsageError(

@@ -84,8 +84,8 @@ def salt_places(environment: Mapping[str, str]) -> list[Path]:
     else:
         with suppress(RuntimeError):  # a user without a home
             folders.append(Path.home() / ".config")
-    folders += [Path(folder) for folder in environment.get("STATE_DIRECTORY", "").split(":")[:1] if folder]
-    return [folder / "leukolite" / "salt" for folder in folders]
+    states = [Path(folder) for folder in environment.get("STATE_DIRECTORY", "").split(":")[:1] if folder]
+    return [*(folder / "leukolite" / "salt" for folder in folders), *(folder / "salt" for folder in states)]
 
 
 def slide_of(name: str | None) -> str | None:

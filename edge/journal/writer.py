@@ -290,7 +290,7 @@ def _clear(folder: Path) -> None:
     if is_begun(folder):
         raise JournalError(f"{folder}: a session is recorded there already; choose a new folder")
     names = {path.name for path in folder.iterdir() if not path.name.startswith(_TORN)}
-    others = sorted(names - {RESERVE, file_name(0), "lost+found"})
+    others = sorted(names - {RESERVE, file_name(0), "salt", "lost+found"})  # as in a service's folder, and a disk's
     if others:
         raise JournalError(f"{folder}: exists and is not empty (it holds {printable(others[0])}); choose a new folder")
     if file_name(0) in names:
