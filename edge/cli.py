@@ -291,4 +291,4 @@ def _as_given(option: str, value: object) -> str:
     if isinstance(value, tuple):
         parts = [f"{part:g}" for part in value]
         return f"with {option} {('x' if option == '--camera-size' else ',').join(parts)}"
-    return f"with {option} {value}"
+    return f"with {option} {value:g}" if isinstance(value, float) else f"with {option} {value}"

@@ -81,8 +81,10 @@ def salt_places(environment: Mapping[str, str]) -> list[Path]:
     folders = []
     if environment.get("XDG_CONFIG_HOME"):
         folders.append(Path(environment["XDG_CONFIG_HOME"]))
+    elif environment.get("HOME"):
+        folders.append(Path(environment["HOME"]) / ".config")
     else:
-        with suppress(RuntimeError):  # a user without a home
+        with suppress(RuntimeError):  # a user whom the system does not know
             folders.append(Path.home() / ".config")
     states = [Path(folder) for folder in environment.get("STATE_DIRECTORY", "").split(":")[:1] if folder]
     return [*(folder / "leukolite" / "salt" for folder in folders), *(folder / "salt" for folder in states)]
