@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from leukolite.errors import LeukoliteError
+from leukolite.streams import stdout_as_file
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # alone: what Python makes of a byte that is not UTF-8
 
@@ -56,10 +56,11 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
 
     Raises:
         LeukoliteError: a file is there, or the place cannot be written.
+        StdoutLost: stdout cannot, or is not read to its end.
     """
     if is_stdout(path):
-        yield sys.stdout.buffer
-        sys.stdout.flush()
+        with stdout_as_file() as stream:
+            yield stream
         return
     temporary = None
     try:
@@ -288,12 +289,7 @@ def write_json(path: Path, content: Any, *, force: bool = False) -> None:
     Raises:
         LeukoliteError: a file is there, or the place cannot be written.
     """
-    text = json_text(content, indent=1) + "\n"
-    if is_stdout(path):
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    else:
-        write_file(path, text, force=force)
+    write_file(path, json_text(content, indent=1) + "\n", force=force)
 
 
 def parse_json(data: bytes) -> Any:

@@ -1,6 +1,5 @@
 """How every command speaks: errors as one line, results on stdout, progress on stderr, numbers parsed once."""
 
-import errno
 import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +14,17 @@ from rich.text import Text
 from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError
 from leukolite.files import is_stdout
+from leukolite.start import INTERRUPTED, interrupts_end_it
+from leukolite.streams import guard_streams
 from leukolite.wording import shown
 
 
 class Command(click.Command):
-    """A click command whose errors are one line: exit code 2 for a wrong call, 1 for what failed."""
+    """A click command whose errors are one line: exit code 2 for a wrong call, 1 for what failed, 130 for Ctrl-C."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        guard_streams()
+        return super().main(*args, **kwargs)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
@@ -35,9 +40,10 @@ class Command(click.Command):
         except LeukoliteError as error:
             advice = f"; {ADVICE[error.advice]}" if error.advice else ""
             raise click.ClickException(shown(f"{error}{advice}")) from error
-        except OSError as error:  # a path too long, a folder without permission; a closed pipe is click's own affair
-            if error.errno == errno.EPIPE:
-                raise
+        except KeyboardInterrupt:
+            warn("interrupted")
+            ctx.exit(INTERRUPTED)
+        except OSError as error:  # a path too long, a folder without permission
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(shown(f"{where}{error.strerror or error}")) from error
 
@@ -53,6 +59,10 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self._commands_at = commands_at
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        guard_streams()
+        return super().main(*args, **kwargs)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self._commands_at)
 
@@ -60,7 +70,8 @@ class LazyGroup(click.Group):
         if name not in self._commands_at:
             return None
         module, _, attribute = self._commands_at[name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        with interrupts_end_it():
+            command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -132,6 +143,7 @@ def _one_line(error: click.UsageError) -> click.UsageError:
     """The error without click's usage lines above it."""
     message = " ".join(line.strip(" ") for line in error.format_message().split("\n"))  # click's own lines
     command = error.ctx.command_path if error.ctx is not None else ""
-    short = click.UsageError(shown(f"{message} Try '{command} --help'." if command else message))
+    end = "" if message.endswith((".", "?", "!")) else "."
+    short = click.UsageError(shown(f"{message}{end} Try '{command} --help'." if command else message))
     short.ctx = None
     return short
