@@ -16,6 +16,8 @@ from leukolite.errors import DatasetError, ImageError, LeukoliteError
 from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma, result_row
 from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
+from leukolite.names import look_alikes
+from leukolite.places import problem_at
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.runtime import RuntimeOptions
 from leukolite.sheets import encode_png, sheet
@@ -115,8 +117,12 @@ def open_model(path: Path, runtime: RuntimeOptions) -> EvaluatedModel:
         split = load_run_split(path)
         seen = frozenset(entry.sha256[:12] for part in ("train", "validation") for entry in split[part])
         return EvaluatedModel(path.resolve().name, open_run_classifier(path), seen)
+    if problem := problem_at(path, "file or folder", noun="bundle or run"):
+        raise LeukoliteError(f"{path}: {problem}; expected a bundle (with {MANIFEST}) or a finished run (with {RUN})")
     if path.is_dir() and not (path / MANIFEST).is_file():
-        raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN})")
+        inner = sorted({found.parent for name in (MANIFEST, RUN) for found in path.glob(f"*/{name}")})
+        hint = f"; give one of those in it, as {inner[0]}" if inner else ""
+        raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN}){hint}")
     bundle = Bundle.load(path)
     training = bundle.manifest.training
     classifier = open_classifier(bundle, runtime)
@@ -191,6 +197,6 @@ def _matching_labels(dataset: Dataset, classes: Classes) -> dict[int, int]:
     if unknown:
         raise DatasetError(
             f"{dataset.root}: its classes are {', '.join(dataset.labels)}, the model's labels {', '.join(classes.labels)};"
-            " evaluate it on data of its own classes"
+            f" evaluate it on data of its own classes{look_alikes(unknown, classes.labels)}"
         )
     return {k: known[label] for k, label in enumerate(dataset.labels)}

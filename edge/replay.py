@@ -214,7 +214,7 @@ class _Comparison:
         now = f"excluded: {region.excluded}" if region.verdict is None else region.verdict.label
         if place_then != place_now:
             self._differs(frame, recorded.box, f"recorded at {_place(*place_then)}, now at {_place(*place_now)}")
-        elif then != now:
+        elif then != now and not _is_one_reason(recorded.excluded, region.excluded):
             self._differs(frame, recorded.box, f"recorded as {then}, now {now}")
         elif region.verdict is not None:
             gaps = [
@@ -229,6 +229,11 @@ class _Comparison:
         self.different += 1
         if len(self.shown) < SHOWN_DIFFERENCES:
             self.shown.append(Difference(frame.source, frame.index, box, what))
+
+
+def _is_one_reason(then: Exclusion | None, now: Exclusion | None) -> bool:
+    """Whether two exclusions rest on the same figures: what a kind is called has changed between versions."""
+    return then is not None and now is not None and bool(then.detail) and now.detail.endswith(then.detail)
 
 
 def _place(box: Box, sigma: float) -> str:

@@ -40,6 +40,7 @@ from leukolite.edge.report.summary import Thumbnails, summary_of
 from leukolite.edge.report.summary_page import write_summary
 from leukolite.edge.settings import SessionSettings, open_frames, processing_of
 from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
+from leukolite.names import look_alikes
 from leukolite.shipped import find_bundle
 from leukolite.terminal import stdout, warn
 from leukolite.wording import RESEARCH_USE, shown_label
@@ -157,7 +158,7 @@ def _note_on_truth(source: FrameSource, classes: Classes) -> None:
     if unknown:
         warn(
             f"note: {source.name} has {', '.join(unknown)}, none of the model's labels ({labels}):"
-            " their frames count as frames without a label"
+            f" their frames count as frames without a label{look_alikes(unknown, classes.labels)}"
         )
 
 

@@ -13,6 +13,7 @@ from leukolite import synthetic as smears
 from leukolite.errors import DatasetError
 from leukolite.files import check_file_place, check_replaceable, new_folder, write_file, write_json
 from leukolite.metrics import wilson_interval
+from leukolite.names import look_alikes
 from leukolite.options import SEED
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
@@ -194,7 +195,8 @@ def _malignant(dataset: Dataset, given: str | None) -> tuple[str, ...]:
     chosen = dataset.malignant if given is None else tuple(label.strip() for label in given.split(",") if label.strip())
     if unknown := [label for label in chosen if label not in dataset.labels]:
         raise click.BadParameter(
-            f"{', '.join(unknown)}: not among the labels {', '.join(dataset.labels)}", param_hint="--malignant"
+            f"{', '.join(unknown)}: not among the labels {', '.join(dataset.labels)}{look_alikes(unknown, dataset.labels)}",
+            param_hint="--malignant",
         )
     if given is None and not chosen:
         warn("note: this layout does not say which labels are malignant; name them with --malignant")

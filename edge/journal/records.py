@@ -23,6 +23,7 @@ from leukolite.manifest import Manifest, Sha256, Unit
 from leukolite.prevalence import Validation, validation_of
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
 
+SCHEMA = 2  # 2: classes, runtime, exclusions with their kind, locate among the latencies; 1: first
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "ai-edge-litert", "tflite-runtime")
 
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -65,7 +66,7 @@ class StartRecord(Frozen):
     """
 
     kind: Literal["start"] = "start"
-    schema_version: Literal[2] = 2  # 2: classes, runtime, exclusions with their kind, locate among the latencies; 1: first
+    schema_version: Literal[2] = SCHEMA
     bundle: Text
     name: Name
     unit: Unit
