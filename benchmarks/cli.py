@@ -179,7 +179,7 @@ def _tables(evaluation: evaluation_of.Evaluation) -> list[Table]:
         caption=f"{runtime.info.name} {runtime.info.version}; p50, p99: preprocess to verdict, ms",
     )
     for heading in ("sigma", "accuracy (95%)", "prec.", "recall", "spec.", "F1", "AUC", "p50", "p99"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=heading != "accuracy (95%)")
     for row in results:
         accuracy = percent_with_interval(row.accuracy, row.accuracy_interval)
         rates = [percent(value) for value in (row.precision, row.recall, row.specificity, row.f1, row.auc)]

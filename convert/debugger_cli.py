@@ -75,7 +75,7 @@ def inspection_table(found: "Inspection", shown: int) -> Table:
         f" {found.calibration_images} calibration images, seed {found.seed}",
     )
     table.add_column("#", justify="right")
-    table.add_column("layer", no_wrap=True, max_width=26)
+    table.add_column("layer", no_wrap=True)
     table.add_column("operator", no_wrap=True)
     for heading in ("RMSE, steps", "shift", "SNR, dB"):
         table.add_column(heading, justify="right", no_wrap=True)

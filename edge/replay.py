@@ -14,6 +14,7 @@ from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
 from leukolite.edge.classify import FrameProcessing
 from leukolite.edge.events import Event, FrameResult, RegionResult
+from leukolite.edge.field.exclusion import Exclusion
 from leukolite.edge.journal.format import OnLine, read, read_frames
 from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
 from leukolite.edge.pipeline import run

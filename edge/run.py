@@ -1,7 +1,6 @@
 """A session as `edge-run` holds it: classifier, source, sinks, journal and page put together, run, and its results written."""
 
 import sys
-import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -43,7 +42,7 @@ from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
 from leukolite.names import look_alikes
 from leukolite.shipped import find_bundle
 from leukolite.terminal import stdout, warn
-from leukolite.wording import RESEARCH_USE, shown_label
+from leukolite.wording import RESEARCH_USE, shown_label, wrapped
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"  # in the folder of the results
 
@@ -189,7 +188,7 @@ class _Outputs:
         """The first lines."""
         manifest = bundle.manifest
         labels = ", ".join(shown_label(label) for label in manifest.labels)
-        self.lines.print(textwrap.fill(f"{manifest.name}: classifies one {manifest.unit}; {labels}. {RESEARCH_USE}", 80))
+        self.lines.print("\n".join(wrapped(f"{manifest.name}: classifies one {manifest.unit}; {labels}. {RESEARCH_USE}")))
         if options.settings.ungated:
             self.lines.print("Ungated: blurred, dark, empty and strangely stained pictures are classified.")
         elif manifest.appearance is None:

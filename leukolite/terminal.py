@@ -2,7 +2,7 @@
 
 import errno
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,34 @@ from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError
 from leukolite.files import is_stdout
 
+_NO_BREAK = "\u2011"  # a hyphen at which no line ends
+
+
+class HelpFormatter(click.HelpFormatter):
+    """click's, which breaks no option's name at its hyphens, and leaves text enough room on a narrow terminal."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args.replace("-", _NO_BREAK), prefix)
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _NO_BREAK))
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        whole = [(name, text.replace("-", _NO_BREAK)) for name, text in rows]
+        super().write_dl(whole, min(col_max, max(self.width - 50, 8)), col_spacing)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(_NO_BREAK, "-")
+
+
+class _Context(click.Context):
+    formatter_class = HelpFormatter
+
 
 class Command(click.Command):
     """A click command whose errors are one line: exit code 2 for a wrong call, 1 for what failed."""
+
+    context_class = _Context
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
@@ -46,6 +71,8 @@ class LazyGroup(click.Group):
     Args:
         commands_at: name -> 'module:attribute'.
     """
+
+    context_class = _Context
 
     def __init__(self, *args: Any, commands_at: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -82,9 +109,16 @@ def stdout(json_path: Path | None = None) -> Console:
     Args:
         json_path: where the command's JSON goes; where that is stdout, what people read goes to stderr.
     """
-    return Console(
+    return _Results(
         stderr=json_path is not None and is_stdout(json_path), markup=False, emoji=False, highlight=False, soft_wrap=True
     )
+
+
+class _Results(Console):
+    """On a terminal lines are wrapped between words; in a file or pipe each stays one line. Tables are never cropped."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*objects, **({"soft_wrap": False, "crop": False} | how if self.is_terminal else how))
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """How figures, counts and the notice are written, the same in every table, page, card and file."""
 
+import textwrap
+
 RESEARCH_USE = "Research use only; never a diagnosis."
 
 
@@ -18,6 +20,11 @@ def percent_with_interval(value: float | None, interval: tuple[float, float] | N
 def count(n: int, noun: str, plural: str | None = None) -> str:
     """'1 frame', '2,000 frames'."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def wrapped(text: str, width: int = 80) -> list[str]:
+    """A long sentence as lines that end between words; neither a name with hyphens nor an interval is broken."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def shown_label(label: str) -> str:

@@ -44,10 +44,10 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         return
     table = results_table("Recipes; every field can be replaced with --set FIELD=VALUE")
     for heading in ("recipe", "what and where from"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for name, recipe in RECIPES.items():
         table.add_row(name, recipe.source)
-    stdout().print(table, soft_wrap=False)
+    stdout().print(table)
     ctx.exit()
 
 
