@@ -14,7 +14,7 @@ from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
 from leukolite.edge.classify import FrameProcessing
 from leukolite.edge.events import Event, FrameResult, RegionResult
-from leukolite.edge.field.exclusion import Exclusion
+from leukolite.edge.field.exclusion import SWAPPED, Exclusion
 from leukolite.edge.journal.format import OnLine, read, read_frames
 from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
 from leukolite.edge.pipeline import run
@@ -234,7 +234,7 @@ class _Comparison:
 
 def _is_one_reason(then: Exclusion | None, now: Exclusion | None) -> bool:
     """Whether two exclusions rest on the same figures: what a kind is called has changed between versions."""
-    return then is not None and now is not None and bool(then.detail) and now.detail.endswith(then.detail)
+    return then is not None and now is not None and bool(then.detail) and then.detail.removesuffix(SWAPPED) in now.detail
 
 
 def _place(box: Box, sigma: float) -> str:

@@ -79,4 +79,5 @@ class Exclusion(Frozen):
 _BEFORE = {ExclusionKind.DIAMETER: ("--cell-diameter contradicts the field",)}
 
 GREY = "grey or infra-red picture"  # the clause of `NO_COLOUR`
+SWAPPED = "; are red and blue swapped?"
 NO_WHITE_CELL = Exclusion.of(ExclusionKind.EMPTY, "no white cell stands out")

@@ -8,7 +8,7 @@ channels. A kind says what was measured, not what it may come from.
 import numpy as np
 
 from leukolite.appearance import ImageStats, is_colourless, measure
-from leukolite.edge.field.exclusion import GREY, NO_WHITE_CELL, Exclusion, ExclusionKind
+from leukolite.edge.field.exclusion import GREY, NO_WHITE_CELL, SWAPPED, Exclusion, ExclusionKind
 from leukolite.edge.field.view import QualityGate
 from leukolite.manifest import AppearanceRanges, Manifest, Range, Unit
 
@@ -51,7 +51,7 @@ def _without_colour(excluded: Exclusion, square: np.ndarray) -> Exclusion:
     """The same exclusion by its true reason: what lacks all colour is neither empty nor badly stained."""
     if excluded.kind not in (ExclusionKind.UNSTAINED, ExclusionKind.STAIN) or not is_colourless(square):
         return excluded
-    return Exclusion.of(ExclusionKind.NO_COLOUR, f"{GREY}; {excluded.detail}")
+    return Exclusion.of(ExclusionKind.NO_COLOUR, f"{GREY}; {excluded.detail.removesuffix(SWAPPED)}")
 
 
 def nothing_to_see(stats: ImageStats) -> Exclusion | None:
@@ -82,7 +82,7 @@ def unlike_training(stats: ImageStats, ranges: AppearanceRanges, unit: Unit) -> 
         return Exclusion.of(ExclusionKind.BLURRED, f"focus {text}")
     if text := _beyond(stats.red_over_blue, ranges.red_over_blue, ".2f"):
         is_swapped = not _beyond(-stats.red_over_blue, ranges.red_over_blue, ".2f")
-        question = "; are red and blue swapped?" if is_swapped else ""
+        question = SWAPPED if is_swapped else ""
         return Exclusion.of(ExclusionKind.STAIN, f"red over blue {text}{question}")
     if text := _beyond(stats.stain, ranges.stain, ".2f"):
         return Exclusion.of(ExclusionKind.STAIN, f"stain {text}")

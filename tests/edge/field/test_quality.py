@@ -103,7 +103,8 @@ def test_a_picture_without_colour_is_called_neither_empty_nor_badly_stained(name
     pixels = cv2.convertScaleAbs(CELLS[0], alpha=1.0, beta=20) if name.endswith("taleqani") else CELLS[0]
     reason = gate_of(manifest)(bleach(pixels))
     assert reason is not None
-    assert str(reason).startswith("no colour (grey or infra-red picture; stain ") or reason.kind is ExclusionKind.BLURRED
+    assert str(reason).startswith("no colour (grey or infra-red picture; ")
+    assert "swapped" not in str(reason)
     assert no_white_cell(bleach(pixels)).kind is ExclusionKind.NO_COLOUR
 
 
