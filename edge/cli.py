@@ -32,6 +32,8 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     found, troubles = list_cameras()
     for camera in found:
         click.echo(f"{camera.name:<20} {camera.model}")
+        for name in camera.lasting_names:
+            click.echo(f"  or {name}")
     click.echo(f"{'synthetic':<20} rendered smears, always there")
     for line in troubles:
         warn(f"note: {line}")

@@ -47,7 +47,7 @@ class CameraKind:
 KINDS = (
     CameraKind("synthetic[:FPS]", ("synthetic",), open_synthetic),
     CameraKind("picamera2[:N]", ("picamera2",), open_picamera2, plugged_in_picamera2, has_sizes=True),
-    CameraKind("v4l2:/dev/videoN", ("v4l2",), open_v4l2, plugged_in_v4l2, has_sizes=True),
+    CameraKind("v4l2:/dev/videoN or v4l2:/dev/v4l/by-id/NAME", ("v4l2",), open_v4l2, plugged_in_v4l2, has_sizes=True),
     CameraKind("an rtsp:// or http:// address", stream.SCHEMES, open_stream),
 )
 CAMERAS = tuple(kind.shown for kind in KINDS)
