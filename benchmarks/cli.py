@@ -11,6 +11,7 @@ from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import check_file_place, check_replaceable, write_file, write_json
+from leukolite.imports import require
 from leukolite.options import SizeType, json_option, noise_option, runtime_option, seed_option, threads_option
 from leukolite.preprocess import KERNELS, Kernel
 from leukolite.runtime import RuntimeOptions
@@ -59,6 +60,7 @@ def evaluate(
     check_file_place(saliency)
     if plots is not None:
         check_replaceable(plots, "noise.png")
+        require("--plots", "matplotlib.figure", "sklearn.metrics", "sklearn.calibration", extra="report")
     opened = evaluation_of.open_model(find_bundle(model), RuntimeOptions(name=runtime, threads=threads))
     with progress_bar() as bar:
         task = add_task(bar, "images")

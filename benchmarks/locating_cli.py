@@ -7,6 +7,7 @@ import click
 from leukolite.benchmarks.locating import Half, score
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.files import check_file_place, short_names, write_json
+from leukolite.imports import require
 from leukolite.options import Finite, json_option
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout
@@ -47,6 +48,7 @@ def locating(
       leukolite locating BCCD ALL_IDB1 --half odd
     """
     check_file_place(json_path)
+    require("leukolite locating", "scipy.sparse", extra="report")
     scores = []
     with progress_bar() as bar:
         for folder in folders:

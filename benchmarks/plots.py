@@ -8,6 +8,7 @@ from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.errors import LeukoliteError
 from leukolite.evaluation import ImageVerdict
 from leukolite.files import new_folder
+from leukolite.train.plots import plot_confusion
 
 RELIABILITY_BINS = 15  # as in the expected calibration error
 
@@ -16,14 +17,10 @@ def write_pictures(evaluation: Evaluation, out: Path) -> None:
     """Write PNGs into a new folder `out`: noise, roc, reliability, and a confusion matrix a noise level.
 
     Raises:
-        LeukoliteError: Matplotlib or scikit-learn is not installed, there is no verdict to draw, or the folder cannot be written.
+        LeukoliteError: there is no verdict to draw, or the folder cannot be written.
     """
     if not any(row.n for row in evaluation.results):
         raise LeukoliteError(f"{evaluation.name} abstained on all {evaluation.n} images: there is nothing to draw")
-    try:
-        from leukolite.train.plots import plot_confusion
-    except ImportError as error:
-        raise LeukoliteError(f"pictures need Matplotlib and scikit-learn ({error}); pip install 'leukolite[train]'") from error
     with new_folder(out, replace_if_holds="noise.png") as folder:
         _noise(evaluation, folder / "noise.png")
         first = evaluation.results[0].sigma

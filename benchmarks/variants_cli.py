@@ -72,7 +72,7 @@ def variants(
     """
     check_file_place(out)
     check_file_place(json_path)
-    start_keras("leukolite variants")
+    start_keras("leukolite variants", variants=variants)
     from leukolite.benchmarks.variants import markdown, to_json
     from leukolite.convert.settings import ConversionSettings
 

@@ -53,7 +53,7 @@ def debug_quantisation(
     """
     check_file_place(plot)
     check_file_place(json_path)
-    start_keras("leukolite debug-quantisation")
+    start_keras("leukolite debug-quantisation", *([] if plot is None else ["matplotlib.figure"]))
     from leukolite.convert.debugger import inspect_run, plot_layers
 
     with stage_bar() as progress:

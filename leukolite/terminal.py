@@ -1,7 +1,6 @@
 """How every command speaks: errors as one line, results on stdout, progress on stderr, numbers parsed once."""
 
 import errno
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError
 from leukolite.files import is_stdout
+from leukolite.imports import import_explained
 
 _NO_BREAK = "\u2011"  # a hyphen at which no line ends
 
@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
         if name not in self._commands_at:
             return None
         module, _, attribute = self._commands_at[name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = getattr(import_explained(module), attribute)
         return command
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:

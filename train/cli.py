@@ -12,6 +12,7 @@ from leukolite import __version__
 from leukolite import synthetic as smears
 from leukolite.errors import DatasetError
 from leukolite.files import check_file_place, check_replaceable, new_folder, write_file, write_json
+from leukolite.imports import require
 from leukolite.metrics import wilson_interval
 from leukolite.names import look_alikes
 from leukolite.options import SEED
@@ -29,6 +30,9 @@ from leukolite.wording import count, percent, percent_with_interval
 
 if TYPE_CHECKING:
     from leukolite.train.runs import Run
+
+
+LIBRARIES = ("scipy.sparse",)  # which know copies
 
 
 def as_override(text: str) -> tuple[str, str]:
@@ -120,8 +124,11 @@ def train(
         weights_file(recipe.weights)
     if out is not None and not chosen_split.startswith("kfold:"):
         check_replaceable(out, RUN)
+    libraries = (*LIBRARIES, "sklearn.model_selection") if chosen_split.startswith("kfold:") else LIBRARIES
     if preview is None:
-        import_keras("leukolite train")
+        import_keras("leukolite train", *libraries, "matplotlib.figure")
+    else:
+        require("--preview", *libraries, extra="report")
     from leukolite.train import fit
 
     with progress_bar() as bar:

@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -277,9 +278,11 @@ def versions() -> dict[str, str]:
     import keras
 
     backend = keras.backend.backend()
-    packages = ["leukolite", "keras", "numpy", "opencv-python-headless", "pillow", backend]
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), "backend": backend, **found}
+    found = {"python": platform.python_version(), "backend": backend}
+    for name in ("leukolite", "keras", "numpy", "opencv-python-headless", "pillow", backend):
+        with suppress(importlib.metadata.PackageNotFoundError):  # OpenCV and TensorFlow come under several names
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def predict(model: "keras.Model", pixels: np.ndarray, spec: InputSpec, batch_size: int = 32) -> np.ndarray:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from leukolite.files import check_file_place, write_json
+from leukolite.imports import require
 from leukolite.options import SEED, json_option
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
@@ -31,6 +32,7 @@ def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) ->
     """
     check_file_place(json_path)
     check_file_place(sheet)
+    require("leukolite data", "scipy.sparse", extra="report")
     dataset = open_dataset(folder)
     with progress_bar() as bar:
         task = add_task(bar, "images", total=len(dataset.samples))
