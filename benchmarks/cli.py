@@ -78,7 +78,7 @@ def evaluate(
         warn(line)
     if evaluation.seen:
         warn(
-            f"note: {evaluation.seen} of these {evaluation.n} images trained or chose the model, so the figures flatter;"
+            f"note: {evaluation.seen} of {count(evaluation.n, 'image')} trained or chose the model, so the figures flatter;"
             " --unseen leaves them out"
         )
     if json_path is not None:
@@ -156,7 +156,7 @@ def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> 
         task = add_task(bar, "rounds", total=rounds)
         result = measure_throughput(recipe, RECIPES[recipe], rounds=rounds, steps=steps, on_round=lambda: bar.advance(task))
     console = stdout(json_path)
-    console.print(f"{recipe} on {result.backend}, {count(rounds, 'round')} of {result.images_per_round} images")
+    console.print(f"{recipe} on {result.backend}, {count(rounds, 'round')} of {count(result.images_per_round, 'image')}")
     for name, values in (("a ready batch", result.ready), ("augmented", result.augmented)):
         console.print(f"  {name:<14} {_spread(values, 'images/s', 1)}")
     console.print(f"  ratio {result.ratio:.3f}")
@@ -177,7 +177,7 @@ def _tables(evaluation: evaluation_of.Evaluation) -> list[Table]:
     whose = f"positive class {positive}" if positive else "macro averages"
     covered = f", {evaluation.occlude} covered" if evaluation.occlude else ""
     table = results_table(
-        f"{evaluation.name}: {evaluation.n} images{covered}, {whose}",
+        f"{evaluation.name}: {count(evaluation.n, 'image')}{covered}, {whose}",
         caption=f"{runtime.info.name} {runtime.info.version}; p50, p99: preprocess to verdict, ms",
     )
     for heading in ("sigma", "accuracy (95%)", "prec.", "recall", "spec.", "F1", "AUC", "p50", "p99"):

@@ -24,6 +24,7 @@ from leukolite.sheets import encode_png, sheet
 from leukolite.train.backend import import_keras
 from leukolite.train.datasets import Dataset, Sample, Unusable, open_dataset
 from leukolite.train.runs import RUN
+from leukolite.wording import count
 
 SCHEMA = {"name": "evaluation", "version": 2}  # 2: runtime with its delegate, verdicts by_label; 1: first
 STAGES = ("preprocess", "invoke", "total")
@@ -157,7 +158,9 @@ def evaluate(
     files = [(sample.path, index_of[sample.label], model.has_seen(sample)) for sample in dataset.samples]
     chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
     if not chosen:
-        raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to measure it by")
+        raise DatasetError(
+            f"{data}: the model was trained with all of its {count(len(files), 'image')}; none is left to measure it by"
+        )
     on_start(len(chosen))
     change = OCCLUSIONS[occlude] if occlude is not None else _as_it_is
     verdicts, unreadable = evaluate_files(model.classifier, chosen, sigmas, seed=seed, change=change, on_image=on_image)

@@ -12,6 +12,7 @@ from leukolite.files import check_file_place, write_file, write_json
 from leukolite.options import SEED, json_option
 from leukolite.tables import results_table
 from leukolite.terminal import Command, stdout
+from leukolite.wording import count
 
 if TYPE_CHECKING:
     from leukolite.convert.debugger import Inspection
@@ -69,10 +70,10 @@ def inspection_table(found: "Inspection", shown: int) -> Table:
     """The worst layers and one line on all of them; fits 80 columns."""
     median = sorted(layer.rmse_steps for layer in found.layers)[len(found.layers) // 2]
     table = results_table(
-        f"{len(found.layers)} layers, {len(found.suspects)} suspect (RMSE above 0.7 steps; rounding alone: 0.289; median"
+        f"{count(len(found.layers), 'layer')}, {len(found.suspects)} suspect (RMSE above 0.7 steps; rounding alone: 0.289; median"
         f" {median:.3f})",
-        caption=f"the worst {min(shown, len(found.layers))}; {found.images} images of the {found.part} part,"
-        f" {found.calibration_images} calibration images, seed {found.seed}",
+        caption=f"the worst {min(shown, len(found.layers))}; {count(found.images, 'image')} of the {found.part} part,"
+        f" {count(found.calibration_images, 'calibration image')}, seed {found.seed}",
     )
     table.add_column("#", justify="right")
     table.add_column("layer", no_wrap=True)

@@ -21,6 +21,7 @@ from leukolite.edge.pipeline import run
 from leukolite.errors import ImageError, JournalError, SourceError
 from leukolite.geometry import Box
 from leukolite.images import read_rgb
+from leukolite.wording import count
 
 SHOWN_DIFFERENCES = 100  # all are counted, so many are kept
 
@@ -200,7 +201,9 @@ class _Comparison:
         if event.excluded is not None:
             self._differs(expected.frame, None, f"recorded with verdicts, now excluded: {event.excluded}")
         elif len(event.regions) != len(expected.verdicts):
-            self._differs(expected.frame, None, f"recorded with {len(expected.verdicts)} verdicts, now {len(event.regions)}")
+            self._differs(
+                expected.frame, None, f"recorded with {count(len(expected.verdicts), 'verdict')}, now {len(event.regions)}"
+            )
         else:
             for verdict, region in zip(expected.verdicts, event.regions, strict=True):
                 self._compare(expected.frame, verdict, region)

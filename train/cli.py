@@ -146,9 +146,9 @@ def train(
         prepared = fit.prepare(dataset, recipe, show, cache=cache_folder(cache))
         planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
         if planned.moved:
-            warn(f"note: {planned.moved} images of {chosen_split} are copies of images on another side: moved to training")
+            warn(f"note: moved to training: {count(planned.moved, 'image')} of {chosen_split}, copies of images on another side")
         if planned.left_out:
-            warn(f"note: {planned.left_out} images of {data} are not in the split {chosen_split}: they take no part")
+            warn(f"note: left out: {count(planned.left_out, 'image')} of {data}, not in the split {chosen_split}")
         if preview is not None:
             write_file(preview, preview_sheet(prepared, recipe, planned.splits[0], chosen_seed))
         places = _places(out, planned.splits) if preview is None else []
@@ -195,7 +195,7 @@ def _print_folds(runs: "Sequence[Run]") -> None:
     correct, n = (sum(getattr(run.metrics["test"], name) for run in runs) for name in ("correct", "n"))
     pooled = percent_with_interval(correct / n, wilson_interval(correct, n))
     spread = ", ".join(percent(accuracy) for accuracy in accuracies)
-    stdout().print(f"{len(runs)} folds: test accuracy {spread}; all {n} images together {pooled}")
+    stdout().print(f"{count(len(runs), 'fold')}: test accuracy {spread}; all {count(n, 'image')} together {pooled}")
 
 
 def _malignant(dataset: Dataset, given: str | None) -> tuple[str, ...]:
@@ -246,4 +246,4 @@ def synthetic(out: Path, count: int, size: int, seed: int) -> None:
                     raise DatasetError(f"{out}: an image could not be written; is the disk full?")
                 bar.advance(task)
         write_json(folder / SYNTHETIC_MARK, {"leukolite": __version__, "seed": seed, "size": size, "count": count})
-    stdout().print(f"{out}: {count} images each of {', '.join(smears.LABELS)}")
+    stdout().print(f"{out}: {count} {'image' if count == 1 else 'images'} each of {', '.join(smears.LABELS)}")

@@ -263,7 +263,7 @@ def _refuse_seen(weights: str, ancestry: runs.Ancestry, split: list[list[str]]) 
     seen = len((validation | test) & ancestry.trained | test & ancestry.chosen)
     if seen:
         raise TrainingError(
-            f"{weights}: {seen} images of this split's validation and test parts made those weights;"
+            f"{weights}: made by {count(seen, 'image')} of this split's validation and test parts;"
             f" repeat the split of {Path(weights).parent}",
             advice="split-of-run",
         )

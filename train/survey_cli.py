@@ -11,7 +11,7 @@ from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.datasets import describe_unusable, open_dataset
 from leukolite.train.survey import Survey, contact_sheet, survey
-from leukolite.wording import percent
+from leukolite.wording import count, percent
 
 EXAMPLES_SHOWN = 5
 
@@ -61,9 +61,11 @@ def summary_lines(found: Survey) -> list[str]:
     lines = [f"* malignant: {', '.join(found.malignant) or 'the layout does not say'}"]
     lines.append(f"imbalance: the largest class has {found.imbalance:.1f} times the images of the smallest")
     lines.append(f"sizes: {shown}")
-    lines.append(f"byte-identical files: {len(found.exact_copies)} groups")
+    lines.append(f"byte-identical files: {count(len(found.exact_copies), 'group')}")
     lines += [f"  {' = '.join(names)}" for names in found.exact_copies[:EXAMPLES_SHOWN]]
-    lines.append(f"near-identical pictures: {len(found.near_copies)} pairs, {found.across_subjects} of them across subjects")
+    lines.append(
+        f"near-identical pictures: {count(len(found.near_copies), 'pair')}, {found.across_subjects} of them across subjects"
+    )
     lines += [f"  {first} ~ {second}" for first, second in found.near_copies[:EXAMPLES_SHOWN]]
     for corner, shares in found.marks.items():
         by_class = ", ".join(f"{label} {percent(share)}" for label, share in shares.items())
