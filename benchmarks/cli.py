@@ -11,6 +11,7 @@ from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import write_file, write_json
+from leukolite.imports import require
 from leukolite.options import SizeType, force_option, json_option, noise_option, runtime_option, seed_option, threads_option
 from leukolite.outputs import check_outputs
 from leukolite.preprocess import KERNELS, Kernel
@@ -59,6 +60,8 @@ def evaluate(
       leukolite evaluate bundles/m --data taleqani --unseen --occlude scale-bar --saliency depends-on.png
     """
     check_outputs(files=[json_path, saliency], folders={plots: "noise.png"}, inputs=[model], data=[data], force=force)
+    if plots is not None:
+        require("--plots", "matplotlib.figure", "sklearn.metrics", "sklearn.calibration", extra="report")
     opened = evaluation_of.open_model(find_bundle(model), RuntimeOptions(name=runtime, threads=threads))
     with progress_bar() as bar:
         task = add_task(bar, "images")
@@ -76,7 +79,7 @@ def evaluate(
         warn(line)
     if evaluation.seen:
         warn(
-            f"note: {evaluation.seen} of these {evaluation.n} images trained or chose the model, so the figures flatter;"
+            f"note: {evaluation.seen} of {count(evaluation.n, 'image')} trained or chose the model, so the figures flatter;"
             " --unseen leaves them out"
         )
     if json_path is not None:
@@ -163,7 +166,7 @@ def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None, for
         task = add_task(bar, "rounds", total=rounds)
         result = measure_throughput(recipe, RECIPES[recipe], rounds=rounds, steps=steps, on_round=lambda: bar.advance(task))
     console = stdout(json_path)
-    console.print(f"{recipe} on {result.backend}, {count(rounds, 'round')} of {result.images_per_round} images")
+    console.print(f"{recipe} on {result.backend}, {count(rounds, 'round')} of {count(result.images_per_round, 'image')}")
     for name, values in (("a ready batch", result.ready), ("augmented", result.augmented)):
         console.print(f"  {name:<14} {_spread(values, 'images/s', 1)}")
     console.print(f"  ratio {result.ratio:.3f}")
@@ -184,11 +187,11 @@ def _tables(evaluation: evaluation_of.Evaluation) -> list[Table]:
     whose = f"positive class {positive}" if positive else "macro averages"
     covered = f", {evaluation.occlude} covered" if evaluation.occlude else ""
     table = results_table(
-        f"{evaluation.name}: {evaluation.n} images{covered}, {whose}",
+        f"{evaluation.name}: {count(evaluation.n, 'image')}{covered}, {whose}",
         caption=f"{runtime.info.name} {runtime.info.version}; p50, p99: preprocess to verdict, ms",
     )
     for heading in ("sigma", "accuracy (95%)", "prec.", "recall", "spec.", "F1", "AUC", "p50", "p99"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=heading != "accuracy (95%)")
     for row in results:
         accuracy = percent_with_interval(row.accuracy, row.accuracy_interval)
         rates = [percent(value) for value in (row.precision, row.recall, row.specificity, row.f1, row.auc)]

@@ -16,12 +16,15 @@ from leukolite.errors import DatasetError, ImageError, LeukoliteError
 from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma, result_row
 from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
+from leukolite.names import look_alikes
+from leukolite.places import problem_at
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.runtime import RuntimeOptions
 from leukolite.sheets import encode_png, sheet
 from leukolite.train.backend import import_keras
 from leukolite.train.datasets import Dataset, Sample, Unusable, open_dataset
 from leukolite.train.runs import RUN
+from leukolite.wording import count
 
 SCHEMA = {"name": "evaluation", "version": 2}  # 2: runtime with its delegate, verdicts by_label; 1: first
 STAGES = ("preprocess", "invoke", "total")
@@ -115,8 +118,12 @@ def open_model(path: Path, runtime: RuntimeOptions) -> EvaluatedModel:
         split = load_run_split(path)
         seen = frozenset(entry.sha256[:12] for part in ("train", "validation") for entry in split[part])
         return EvaluatedModel(path.resolve().name, open_run_classifier(path), seen)
+    if problem := problem_at(path, "file or folder", noun="bundle or run"):
+        raise LeukoliteError(f"{path}: {problem}; expected a bundle (with {MANIFEST}) or a finished run (with {RUN})")
     if path.is_dir() and not (path / MANIFEST).is_file():
-        raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN})")
+        inner = sorted({found.parent for name in (MANIFEST, RUN) for found in path.glob(f"*/{name}")})
+        hint = f"; give one of those in it, as {inner[0]}" if inner else ""
+        raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN}){hint}")
     bundle = Bundle.load(path)
     training = bundle.manifest.training
     classifier = open_classifier(bundle, runtime)
@@ -151,7 +158,9 @@ def evaluate(
     files = [(sample.path, index_of[sample.label], model.has_seen(sample)) for sample in dataset.samples]
     chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
     if not chosen:
-        raise DatasetError(f"{data}: the model was trained with all {len(files)} images; none is left to measure it by")
+        raise DatasetError(
+            f"{data}: the model was trained with all of its {count(len(files), 'image')}; none is left to measure it by"
+        )
     on_start(len(chosen))
     change = OCCLUSIONS[occlude] if occlude is not None else _as_it_is
     verdicts, unreadable = evaluate_files(model.classifier, chosen, sigmas, seed=seed, change=change, on_image=on_image)
@@ -191,6 +200,6 @@ def _matching_labels(dataset: Dataset, classes: Classes) -> dict[int, int]:
     if unknown:
         raise DatasetError(
             f"{dataset.root}: its classes are {', '.join(dataset.labels)}, the model's labels {', '.join(classes.labels)};"
-            " evaluate it on data of its own classes"
+            f" evaluate it on data of its own classes{look_alikes(unknown, classes.labels)}"
         )
     return {k: known[label] for k, label in enumerate(dataset.labels)}

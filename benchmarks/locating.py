@@ -19,6 +19,8 @@ from leukolite.errors import DatasetError
 from leukolite.geometry import Box
 from leukolite.images import is_image_name, read_rgb
 from leukolite.metrics import wilson_interval
+from leukolite.places import problem_at
+from leukolite.textfiles import read_text
 
 Half = Literal["even", "odd", "all"]
 Point = tuple[float, float]
@@ -158,6 +160,8 @@ def read_marks(root: Path, names: Collection[str] = ("WBC",)) -> tuple[str, list
     Raises:
         DatasetError: neither layout is there, or an annotation cannot be read.
     """
+    if problem := problem_at(root, "folder"):
+        raise DatasetError(f"{root}: {problem}; expected a folder of fields with their marks")
     if (root / "JPEGImages").is_dir() and (root / "Annotations").is_dir():
         files = _images(root / "JPEGImages")
         return "pascal-voc", [_voc(file, root / "Annotations" / f"{file.stem}.xml", names) for file in files]
@@ -220,9 +224,10 @@ def _voc(image: Path, annotation: Path, names: Collection[str]) -> MarkedField:
 def _xyc(image: Path, centroids: Path) -> MarkedField:
     """Blasts alone are marked; a healthy field's file is empty."""
     try:
-        lines = [line.split() for line in centroids.read_text().splitlines() if line.strip()]
+        text = read_text(centroids, "a line 'x y' a blast", DatasetError)
+        lines = [line.split() for line in text.splitlines() if line.strip()]
         points = tuple((float(x), float(y)) for x, y in lines)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise DatasetError(f"{centroids}: expected a line 'x y' a blast ({error})") from error
     return MarkedField(image, (), points, marks_all=False)
 

@@ -7,6 +7,7 @@ import click
 from leukolite.benchmarks.locating import Half, score
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.files import short_names, write_json
+from leukolite.imports import require
 from leukolite.options import Finite, force_option, json_option
 from leukolite.outputs import check_outputs
 from leukolite.tables import results_table
@@ -55,6 +56,7 @@ def locating(
       leukolite locating BCCD ALL_IDB1 --half odd
     """
     check_outputs(files=[json_path], data=folders, force=force)
+    require("leukolite locating", "scipy.sparse", extra="report")
     scores = []
     with progress_bar() as bar:
         for folder in folders:

@@ -8,7 +8,8 @@ from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.errors import LeukoliteError
 from leukolite.evaluation import ImageVerdict
 from leukolite.files import new_folder
-from leukolite.wording import drawn
+from leukolite.train.plots import plot_confusion
+from leukolite.wording import count, drawn
 
 RELIABILITY_BINS = 15  # as in the expected calibration error
 
@@ -20,14 +21,10 @@ def write_pictures(evaluation: Evaluation, out: Path, *, force: bool = False) ->
         force: replace pictures that are there.
 
     Raises:
-        LeukoliteError: Matplotlib or scikit-learn is not installed, there is no verdict to draw, or the folder cannot be written.
+        LeukoliteError: there is no verdict to draw, or the folder cannot be written.
     """
     if not any(row.n for row in evaluation.results):
-        raise LeukoliteError(f"{evaluation.name} abstained on all {evaluation.n} images: there is nothing to draw")
-    try:
-        from leukolite.train.plots import plot_confusion
-    except ImportError as error:
-        raise LeukoliteError(f"pictures need Matplotlib and scikit-learn ({error}); pip install 'leukolite[train]'") from error
+        raise LeukoliteError(f"{evaluation.name} abstained on all of {count(evaluation.n, 'image')}: there is nothing to draw")
     with new_folder(out, replace_if_holds="noise.png", force=force) as folder:
         _noise(evaluation, folder / "noise.png")
         first = evaluation.results[0].sigma

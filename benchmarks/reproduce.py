@@ -21,7 +21,9 @@ from leukolite.files import check_replaceable, path_of_text, write_json
 from leukolite.frozen import Frozen
 from leukolite.manifest import NoiseMetrics
 from leukolite.progress import OnEpoch, OnProgress
+from leukolite.schema import newer_than
 from leukolite.tables import results_table
+from leukolite.textfiles import read_text
 from leukolite.train.augment import Augmentation
 from leukolite.train.datasets import Dataset, open_dataset
 from leukolite.train.recipes import Recipe
@@ -90,10 +92,9 @@ def load_published(path: Path | None) -> tuple[Published, ...]:
     """
     if path is None:
         return KNOWN
+    text = read_text(path, "the paper's figures as JSON")
     try:
-        given = TypeAdapter(list[Published]).validate_json(path.read_bytes())
-    except OSError as error:
-        raise LeukoliteError(f"{path}: cannot be read ({error.strerror})") from error
+        given = TypeAdapter(list[Published]).validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -305,6 +306,8 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
         before = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise LeukoliteError(f"{record}: damaged ({first_line(error)})", advice="other-out") from error
+    if is_newer := newer_than(json.dumps(before), SETTINGS_VERSION):
+        raise LeukoliteError(f"{out}: a reproduction {is_newer}", advice="or-other-out")
     # through JSON, which knows no tuples
     changed = [key for key, value in json.loads(json.dumps(settings)).items() if before.get(key) != value]
     if changed:

@@ -63,7 +63,7 @@ def reproduce(
     overrides: dict[str, object] = {"weights": weights, "epochs": epochs}
     chosen = resolve(RECIPES[recipe], {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
     figures = load_published(published)
-    import_keras("leukolite reproduce")
+    import_keras("leukolite reproduce", "scipy.sparse", "matplotlib.figure", "sklearn.metrics")
     from leukolite.benchmarks.reproduce import reproduce as run
 
     with progress_bar() as bar:

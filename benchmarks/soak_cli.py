@@ -15,6 +15,7 @@ from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
+from leukolite.wording import count
 
 
 @click.command("soak", cls=Command)
@@ -57,8 +58,11 @@ def command(bundle: Path, minutes: float, rate: float, windows: int, threads: in
 
 
 def _show(result: Soak, console: Console) -> None:
-    caption = f"{result.frames:,} frames classified; {result.runtime}; age: frame to verdict, ms"
-    table = results_table(f"{result.model}, synthetic camera at {result.rate:g} frames per second", caption=caption)
+    caption = f"{count(result.frames, 'frame')} classified; {result.runtime}; age: frame to verdict, ms"
+    table = results_table(
+        f"{result.model}, synthetic camera at {result.rate:g} {'frame' if result.rate == 1 else 'frames'} per second",
+        caption=caption,
+    )
     for heading in ("seconds", "frames", "skipped", "age p50", "p90", "p99", "memory MB"):
         table.add_column(heading, justify="right")
     for window in result.windows:

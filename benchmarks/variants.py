@@ -7,7 +7,7 @@ from typing import Any
 from leukolite.convert.make_bundle import Conversion, Outcome
 from leukolite.manifest import GateLevel, NoiseMetrics
 from leukolite.metrics import wilson_interval
-from leukolite.wording import percent_with_interval, shown
+from leukolite.wording import count, percent_with_interval, shown
 
 SCHEMA = {"name": "variants", "version": 2}  # 2: schema with a name; 1: first
 
@@ -86,8 +86,8 @@ def _table(conversion: Conversion, made: Sequence[Outcome]) -> list[str]:
         "checked on",
     ]
     lines = [
-        f"{gate.levels[0].n} validation images, where the float Keras model has {' and '.join(floats)};"
-        f" {measured.results[0].n + measured.results[0].abstained} images of the {measured.part} part.",
+        f"{count(gate.levels[0].n, 'validation image')}, where the float Keras model has {' and '.join(floats)};"
+        f" {count(measured.results[0].n + measured.results[0].abstained, 'image')} of the {measured.part} part.",
         "",
         f"| {' | '.join(head)} |",
         "|---" * len(head) + "|",

@@ -74,7 +74,7 @@ def variants(
       leukolite variants runs/m runs/light --check-with old-venv/bin/python --out variants.md
     """
     check_outputs(files=[out, json_path], inputs=[*runs, data], force=force)
-    start_keras("leukolite variants")
+    start_keras("leukolite variants", variants=variants)
     from leukolite.benchmarks.variants import markdown, to_json
     from leukolite.convert.settings import ConversionSettings
 

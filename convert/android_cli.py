@@ -7,6 +7,7 @@ import click
 from leukolite.options import force_option
 from leukolite.outputs import check_outputs
 from leukolite.terminal import Command, stdout
+from leukolite.wording import count
 
 
 @click.command("export-android", cls=Command)
@@ -38,6 +39,6 @@ def export_android(bundle: Path, out: Path, zip_path: Path | None, force: bool) 
     console.print(f"{out}: {result.manifest.name}, classifies one {result.manifest.unit}")
     console.print(f"  model sha256 {result.manifest.model_sha256}")
     for name, content in sorted(result.files.items()):
-        console.print(f"  {name}  {len(content):,} bytes")
+        console.print(f"  {name}  {count(len(content), 'byte')}")
     if zip_path is not None:
-        console.print(f"{zip_path}: {zip_path.stat().st_size:,} bytes")
+        console.print(f"{zip_path}: {count(zip_path.stat().st_size, 'byte')}")

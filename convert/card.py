@@ -14,7 +14,7 @@ from leukolite.manifest import (
     RuntimeCheck,
     Training,
 )
-from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown
+from leukolite.wording import RESEARCH_USE, count, percent, percent_with_interval, shown
 
 DATASETS = {
     "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): photographs of whole fields, one hospital, one microscope",
@@ -69,8 +69,8 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         lines += [
             "## Measured",
             "",
-            f"The {manifest.variant} model on the {n} images of the {measured.part} part, {unseen}; Gaussian noise of standard"
-            " deviation",
+            f"The {manifest.variant} model on the {count(n, 'image')} of the {measured.part} part, {unseen}; Gaussian noise of"
+            " standard deviation",
             f"sigma (grey levels, seed {measured.noise_seed}) on the capture; {measured.runtime}; 95% intervals in brackets",
             "(Wilson; AUC: bootstrap). At sigma 0 it gives the float model's verdict on"
             f" {percent(measured.float_agreement)} of them.",
@@ -117,8 +117,8 @@ def _how(training: Training) -> list[str]:
         ]
     return [
         f"- Recipe: {_recipe(training)}, {recipe['source']}",
-        f"- Start: {recipe['weights']}; at most {recipe['epochs']} epochs of batch {recipe['batch_size']}, Adam at"
-        f" {recipe['learning_rate']}, schedule {recipe['schedule']}; seed {training.seed}",
+        f"- Start: {recipe['weights']}; at most {recipe['epochs']} {'epoch' if recipe['epochs'] == 1 else 'epochs'} of batch"
+        f" {recipe['batch_size']}, Adam at {recipe['learning_rate']}, schedule {recipe['schedule']}; seed {training.seed}",
         f"- Augmentation: {_settings(recipe['augmentation'])}",
     ]
 
@@ -145,8 +145,8 @@ def _made(manifest: Manifest) -> list[str]:
         ]
     if tuning is not None:
         return [
-            f"Fine-tuned with simulated quantisation towards the float model's own answers on the {tuning.images} images of the"
-            f" training part: {tuning.epochs} epoch{'s' * (tuning.epochs > 1)}, Adam at {tuning.learning_rate:g}, seed"
+            f"Fine-tuned with simulated quantisation towards the float model's own answers on the {count(tuning.images, 'image')}"
+            f" of the training part: {count(tuning.epochs, 'epoch')}, Adam at {tuning.learning_rate:g}, seed"
             f" {tuning.seed}.",
             "",
         ]
@@ -156,8 +156,8 @@ def _made(manifest: Manifest) -> list[str]:
 def _gate(gate: ConversionGate) -> list[str]:
     n = gate.levels[0].n
     lines = [
-        f"The float model beside this one on the {n} images of the {gate.part} part; allowed were {gate.max_drop:g} points of"
-        f" accuracy and {gate.max_recall_drop:g} of any malignant class's recall.",
+        f"The float model beside this one on the {count(n, 'image')} of the {gate.part} part; allowed were {gate.max_drop:g}"
+        f" points of accuracy and {gate.max_recall_drop:g} of any malignant class's recall.",
         "",
         "| sigma | accuracy, float | accuracy | least recall kept | flipped verdicts |",
         "|---|---|---|---|---|",
@@ -175,7 +175,7 @@ def _gate(gate: ConversionGate) -> list[str]:
 def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
     decision, band = manifest.decision, fitted.band
     lines = [
-        f"Fitted on this model's outputs of the {fitted.n} {fitted.part} images: temperature {decision.temperature:g}"
+        f"Fitted on this model's outputs of the {count(fitted.n, f'{fitted.part} image')}: temperature {decision.temperature:g}"
         f" (expected calibration error {percent(fitted.judged_ece[0])} before, {percent(fitted.judged_ece[1])} after, on the"
         " images of the table above)."
     ]
@@ -184,8 +184,8 @@ def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
     if band is not None and band.band is not None:
         state = "It abstains" if band.in_force else "It would abstain, were the band put in force,"
         lines.append(
-            f"{state} between {band.band[0]:.3f} and {band.band[1]:.3f}: on {band.abstained} of {band.n} images, with"
-            f" {band.errors_outside} wrong verdicts on the others instead of {band.errors_before}."
+            f"{state} between {band.band[0]:.3f} and {band.band[1]:.3f}: on {band.abstained} of {count(band.n, 'image')}, with"
+            f" {count(band.errors_outside, 'wrong verdict')} on the others instead of {band.errors_before}."
         )
     return lines
 
@@ -203,8 +203,8 @@ def _runtime(one: RuntimeCheck) -> str:
     if one.outcome != "proved":
         return f"{name}: {one.outcome} ({one.reason})"
     return (
-        f"{name}: runs it; {one.flips} of {one.n} verdicts are not the float model's, probabilities differ by up to"
-        f" {one.max_difference:.3f}, {one.mean_difference:.4f} on average"
+        f"{name}: runs it; {one.flips} of {count(one.n, 'verdict')} {'is' if one.flips == 1 else 'are'} not the float model's,"
+        f" probabilities differ by up to {one.max_difference:.3f}, {one.mean_difference:.4f} on average"
     )
 
 
@@ -213,7 +213,7 @@ def _compiled(one: CompiledModel) -> str:
         return f"{one.target}: checked against its rules, not compiled"
     left = sum(one.on_cpu.values())
     estimates = ", ".join(f"{name} {value:g}" for name, value in one.estimates.items())
-    return f"{one.target}: `{one.file}`, {one.on_target} operators on it, {left} on the CPU ({one.compiler})" + (
+    return f"{one.target}: `{one.file}`, {count(one.on_target or 0, 'operator')} on it, {left} on the CPU ({one.compiler})" + (
         f"; the compiler's estimates: {estimates}" if estimates else ""
     )
 
@@ -223,7 +223,7 @@ def _settings(values: object) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return f"{sum(counts.values())} images ({', '.join(f'{label} {n}' for label, n in counts.items())})"
+    return f"{count(sum(counts.values()), 'image')} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
 
 
 def _table(results: list[NoiseMetrics]) -> list[str]:

@@ -53,7 +53,7 @@ def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qa
     if auto and options.variants is not None:
         raise click.UsageError("--auto chooses the variant: leave out --to.")
     options.check(auto=auto, inputs=(run, data))
-    start_keras("leukolite convert")
+    start_keras("leukolite convert", variants=AUTO_ORDER if auto else options.variants or ())
     from leukolite.convert.source import source_of_run
 
     settings = options.settings(auto=auto, qat_epochs=qat_epochs)
@@ -99,7 +99,7 @@ def convert_keras(
     if trained := [name for name in options.variants or () if name not in UNTRAINED]:
         raise click.UsageError(f"{trained[0]} fine-tunes a run of `leukolite train`, not a Keras file: leave it out of --to.")
     options.check(inputs=(file, labels), data=data)
-    start_keras("leukolite convert-keras")
+    start_keras("leukolite convert-keras", "scipy.sparse")
     from leukolite.convert.external import ExternalModel, source_of_keras
 
     external = ExternalModel(

@@ -13,6 +13,7 @@ from leukolite.options import SEED, force_option, json_option
 from leukolite.outputs import check_outputs
 from leukolite.tables import results_table
 from leukolite.terminal import Command, stdout
+from leukolite.wording import count
 
 if TYPE_CHECKING:
     from leukolite.convert.debugger import Inspection
@@ -54,7 +55,7 @@ def debug_quantisation(
       leukolite debug-quantisation runs/m --plot layers.png
     """
     check_outputs(files=[plot, json_path], inputs=[run, data], force=force)
-    start_keras("leukolite debug-quantisation")
+    start_keras("leukolite debug-quantisation", *([] if plot is None else ["matplotlib.figure"]))
     from leukolite.convert.debugger import inspect_run, plot_layers
 
     with stage_bar() as progress:
@@ -70,13 +71,13 @@ def inspection_table(found: "Inspection", shown: int) -> Table:
     """The worst layers and one line on all of them; fits 80 columns."""
     median = sorted(layer.rmse_steps for layer in found.layers)[len(found.layers) // 2]
     table = results_table(
-        f"{len(found.layers)} layers, {len(found.suspects)} suspect (RMSE above 0.7 steps; rounding alone: 0.289; median"
+        f"{count(len(found.layers), 'layer')}, {len(found.suspects)} suspect (RMSE above 0.7 steps; rounding alone: 0.289; median"
         f" {median:.3f})",
-        caption=f"the worst {min(shown, len(found.layers))}; {found.images} images of the {found.part} part,"
-        f" {found.calibration_images} calibration images, seed {found.seed}",
+        caption=f"the worst {min(shown, len(found.layers))}; {count(found.images, 'image')} of the {found.part} part,"
+        f" {count(found.calibration_images, 'calibration image')}, seed {found.seed}",
     )
     table.add_column("#", justify="right")
-    table.add_column("layer", no_wrap=True, max_width=26)
+    table.add_column("layer", no_wrap=True)
     table.add_column("operator", no_wrap=True)
     for heading in ("RMSE, steps", "shift", "SNR, dB"):
         table.add_column(heading, justify="right", no_wrap=True)

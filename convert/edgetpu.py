@@ -13,6 +13,7 @@ from typing import Any
 
 from leukolite.convert.operators import Graph, read_graph
 from leukolite.errors import ConversionError
+from leukolite.wording import count
 
 EDGETPU = "edgetpu"
 COMPILER = "edgetpu_compiler"
@@ -115,7 +116,7 @@ def compile_edgetpu(content: bytes) -> tuple[bytes | None, dict[str, Any], tuple
         expected = left_to_cpu(graph)
         notes = (
             HOW_TO_GET_IT,
-            *(f"by its rules {n} operators would stay on the CPU: {reason}" for reason, n in expected.items()),
+            *(f"by its rules {count(n, 'operator')} would stay on the CPU: {reason}" for reason, n in expected.items()),
         )
         return None, {"compiler": None, "on_cpu": expected}, notes
     with tempfile.TemporaryDirectory(prefix="leukolite-edgetpu-") as folder:
@@ -134,7 +135,7 @@ def compile_edgetpu(content: bytes) -> tuple[bytes | None, dict[str, Any], tuple
     if not rows or on_target == 0:
         raise ConversionError(f"{COMPILER} mapped no operator to the Edge TPU ({_last_line(log)})")
     version = _last_line(_run([compiler, "-v"]))
-    notes = (f"{on_target} of {on_target + on_cpu.total()} operators on the Edge TPU, by {version}",)
+    notes = (f"{on_target} of {count(on_target + on_cpu.total(), 'operator')} on the Edge TPU, by {version}",)
     notes += tuple(f"{n} on the CPU: {reason}" for reason, n in on_cpu.items())
     return compiled, {"compiler": version, "on_target": on_target, "on_cpu": dict(on_cpu)}, notes
 

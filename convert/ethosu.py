@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from leukolite.errors import ConversionError
+from leukolite.wording import count
 
 ETHOS_U = tuple(
     f"ethos-u{name}"
@@ -61,7 +62,7 @@ def compile_ethosu(content: bytes, target: str) -> tuple[bytes, dict[str, Any], 
     version = f"vela {importlib.metadata.version('ethos-u-vela')}, {summary['system_config']}, {summary['memory_mode']}"
     figures, on_cpu = facts["estimates"], facts["on_cpu"]
     notes = (
-        f"{facts['on_target']} operators on it, {sum(on_cpu.values())} on the CPU; {version}",
+        f"{count(facts['on_target'], 'operator')} on it, {sum(on_cpu.values())} on the CPU; {version}",
         f"its compiler's estimate: {figures['cycles']:,.0f} cycles at {figures['clock_mhz']:g} MHz,"
         f" {figures['inference_ms']:.1f} ms, {figures['sram_kib']:.0f} KiB of SRAM, {figures['flash_kib']:.0f} KiB of flash",
         *(f"{n} on the CPU: {reason}" for reason, n in on_cpu.items()),

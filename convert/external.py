@@ -14,9 +14,12 @@ from leukolite.convert.source import ConversionSource
 from leukolite.errors import ConversionError, DatasetError, first_line
 from leukolite.files import text_of_path
 from leukolite.manifest import Unit
+from leukolite.names import look_alikes
+from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnProgress
 from leukolite.quiet import quiet
+from leukolite.textfiles import read_text
 from leukolite.train.batches import to_float
 from leukolite.train.datasets import Dataset, load_images, open_dataset
 from leukolite.train.duplicates import group, near_duplicates
@@ -72,6 +75,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
     if unknown := [label for label in external.malignant or () if label not in labels]:
         raise ConversionError(
             f"{external.labels}: expected the malignant labels among {', '.join(labels)}, found {', '.join(unknown)}"
+            f"{look_alikes(unknown, labels)}"
         )
     model = _from_zero_to_one(load_keras(external.model), external.values)
     spec = check_model(model, labels, external)
@@ -103,10 +107,8 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
 
 def read_labels(path: Path) -> list[str]:
     """One label per line. Raises: ConversionError, if there are fewer than two, or one twice."""
-    try:
-        labels = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConversionError(f"{path}: labels cannot be read ({error}); expected a text file, one label a line") from error
+    text = read_text(path, "a text file, one label a line", ConversionError)
+    labels = [line.strip() for line in text.splitlines() if line.strip()]
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ConversionError(f"{path}: expected two or more distinct labels, one per line, found {labels}")
     return labels
@@ -116,8 +118,8 @@ def load_keras(path: Path) -> "keras.Model":
     """Raises: ConversionError, if it is no Keras model, or one with layers that Keras does not know."""
     import keras
 
-    if not path.is_file():
-        raise ConversionError(f"{path}: no such file; expected a Keras model (.keras or .h5)")
+    if problem := problem_at(path, "file"):
+        raise ConversionError(f"{path}: {problem}; expected a Keras model (.keras or .h5)")
     try:
         with quiet():
             return keras.models.load_model(path, compile=False)
@@ -172,7 +174,7 @@ def _in_order(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     if {label.casefold() for label in dataset.labels} != number.keys():
         raise DatasetError(
             f"{dataset.root}: its classes are {', '.join(dataset.labels)}, the model's labels {', '.join(labels)};"
-            " they must be the same"
+            f" they must be the same{look_alikes(dataset.labels, labels)}"
         )
     numbered = [number[label.casefold()] for label in dataset.labels]
     malignant = tuple(labels[number[label.casefold()]] for label in dataset.malignant)

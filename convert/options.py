@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ import click
 from leukolite.bundle import MANIFEST
 from leukolite.convert.targets import TARGETS
 from leukolite.convert.variants import VARIANTS
+from leukolite.errors import LeukoliteError
+from leukolite.imports import package_of
 from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, FunctionT, Sigmas, force_option, json_option, moved_option
 from leukolite.outputs import check_outputs
 from leukolite.terminal import add_task, progress_bar
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from leukolite.progress import OnProgress
 
 DEFAULT_VARIANTS = ("int8",)
+FINE_TUNING = ("tensorflow_model_optimization", "tf_keras")
 COMPILED = {"int8", "int8-qat"}  # what accelerators take
 
 
@@ -217,10 +221,21 @@ def bundle_options(*, variants: Iterable[str], seed: str) -> Callable[[Callable[
     return declare
 
 
-def start_keras(command: str) -> None:
-    """Load Keras on TensorFlow, which alone converts. Raises: LeukoliteError, if it is not installed."""
+def start_keras(command: str, *others: str, variants: Iterable[str] = ()) -> None:
+    """Load Keras on TensorFlow, which alone converts.
+
+    Args:
+        others: modules that the command needs too.
+        variants: that will be made; some need libraries which cannot be loaded beside Keras.
+
+    Raises:
+        LeukoliteError: one is not installed, or does not load.
+    """
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    import_keras(command)
+    import_keras(command, "tensorflow", *others, extra="convert")
+    for module in FINE_TUNING if "int8-qat" in variants else ():
+        if find_spec(module) is None:
+            raise LeukoliteError(f"int8-qat needs {package_of(module)}, which is not installed; pip install 'leukolite[convert]'")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from leukolite.decision import Decision
 from leukolite.manifest import Fitted, GateLevel, RuntimeCheck
 from leukolite.metrics import wilson_interval
 from leukolite.tables import results_table
-from leukolite.wording import percent, percent_with_interval
+from leukolite.wording import count, percent, percent_with_interval
 
 SCHEMA = {"name": "conversion", "version": 2}  # 2: schema with a name, latency of float32; 1: first
 STUDY_SCHEMA = {"name": "calibration-study", "version": 2}
@@ -28,7 +28,7 @@ def outcome_lines(outcome: Outcome, float_bytes: int) -> list[str]:
     manifest = outcome.manifest
     share = f"{outcome.model_bytes / 1e6:.2f} MB, {outcome.model_bytes / float_bytes:.3f} of float32"
     if manifest.calibration is not None:
-        share += f", {manifest.calibration.count} calibration images"
+        share += f", {count(manifest.calibration.count, 'calibration image')}"
     lines = [f"{outcome.path}: {name}, {share}"]
     if outcome.path is None:
         lines = [f"{name}: not written, it fails the gate: {'; '.join(outcome.reasons)}", f"  {share}"]
@@ -36,7 +36,7 @@ def outcome_lines(outcome: Outcome, float_bytes: int) -> list[str]:
         lines += [f"  {manifest.gate.part} part, {_level(level)}" for level in manifest.gate.levels]
     lines += [f"    flipped: {_flip(flip)}" for flip in outcome.flips[:FLIPS_SHOWN]]
     if len(outcome.flips) > FLIPS_SHOWN:
-        lines.append(f"    ... and {len(outcome.flips) - FLIPS_SHOWN} more flips; --json lists them")
+        lines.append(f"    ... and {count(len(outcome.flips) - FLIPS_SHOWN, 'more flip')}; --json lists them")
     if manifest.fitted is not None:
         lines += [f"  {line}" for line in fitted_lines(manifest.fitted, manifest.decision)]
     if manifest.measured is not None:
@@ -52,9 +52,9 @@ def fitted_lines(fitted: Fitted, decision: Decision) -> list[str]:
     """What the validation part's outputs taught the decision."""
     before, after = fitted.judged_ece
     if fitted.band is None:
-        return [f"temperature and threshold not fitted: {fitted.n} {fitted.part} images are too few"]
+        return [f"temperature and threshold not fitted: {count(fitted.n, f'{fitted.part} image')}: too few"]
     lines = [
-        f"temperature {decision.temperature:g} of {fitted.n} {fitted.part} images: ECE {percent(fitted.ece_before)} ->"
+        f"temperature {decision.temperature:g} of {count(fitted.n, f'{fitted.part} image')}: ECE {percent(fitted.ece_before)} ->"
         f" {percent(fitted.ece_after)}; on the measured part {percent(before)} -> {percent(after)}"
     ]
     if decision.threshold is not None:
@@ -137,7 +137,7 @@ def study_table(rows: Sequence[StudyRow]) -> Table:
     """Accuracy against the number of calibration images."""
     first = rows[0].levels[0]
     floats = ", ".join(f"{percent(level.float_accuracy)} at sigma {level.sigma:g}" for level in rows[0].levels)
-    table = results_table(f"int8 on the validation part, {first.n} images; float: {floats}")
+    table = results_table(f"int8 on the validation part, {count(first.n, 'image')}; float: {floats}")
     for heading in ("images", *(f"sigma {level.sigma:g} (95%)" for level in rows[0].levels), "flips"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
@@ -164,7 +164,7 @@ def _level(level: GateLevel) -> str:
     recall = f", recall of {label} {100 * change:+.1f} points" if change < 0 else ", no malignant recall lost"
     return (
         f"n {level.n}, sigma {level.sigma:g}: accuracy {percent(level.float_accuracy)} -> {percent(level.accuracy)}{recall},"
-        f" {level.flips} flips"
+        f" {count(level.flips, 'flip')}"
     )
 
 

@@ -10,7 +10,8 @@ from leukolite.classifier import Classifier
 from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame
 from leukolite.edge.events import RegionResult
-from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion
+from leukolite.edge.field.exclusion import Exclusion
+from leukolite.edge.field.quality import no_white_cell
 from leukolite.edge.field.view import FrameInspection, QualityGate, Region, Treatment, whole_box
 from leukolite.noise import add_gaussian_noise, noise_rng
 
@@ -68,7 +69,7 @@ def classify_frame(
     for sigma in processing.sigmas if excluded is None else ():
         locate_ms += _classify_at(frame, sigma, classifier, processing, treatment, inspection, before_ms, clock, regions)
     if excluded is None and not regions:
-        excluded = NO_WHITE_CELL
+        excluded = no_white_cell(frame.pixels)
     return Classified(tuple(regions), excluded, round(locate_ms, 4))
 
 

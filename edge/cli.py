@@ -46,6 +46,8 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     found, troubles = list_cameras()
     for camera in found:
         stdout().print(f"{camera.name:<20} {camera.model}")
+        for name in camera.lasting_names:
+            stdout().print(f"  or {name}")
     stdout().print(f"{'synthetic':<20} rendered smears, always there")
     for line in troubles:
         warn(f"note: {line}")

@@ -53,7 +53,7 @@ def verify_command(session: Path) -> None:
     if found.torn is not None:
         torn = found.torn
         console.print(
-            f"torn end: {torn.length} bytes of {torn.path} from byte {torn.offset} are no whole record (a crash); left out"
+            f"torn end: {count(torn.length, 'byte')} of {torn.path} from byte {torn.offset}, no whole record (a crash); left out"
         )
     if not found.ended:
         console.print("not closed: its recording stopped, it crashed, or it is being recorded")

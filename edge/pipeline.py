@@ -21,6 +21,7 @@ from leukolite.edge.field.view import whole_box
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import RestartPolicy, RuntimeStuck
 from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
+from leukolite.wording import count
 
 OpenClassifier = Callable[[], Classifier]  # checks the bundle again
 
@@ -176,7 +177,9 @@ class _Loop:
         self.restarts += 1
         self._classifier = self._reopen()
         self.runtime = self._classifier.runtime.info
-        self.tell(Note(frame.source, f"runtime {self.runtime.name} restarted, {self.restarts} of {self._restart.times} times"))
+        self.tell(
+            Note(frame.source, f"runtime {self.runtime.name} restarted, {self.restarts} of {count(self._restart.times, 'time')}")
+        )
 
     def tell(self, event: Event) -> None:
         for sink in self._sinks:

@@ -14,12 +14,14 @@ from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
 from leukolite.edge.classify import FrameProcessing
 from leukolite.edge.events import Event, FrameResult, RegionResult
+from leukolite.edge.field.exclusion import SWAPPED, Exclusion
 from leukolite.edge.journal.format import OnLine, read, read_frames
 from leukolite.edge.journal.records import FrameRecord, SourceSettings, StartRecord, VerdictRecord, pixels_sha256
 from leukolite.edge.pipeline import run
 from leukolite.errors import ImageError, JournalError, SourceError
 from leukolite.geometry import Box
 from leukolite.images import read_rgb
+from leukolite.wording import count
 
 SHOWN_DIFFERENCES = 100  # all are counted, so many are kept
 
@@ -199,7 +201,9 @@ class _Comparison:
         if event.excluded is not None:
             self._differs(expected.frame, None, f"recorded with verdicts, now excluded: {event.excluded}")
         elif len(event.regions) != len(expected.verdicts):
-            self._differs(expected.frame, None, f"recorded with {len(expected.verdicts)} verdicts, now {len(event.regions)}")
+            self._differs(
+                expected.frame, None, f"recorded with {count(len(expected.verdicts), 'verdict')}, now {len(event.regions)}"
+            )
         else:
             for verdict, region in zip(expected.verdicts, event.regions, strict=True):
                 self._compare(expected.frame, verdict, region)
@@ -214,7 +218,7 @@ class _Comparison:
         now = f"excluded: {region.excluded}" if region.verdict is None else region.verdict.label
         if place_then != place_now:
             self._differs(frame, recorded.box, f"recorded at {_place(*place_then)}, now at {_place(*place_now)}")
-        elif then != now:
+        elif then != now and not _is_one_reason(recorded.excluded, region.excluded):
             self._differs(frame, recorded.box, f"recorded as {then}, now {now}")
         elif region.verdict is not None:
             gaps = [
@@ -229,6 +233,11 @@ class _Comparison:
         self.different += 1
         if len(self.shown) < SHOWN_DIFFERENCES:
             self.shown.append(Difference(frame.source, frame.index, box, what))
+
+
+def _is_one_reason(then: Exclusion | None, now: Exclusion | None) -> bool:
+    """Whether two exclusions rest on the same figures: what a kind is called has changed between versions."""
+    return then is not None and now is not None and bool(then.detail) and then.detail.removesuffix(SWAPPED) in now.detail
 
 
 def _place(box: Box, sigma: float) -> str:

@@ -1,7 +1,6 @@
 """A session as `edge-run` holds it: classifier, source, sinks, journal and page put together, run, and its results written."""
 
 import sys
-import textwrap
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -43,9 +42,10 @@ from leukolite.edge.report.summary_page import write_summary
 from leukolite.edge.settings import SessionSettings, open_frames, processing_of
 from leukolite.errors import JournalError, LeukoliteError
 from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
+from leukolite.names import look_alikes
 from leukolite.shipped import find_bundle
 from leukolite.terminal import stdout, warn
-from leukolite.wording import RESEARCH_USE, shown_label
+from leukolite.wording import RESEARCH_USE, shown_label, wrapped
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"  # in the folder of the results
 
@@ -179,7 +179,7 @@ def _note_on_truth(source: FrameSource, classes: Classes) -> None:
     if unknown:
         warn(
             f"note: {source.name} has {', '.join(unknown)}, none of the model's labels ({labels}):"
-            " their frames count as frames without a label"
+            f" their frames count as frames without a label{look_alikes(unknown, classes.labels)}"
         )
 
 
@@ -210,7 +210,7 @@ class _Outputs:
         """The first lines."""
         manifest = bundle.manifest
         labels = ", ".join(shown_label(label) for label in manifest.labels)
-        for line in textwrap.wrap(f"{manifest.name}: classifies one {manifest.unit}; {labels}. {RESEARCH_USE}", 80):
+        for line in wrapped(f"{manifest.name}: classifies one {manifest.unit}; {labels}. {RESEARCH_USE}"):
             self.lines.print(line)
         if options.settings.ungated:
             self.lines.print("Ungated: blurred, dark, empty and strangely stained pictures are classified.")
@@ -310,7 +310,10 @@ def _write_results(
             (staging / VERDICTS).write_text(session_csv(collected), encoding="utf-8")
             write_summary(staging, _summary(outputs, session, start, began))
 
-    for place, write in ((options.out, write_folder), (options.json_path, lambda place: write_json(place, content, force=options.force))):
+    for place, write in (
+        (options.out, write_folder),
+        (options.json_path, lambda place: write_json(place, content, force=options.force)),
+    ):
         if place is None:
             continue
         try:

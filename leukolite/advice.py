@@ -12,6 +12,7 @@ ADVICE = {
     "or-record": "or --record, which goes on with it",
     "record": "--record begins one there, and goes on with it from then on",
     "or-no-resume": "or leave --resume out",
+    "or-other-out": "or choose another --out",
     "other-out": "choose another --out",
     "resume": "--resume goes on with it",
     "serve": "give --serve another port or address",
@@ -20,6 +21,8 @@ ADVICE = {
     "to-int8": "convert with --to int8",
     "weights-file": "as --weights FILE",
     "allow-cpu": "or allow that with --allow-cpu",
+    "camera-address": "give the address of a camera with --camera",
+    "camera-device": "give a camera with --camera v4l2:/dev/videoN",
     "camera-size": "choose another --camera-size",
     "camera-size-kinds": "--camera-size is for picamera2 and v4l2 cameras",
     "camera-size-of-its-own": "ask for that with --camera-size",
@@ -32,7 +35,13 @@ ADVICE = {
 }
 
 EXCLUSION_ADVICE = {  # kind of an exclusion -> what may help
-    "size unknown": "--cell-diameter tells the scale of a field with too few red cells",
+    "background unlike training": "--cells many finds the cells of a field, where the bundle classifies cells",
+    "cut by the frame's edge": "--cells one classifies a picture of one cell whole",
+    "larger than a cell": "--cells one classifies a picture of one cell whole",
+    "too small": "--camera-size asks a camera for larger pictures; --cells one classifies a picture of one cell whole",
+    "size unknown": "--cells one classifies a picture of one cell whole; --cell-diameter tells the scale of a field",
     "cell diameter contradicts the field": "check --cell-diameter, or leave it out",
+    "stage not moved": "--every-frame classifies the same field again",
+    "too old": "--max-age sets the age at which a frame is excluded",
     "a whole field, not one cell": "--cells one classifies it whole; --cell-window at conversion lets its cells be found",
 }

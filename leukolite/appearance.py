@@ -26,6 +26,8 @@ LIT_LEVEL = 16  # grey levels; noise of sigma 20 on black, clipped and shrunk, i
 BLOWN_LEVEL = 250  # grey levels of the darkest channel
 STAINED_PIXELS = 4  # of 28x28: half a percent, less than the only cell of a field takes
 
+ONE_HUE = 0.02  # spread of logarithms of channel ratios: grey and tinted twins of fields have up to 0.017, stained ones 0.021 on
+
 _LOG = np.log(np.arange(256) + 4.0).astype(np.float32)  # + 4: one grey level more or less in the dark is rounding
 _STAIN_AND_RED = np.array([[0.5, -1.0, 0.5], [1.0, 0.0, -1.0]], np.float32)
 _BLOWN, _WHITE = (BLOWN_LEVEL,) * 3, (255,) * 3
@@ -92,6 +94,18 @@ def measure(pixels: np.ndarray) -> ImageStats:
         red_over_blue=stained[1],
         focus=_focus(half, is_all_lit=lit is None),
     )
+
+
+def is_colourless(pixels: np.ndarray) -> bool:
+    """Whether all of a picture is of one hue, as grey and infra-red pictures and tinted ones are.
+
+    Args:
+        pixels: uint8 RGB, shape (height, width, 3).
+    """
+    small = cv2.resize(pixels, (SMALL_SIDE, SMALL_SIDE), interpolation=cv2.INTER_AREA)
+    lit = _lit(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+    _, spread = cv2.meanStdDev(cv2.transform(cv2.LUT(small, _LOG), _STAIN_AND_RED), mask=lit)
+    return cv2.countNonZero(lit) > 0 and float(spread.max()) <= ONE_HUE
 
 
 def describe(appearance: AppearanceRanges, form: str) -> str:

@@ -21,14 +21,16 @@ import numpy as np
 from pydantic import ValidationError
 
 from leukolite.errors import BundleError
-from leukolite.files import new_folder, parse_json
+from leukolite.files import new_folder
 from leukolite.manifest import READABLE, Manifest
+from leukolite.names import look_alikes
+from leukolite.places import problem_at
+from leukolite.schema import newer_than
+from leukolite.textfiles import decode_text, parse_json
 
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
-MAX_FILE_BYTES, MAX_TEXT_BYTES = (
-    256_000_000,
-    16_000_000,
-)  # of a model or the golden arrays; of manifest and labels, which fill 0.1 MB
+MAX_FILE_BYTES = 256_000_000  # of a model or the golden arrays
+MAX_TEXT_BYTES = 16_000_000  # of manifest and labels, which fill 0.1 MB
 
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
 
@@ -143,35 +145,77 @@ def _compiled(path: Path, manifest: Manifest) -> dict[str, bytes]:
 
 def _member(path: Path, name: str) -> bytes:
     most = MAX_TEXT_BYTES if name in (MANIFEST, LABELS) else MAX_FILE_BYTES
+    if problem := problem_at(path, "file or folder", noun="bundle"):
+        raise BundleError(f"{path}: {problem}; expected a folder or zip with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}")
     try:
         if path.is_dir():
             file = path / name
-            if not file.is_file():
-                raise BundleError(f"{path}: {name} is missing; expected a bundle with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}")
+            if not file.exists():
+                raise BundleError(f"{path}: {name} is missing; {_what_instead(path)}")
+            if problem := problem_at(file, "file"):
+                raise BundleError(f"{file}: {problem}; copy the bundle again")
             if file.stat().st_size > most:
                 raise BundleError(f"{file}: larger than {most // 1_000_000} MB; this is not one of leukolite's bundles")
             return file.read_bytes()
-        if not path.exists():
-            raise BundleError(f"{path}: no such bundle; expected a folder or zip with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}")
         with zipfile.ZipFile(path) as archive:
             info = archive.getinfo(name)
             if info.file_size > most:
                 raise BundleError(f"{path}: {name} is larger than {most // 1_000_000} MB; this is not one of leukolite's bundles")
             return archive.read(info)
     except KeyError as error:
-        raise BundleError(f"{path}: the archive has no {name} at its top; zip the files of a bundle, not its folder") from error
+        raise BundleError(f"{path}: the archive has no {name} at its top; {_what_archive(path)}") from error
     except _DAMAGED_ZIP as error:
-        raise BundleError(f"{path}: neither a bundle folder nor a whole zip file ({error})") from error
+        raise BundleError(f"{path}: neither a bundle folder nor a whole zip file ({error}){_what_file(path)}") from error
     except OSError as error:
         raise BundleError(f"{path}: {name} cannot be read ({error.strerror or error})") from error
+
+
+def _what_instead(folder: Path) -> str:
+    """What a folder is that is no bundle, and what to do with it."""
+    if (folder / "run.json").is_file():
+        return "this is a training run: convert it, and give the bundle made of it"
+    if inner := sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}")):
+        return f"this is a folder of bundles: give one of them, as {folder / inner[0]}"
+    return f"expected a bundle with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}"
+
+
+def _what_file(path: Path) -> str:
+    """What a file is that is no zip, and what to do with it; empty where nobody can tell."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError:
+        return ""
+    if head[4:] == b"TFL3":
+        return "; this is a TFLite model alone, and a bundle says what it expects and answers: convert the model it was made of"
+    if head == b"\x89HDF\r\n\x1a\n":
+        return "; this is a Keras model: convert it to a bundle first"
+    if head[:2] in (b"\x1f\x8b", b"7z", b"Ra", b"BZ") or head[:4] == b"\xfd7zX":
+        return "; this is another kind of archive: unpack it, and give the folder"
+    return ""
+
+
+def _what_archive(path: Path) -> str:
+    """What a zip file is that is no bundle, and what to do with it."""
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+    if "config.json" in names or "model.weights.h5" in names:
+        return "this is a Keras model: convert it to a bundle first"
+    if any(name.endswith(f"/{MANIFEST}") for name in names):
+        return "zip the files of a bundle, not its folder"
+    return f"expected a bundle's {MODEL}, {MANIFEST}, {LABELS} and {GOLDEN}"
 
 
 def _parse_manifest(path: Path, data: bytes) -> Manifest:
     try:
         raw = parse_json(data)
     except ValueError as error:
-        raise BundleError(f"{path}: {MANIFEST} is not JSON ({error}); copy the bundle again") from error
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
+        raise BundleError(f"{path}: {MANIFEST} {error}; copy the bundle again") from error
+    if not isinstance(raw, dict):
+        raise BundleError(f"{path}: {MANIFEST}: expected a JSON object, found a {type(raw).__name__}; copy the bundle again")
+    version = raw.get("schema_version")
+    if is_newer := newer_than(data, READABLE[-1]):
+        raise BundleError(f"{path}: a bundle {is_newer}")
     if version not in READABLE or type(version) is not int:
         known = " or ".join(map(str, READABLE))
         raise BundleError(f"{path}: {MANIFEST} schema_version: expected {known}, found {version!r}; convert the run again")
@@ -185,9 +229,13 @@ def _parse_manifest(path: Path, data: bytes) -> Manifest:
 
 
 def _check_labels(path: Path, data: bytes, manifest: Manifest) -> None:
-    lines = data.decode("utf-8", errors="replace").splitlines()
+    try:
+        lines = decode_text(data).splitlines()
+    except ValueError as error:
+        raise BundleError(f"{path}: {LABELS} {error}, or copy the bundle again") from error
     if lines != manifest.labels:
-        raise BundleError(f"{path}: {LABELS} has {lines}, expected the manifest's labels {manifest.labels}")
+        alike = look_alikes(lines, manifest.labels)
+        raise BundleError(f"{path}: {LABELS} has {lines}, expected the manifest's labels {manifest.labels}{alike}")
 
 
 def _parse_golden(path: Path, data: bytes, manifest: Manifest) -> Golden:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, cast
 
 from leukolite.errors import LeukoliteError
 from leukolite.streams import stdout_as_file
+from leukolite.textfiles import parse_json
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # alone: what Python makes of a byte that is not UTF-8
 
@@ -290,18 +291,6 @@ def write_json(path: Path, content: Any, *, force: bool = False) -> None:
         LeukoliteError: a file is there, or the place cannot be written.
     """
     write_file(path, json_text(content, indent=1) + "\n", force=force)
-
-
-def parse_json(data: bytes) -> Any:
-    """JSON that somebody else wrote.
-
-    Raises:
-        ValueError: it is none, or nested deeper than any of leukolite's.
-    """
-    try:
-        return json.loads(data)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
 
 
 def json_text(content: Any, *, indent: int | None = None) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from leukolite.errors import ImageError
+from leukolite.places import problem_at
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = 50_000_000  # ten times a 2592x1944 camera still; 150 MB decoded, more would not fit beside the model on a Pi
@@ -30,11 +31,11 @@ def read_rgb(path: Path) -> np.ndarray:
         ImageError: the file is missing, empty, truncated, not an image, larger than `MAX_PIXELS`, or holds what
             8-bit RGB cannot (16-bit or float samples, CMYK, real transparency).
     """
+    if problem := problem_at(path, "file"):
+        raise ImageError(str(path), problem)
     try:
         if path.stat().st_size == 0:
             raise ImageError(str(path), "the file is empty (0 bytes)")
-    except FileNotFoundError as error:
-        raise ImageError(str(path), "no such file") from error
     except OSError as error:
         raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
     return _decode(path, str(path))

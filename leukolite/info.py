@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from leukolite.appearance import describe
 from leukolite.bundle import Bundle
@@ -13,7 +12,7 @@ from leukolite.manifest import CellPicture, Manifest, NoiseMetrics
 from leukolite.options import force_option, json_option
 from leukolite.outputs import check_outputs
 from leukolite.shipped import find_bundle, shipped_bundles
-from leukolite.tables import results_table
+from leukolite.tables import WholeTable, results_table
 from leukolite.terminal import Command, stdout
 from leukolite.wording import RESEARCH_USE, count, percent, percent_with_interval, shown_label
 
@@ -47,12 +46,12 @@ def info(bundle: Path, json_path: Path | None, force: bool) -> None:
     if json_path is not None:
         write_json(json_path, loaded.manifest.model_dump(mode="json"), force=force)
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
+    table = WholeTable(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column()
     for name, value in manifest_rows(loaded.manifest, len(loaded.model)):
         table.add_row(name, value)
-    stdout().print(table, soft_wrap=False)
+    stdout().print(table)
 
 
 @click.command(cls=Command)
@@ -73,12 +72,12 @@ def bundles(json_path: Path | None, force: bool) -> None:
             return
     table = results_table("Shipped bundles; accuracy on images that training never saw", RESEARCH_USE)
     for heading in ("bundle", "classifies one", "labels (* malignant)", "MB", "accuracy"):
-        table.add_column(heading, justify="right" if heading in ("MB", "accuracy") else "left", overflow="fold")
+        table.add_column(heading, justify="right" if heading in ("MB", "accuracy") else "left")
     for bundle in found:
         manifest, row = bundle.manifest, _clean_row(bundle.manifest)
         accuracy = "-" if row is None else percent(row.accuracy)
         table.add_row(manifest.name, manifest.unit, _labels(manifest), f"{len(bundle.model) / 1e6:.2f}", accuracy)
-    stdout().print(table, soft_wrap=False)
+    stdout().print(table)
 
 
 def _bundle_json(bundle: Bundle) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from leukolite.errors import BundleError
+from leukolite.places import problem_at
 
 
 def shipped_bundles() -> list[str]:
@@ -17,11 +18,12 @@ def find_bundle(given: Path) -> Path:
     Raises:
         BundleError: it is a name, and no shipped bundle has it.
     """
-    if given.exists() or len(given.parts) != 1:
+    if len(given.parts) != 1 or problem_at(given, "file or folder") is None:
         return given
     names = shipped_bundles()
     if given.name not in names:
-        raise BundleError(f"{given}: no such bundle; expected a bundle's folder or zip, or a shipped one: {', '.join(names)}")
+        problem = problem_at(given, "file or folder", noun="bundle")
+        raise BundleError(f"{given}: {problem}; expected a bundle's folder or zip, or a shipped one: {', '.join(names)}")
     return _folder() / given.name
 
 

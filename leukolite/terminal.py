@@ -1,7 +1,6 @@
 """How every command speaks: errors as one line, results on stdout, progress on stderr, numbers parsed once."""
 
-import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,33 @@ from rich.text import Text
 from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError
 from leukolite.files import is_stdout
+from leukolite.imports import import_explained
 from leukolite.start import INTERRUPTED, interrupts_end_it
 from leukolite.streams import guard_streams
 from leukolite.wording import shown
+
+_NO_BREAK = "\u2011"  # a hyphen at which no line ends
+
+
+class HelpFormatter(click.HelpFormatter):
+    """click's, which breaks no option's name at its hyphens, and leaves text enough room on a narrow terminal."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args.replace("-", _NO_BREAK), prefix)
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _NO_BREAK))
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        whole = [(name, text.replace("-", _NO_BREAK)) for name, text in rows]
+        super().write_dl(whole, min(col_max, max(self.width - 50, 8)), col_spacing)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(_NO_BREAK, "-")
+
+
+class _Context(click.Context):
+    formatter_class = HelpFormatter
 
 
 class Command(click.Command):
@@ -25,6 +48,8 @@ class Command(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         guard_streams()
         return super().main(*args, **kwargs)
+
+    context_class = _Context
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
@@ -55,6 +80,8 @@ class LazyGroup(click.Group):
         commands_at: name -> 'module:attribute'.
     """
 
+    context_class = _Context
+
     def __init__(self, *args: Any, commands_at: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._commands_at = commands_at
@@ -71,7 +98,7 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = self._commands_at[name].partition(":")
         with interrupts_end_it():
-            command: click.Command = getattr(importlib.import_module(module), attribute)
+            command: click.Command = getattr(import_explained(module), attribute)
         return command
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -90,7 +117,13 @@ class LazyGroup(click.Group):
 
 
 class ResultsConsole(Console):
-    """A console on which every text, also a table's, stands as `leukolite.wording.shown` makes it, a line each."""
+    """A console on which every text, also a table's, stands as `leukolite.wording.shown` makes it, a line each.
+
+    On a terminal lines are wrapped between words; in a file or pipe each stays one line. Tables are never cropped.
+    """
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*objects, **({"soft_wrap": False, "crop": False} | how if self.is_terminal else how))
 
     def render_str(self, text: str, **style: Any) -> Text:
         return super().render_str(shown(text), **style)

@@ -1,5 +1,6 @@
 """How figures, counts, names and the notice are written, the same in every table, page, card and file."""
 
+import textwrap
 import unicodedata
 from typing import Any
 
@@ -60,6 +61,11 @@ def all_shown(value: Any) -> Any:
 def drawn(text: str) -> str:
     """A name as Matplotlib shall draw it: `shown`, and no formula between dollar signs."""
     return shown(text).replace("$", r"\$")
+
+
+def wrapped(text: str, width: int = 80) -> list[str]:
+    """A long sentence as lines that end between words; neither a name with hyphens nor an interval is broken."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def shown_label(label: str) -> str:

@@ -97,7 +97,10 @@ def load(folder: Path, settings: dict[str, Any]) -> tuple[State, "keras.Model", 
             with np.load(place / "best.npz", allow_pickle=False) as arrays:
                 best = [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{place}: damaged ({first_line(error, 120)}); delete {folder} and train from the start") from error
+        raise TrainingError(
+            f"{place}: damaged, or of another version of leukolite ({first_line(error, 120)});"
+            f" delete {folder} and train from the start"
+        ) from error
     if state.settings != settings:
         changed = sorted(key for key in settings if state.settings.get(key) != settings[key])
         raise TrainingError(

@@ -10,7 +10,9 @@ import numpy as np
 from leukolite import __version__
 from leukolite import synthetic as smears
 from leukolite.files import new_folder, path_of_text, text_of_path, write_file, write_json
+from leukolite.imports import require
 from leukolite.metrics import wilson_interval
+from leukolite.names import look_alikes
 from leukolite.options import SEED, force_option
 from leukolite.outputs import check_outputs
 from leukolite.sheets import encode_png
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from leukolite.train.runs import Run
 
 
+LIBRARIES = ("scipy.sparse",)  # which know copies
+
+
 def as_override(text: str) -> tuple[str, str]:
     """A `--set`'s field and value. Raises: BadParameter."""
     key, equals, value = text.partition("=")
@@ -43,10 +48,10 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         return
     table = results_table("Recipes; every field can be replaced with --set FIELD=VALUE")
     for heading in ("recipe", "what and where from"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for name, recipe in RECIPES.items():
         table.add_row(name, recipe.source)
-    stdout().print(table, soft_wrap=False)
+    stdout().print(table)
     ctx.exit()
 
 
@@ -121,8 +126,11 @@ def train(
     check_outputs(files=[preview], folders={out if is_one and not resume else None: RUN}, data=[data], force=force)
     if recipe.weights not in ("none", "imagenet"):
         weights_file(recipe.weights)
+    libraries = (*LIBRARIES, "sklearn.model_selection") if chosen_split.startswith("kfold:") else LIBRARIES
     if preview is None:
-        import_keras("leukolite train")
+        import_keras("leukolite train", *libraries, "matplotlib.figure")
+    else:
+        require("--preview", *libraries, extra="report")
     from leukolite.train import fit
 
     with progress_bar() as bar:
@@ -140,9 +148,9 @@ def train(
         prepared = fit.prepare(dataset, recipe, show, cache=cache_folder(cache))
         planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
         if planned.moved:
-            warn(f"note: {planned.moved} images of {chosen_split} are copies of images on another side: moved to training")
+            warn(f"note: moved to training: {count(planned.moved, 'image')} of {chosen_split}, copies of images on another side")
         if planned.left_out:
-            warn(f"note: {planned.left_out} images of {data} are not in the split {chosen_split}: they take no part")
+            warn(f"note: left out: {count(planned.left_out, 'image')} of {data}, not in the split {chosen_split}")
         if preview is not None:
             write_file(preview, preview_sheet(prepared, recipe, planned.splits[0], chosen_seed), force=force)
         places = _places(out, planned.splits) if preview is None else []
@@ -189,14 +197,15 @@ def _print_folds(runs: "Sequence[Run]") -> None:
     correct, n = (sum(getattr(run.metrics["test"], name) for run in runs) for name in ("correct", "n"))
     pooled = percent_with_interval(correct / n, wilson_interval(correct, n))
     spread = ", ".join(percent(accuracy) for accuracy in accuracies)
-    stdout().print(f"{len(runs)} folds: test accuracy {spread}; all {n} images together {pooled}")
+    stdout().print(f"{count(len(runs), 'fold')}: test accuracy {spread}; all {count(n, 'image')} together {pooled}")
 
 
 def _malignant(dataset: Dataset, given: str | None) -> tuple[str, ...]:
     chosen = dataset.malignant if given is None else tuple(label.strip() for label in given.split(",") if label.strip())
     if unknown := [label for label in chosen if label not in dataset.labels]:
         raise click.BadParameter(
-            f"{', '.join(unknown)}: not among the labels {', '.join(dataset.labels)}", param_hint="--malignant"
+            f"{', '.join(unknown)}: not among the labels {', '.join(dataset.labels)}{look_alikes(unknown, dataset.labels)}",
+            param_hint="--malignant",
         )
     if given is None and not chosen:
         warn("note: this layout does not say which labels are malignant; name them with --malignant")
@@ -240,4 +249,4 @@ def synthetic(out: Path, count: int, size: int, seed: int, force: bool) -> None:
                 (folder / label / f"{i:05}.png").write_bytes(encode_png(pixels))
                 bar.advance(task)
         write_json(folder / SYNTHETIC_MARK, {"leukolite": __version__, "seed": seed, "size": size, "count": count})
-    stdout().print(f"{out}: {count} images each of {', '.join(smears.LABELS)}")
+    stdout().print(f"{out}: {count} {'image' if count == 1 else 'images'} each of {', '.join(smears.LABELS)}")

@@ -22,6 +22,7 @@ from leukolite.classes import LONGEST_LABEL, is_label
 from leukolite.errors import DatasetError, ImageError
 from leukolite.images import SUFFIXES, is_image_name, read_rgb
 from leukolite.manifest import Unit
+from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.wording import count
 
@@ -107,8 +108,8 @@ def open_dataset(root: Path) -> Dataset:
     Raises:
         DatasetError: no such folder, an unknown layout, or a class without an image.
     """
-    if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; expected a data folder (Taleqani, C-NMC, ALL-IDB2, or a folder a class)")
+    if problem := problem_at(root, "folder"):
+        raise DatasetError(f"{root}: {problem}; expected a data folder (Taleqani, C-NMC, ALL-IDB2, or a folder a class)")
     for recognise in (_taleqani, _cnmc, _allidb2, _synthetic, _class_folders):
         found = recognise(root)
         if found is not None:

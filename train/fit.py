@@ -5,6 +5,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -264,7 +265,7 @@ def _refuse_seen(weights: str, ancestry: runs.Ancestry, split: list[list[str]]) 
     seen = len((validation | test) & ancestry.trained | test & ancestry.chosen)
     if seen:
         raise TrainingError(
-            f"{weights}: {seen} images of this split's validation and test parts made those weights;"
+            f"{weights}: made by {count(seen, 'image')} of this split's validation and test parts;"
             f" repeat the split of {path_of_text(weights).parent}",
             advice="split-of-run",
         )
@@ -280,9 +281,11 @@ def versions() -> dict[str, str]:
     import keras
 
     backend = keras.backend.backend()
-    packages = ["leukolite", "keras", "numpy", "opencv-python-headless", "pillow", backend]
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), "backend": backend, **found}
+    found = {"python": platform.python_version(), "backend": backend}
+    for name in ("leukolite", "keras", "numpy", "opencv-python-headless", "pillow", backend):
+        with suppress(importlib.metadata.PackageNotFoundError):  # OpenCV and TensorFlow come under several names
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def predict(model: "keras.Model", pixels: np.ndarray, spec: InputSpec, batch_size: int = 32) -> np.ndarray:

@@ -18,11 +18,14 @@ from pydantic import Field, ValidationError
 
 from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError, first_line
-from leukolite.files import parse_json, path_of_text, text_of_path
+from leukolite.files import path_of_text, text_of_path
 from leukolite.frozen import Frozen
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics
+from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
+from leukolite.schema import newer_than
+from leukolite.textfiles import read_json, read_text
 from leukolite.train.datasets import Dataset
 from leukolite.train.recipes import Recipe
 from leukolite.train.splits import PARTS, Split
@@ -134,12 +137,26 @@ def load_run(folder: Path) -> Run:
     Raises:
         TrainingError: the folder is not a finished run, or its record is damaged.
     """
-    if not (folder / RUN).is_file() or not (folder / MODEL).is_file():
-        raise TrainingError(f"{folder}: not a finished run; expected {RUN} and {MODEL} as `leukolite train` leaves them")
+    if problem := problem_at(folder, "folder", noun="run") or _why_no_run(folder):
+        raise TrainingError(f"{folder}: {problem}; expected a run of `leukolite train`, with {RUN} and {MODEL}")
+    text = read_text(folder / RUN, "a run's record", TrainingError)
     try:
-        return Run.model_validate_json((folder / RUN).read_bytes())
-    except (ValidationError, OSError) as error:
+        return Run.model_validate_json(text)
+    except ValidationError as error:
+        if is_newer := newer_than(text, SCHEMA):
+            raise TrainingError(f"{folder / RUN}: {is_newer}") from error
         raise TrainingError(f"{folder / RUN}: damaged, or of another version ({first_line(error)}); train again") from error
+
+
+def _why_no_run(folder: Path) -> str | None:
+    """What a folder is that is no finished run; None for one that is."""
+    if (folder / RUN).is_file() and (folder / MODEL).is_file():
+        return None
+    if (folder / "manifest.json").is_file():
+        return "a bundle, not a run"
+    if folds := sorted(path.parent.name for path in folder.glob(f"*/{RUN}")):
+        return f"not a finished run but a folder of runs: give one of them, as {folder / folds[0]}"
+    return "not a finished run"
 
 
 def load_run_split(folder: Path) -> dict[str, list[SplitFile]]:
@@ -162,10 +179,10 @@ def load_split(place: Path, *, by_subject: bool = False) -> dict[str, list[Split
         TrainingError: split.json is missing or damaged, or images that belong together are on two sides.
     """
     path = place / SPLIT if place.is_dir() else place
+    raw = read_json(path, f"a run's {SPLIT}", TrainingError)
     try:
-        raw = parse_json(path.read_bytes())
         parts = {name: [SplitFile.model_validate(entry) for entry in raw[name]] for name in PARTS}
-    except (OSError, ValueError, KeyError, TypeError) as error:  # pydantic's ValidationError is a ValueError
+    except (ValueError, KeyError, TypeError) as error:  # pydantic's ValidationError is a ValueError
         raise TrainingError(f"{path}: no split, or damaged ({first_line(error)}); expected a run's {SPLIT}") from error
     _refuse_leaks(path, parts, ("sha256", "group", "subject") if by_subject else ("sha256", "group"))
     return parts

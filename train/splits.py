@@ -10,6 +10,7 @@ import numpy as np
 
 from leukolite.errors import DatasetError
 from leukolite.train.datasets import Dataset
+from leukolite.wording import count
 
 PARTS = ("train", "validation", "test")
 
@@ -111,7 +112,7 @@ def split_from_hashes(dataset: Dataset, groups: np.ndarray, parts: dict[str, set
     missing = sum(len(hashes - present) for hashes in parts.values())
     if missing:
         raise DatasetError(
-            f"{dataset.root}: {missing} images of the saved split are not in this folder; give the folder it was made of"
+            f"{dataset.root}: not in this folder: {count(missing, 'image')} of the saved split; give the folder it was made of"
         )
     saved = {i: next((name for name in PARTS if sample.sha256 in parts[name]), None) for i, sample in enumerate(dataset.samples)}
     sides: dict[int, set[str]] = {}
@@ -131,7 +132,7 @@ def _sizes(dataset: Dataset, label: int, n: int, fractions: Sequence[float]) -> 
     sizes = [n - validation, validation, 0] if fractions[2] == 0 else [train, validation, n - train - validation]
     if min(size for size, fraction in zip(sizes, fractions, strict=True) if fraction > 0) < 1:
         raise DatasetError(
-            f"{dataset.root}: class {dataset.labels[label]} has {n} image{'s' if n != 1 else ''},"
+            f"{dataset.root}: class {dataset.labels[label]} has {count(n, 'image')},"
             f" too few for a {'/'.join(f'{f:.0%}' for f in fractions)} split; add images"
         )
     return sizes

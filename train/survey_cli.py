@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from leukolite.files import write_json
+from leukolite.imports import require
 from leukolite.options import SEED, force_option, json_option
 from leukolite.outputs import check_outputs
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.datasets import describe_unusable, open_dataset
 from leukolite.train.survey import Survey, contact_sheet, survey
-from leukolite.wording import percent
+from leukolite.wording import count, percent
 
 EXAMPLES_SHOWN = 5
 
@@ -32,6 +33,7 @@ def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None, fo
       leukolite data taleqani --sheet taleqani.png
     """
     check_outputs(files=[json_path, sheet], data=[folder], force=force)
+    require("leukolite data", "scipy.sparse", extra="report")
     dataset = open_dataset(folder)
     with progress_bar() as bar:
         task = add_task(bar, "images", total=len(dataset.samples))
@@ -61,9 +63,11 @@ def summary_lines(found: Survey) -> list[str]:
     lines = [f"* malignant: {', '.join(found.malignant) or 'the layout does not say'}"]
     lines.append(f"imbalance: the largest class has {found.imbalance:.1f} times the images of the smallest")
     lines.append(f"sizes: {shown}")
-    lines.append(f"byte-identical files: {len(found.exact_copies)} groups")
+    lines.append(f"byte-identical files: {count(len(found.exact_copies), 'group')}")
     lines += [f"  {' = '.join(names)}" for names in found.exact_copies[:EXAMPLES_SHOWN]]
-    lines.append(f"near-identical pictures: {len(found.near_copies)} pairs, {found.across_subjects} of them across subjects")
+    lines.append(
+        f"near-identical pictures: {count(len(found.near_copies), 'pair')}, {found.across_subjects} of them across subjects"
+    )
     lines += [f"  {first} ~ {second}" for first, second in found.near_copies[:EXAMPLES_SHOWN]]
     for corner, shares in found.marks.items():
         by_class = ", ".join(f"{label} {percent(share)}" for label, share in shares.items())

@@ -14,6 +14,7 @@ from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.errors import SourceError
+from leukolite.wording import count
 
 POLL_S = 0.1  # how late a stop, a pause or the end of a limit may be noticed
 KEPT_MESSAGES = 100  # gaps and notes between two looks; a flood beyond says the same
@@ -198,7 +199,7 @@ def _live(
             while not released:
                 failures += 1
                 if failures > policy.times:
-                    raise SourceError(source.name, f"{reason}; given up after {policy.times} reopenings")
+                    raise SourceError(source.name, f"{reason}; given up after {count(policy.times, 'reopening')}")
                 yield Arrival(Gap(next_index, source.name, f"signal lost: {reason}"))
                 due = clock() + policy.wait_s(failures) * 1e9
                 while (left_s := (due - clock()) / 1e9) > 0:

@@ -1,5 +1,6 @@
 """A source by the name that a user gives it. A new kind of camera is a file of its own and an entry in `KINDS`."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,10 @@ from leukolite.edge.camera.v4l2 import open_v4l2, plugged_in_v4l2
 from leukolite.edge.camera.video import VideoFile, is_video
 from leukolite.errors import SourceError
 from leukolite.manifest import Unit
+from leukolite.places import problem_at
 from leukolite.wording import is_utf8
+
+_ADDRESS = re.compile(rf"({'|'.join(stream.SCHEMES)}):/")
 
 
 def _not_listed() -> tuple[list[CameraInfo], list[str]]:
@@ -44,7 +48,7 @@ class CameraKind:
 KINDS = (
     CameraKind("synthetic[:FPS]", ("synthetic",), open_synthetic),
     CameraKind("picamera2[:N]", ("picamera2",), open_picamera2, plugged_in_picamera2, has_sizes=True),
-    CameraKind("v4l2:/dev/videoN", ("v4l2",), open_v4l2, plugged_in_v4l2, has_sizes=True),
+    CameraKind("v4l2:/dev/videoN or v4l2:/dev/v4l/by-id/NAME", ("v4l2",), open_v4l2, plugged_in_v4l2, has_sizes=True),
     CameraKind("an rtsp:// or http:// address", stream.SCHEMES, open_stream),
 )
 CAMERAS = tuple(kind.shown for kind in KINDS)
@@ -70,8 +74,19 @@ def open_camera(
         raise SourceError(prefix, "this camera has a size of its own", advice="camera-size-kinds")
     camera = None if kind is None else kind.open(name, CameraOptions(unit, tuple(labels), seed, size))
     if camera is None:
-        raise SourceError("", f"no camera named {name!r}; there is {', '.join(kind.shown for kind in kinds)}")
+        raise SourceError("", f"no camera named {name!r}; {_meant(name)}there is {', '.join(kind.shown for kind in kinds)}")
     return camera
+
+
+def _meant(name: str) -> str:
+    """What a name that no camera has may mean; empty where nobody can tell."""
+    if name.isdecimal():
+        return f"for /dev/video{name} write v4l2:/dev/video{name}; "
+    if name.startswith(("/dev/", "video")):
+        return f"for a device write v4l2:/dev/{name.removeprefix('/dev/')}; "
+    if Path(name).exists():
+        return "this is a file or folder, which is a source and no camera; "
+    return ""
 
 
 def open_source(path: Path) -> FrameSource:
@@ -80,6 +95,10 @@ def open_source(path: Path) -> FrameSource:
     Raises:
         SourceError: it is missing, empty or cannot be opened.
     """
-    if not path.exists():
-        raise SourceError(str(path), "no such file or folder; expected a folder of images, an image or a video")
+    if problem := problem_at(path, "file or folder"):
+        is_address = _ADDRESS.match(str(path)) is not None
+        expected = "expected a folder of images, an image or a video"
+        raise SourceError(str(path), f"{problem}; {expected}", advice="camera-address" if is_address else None)
+    if not path.is_dir() and not path.is_file():
+        raise SourceError(str(path), "a device or pipe, not a folder of images, an image or a video", advice="camera-device")
     return ReadAhead(VideoFile(path) if is_video(path) else ImageFolder(path))

@@ -4,6 +4,7 @@ from contextlib import closing
 
 from leukolite.edge.camera.source import FrameSource, Items, Note
 from leukolite.errors import SourceError
+from leukolite.wording import count
 
 
 class NothingLeft(SourceError):
@@ -28,4 +29,6 @@ class RemainingFrames:
                     is_done = is_done and isinstance(item, Note)
                     yield item
         if is_done:
-            raise NothingLeft(self.name, f"all {self._first_index} frames were classified before the session was resumed")
+            raise NothingLeft(
+                self.name, f"nothing is left: its {count(self._first_index, 'frame')} came before the session was resumed"
+            )

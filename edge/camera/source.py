@@ -101,10 +101,17 @@ class CameraOptions:
 
 @dataclass(frozen=True, slots=True)
 class CameraInfo:
-    """A camera that is plugged in: what to give to --camera, and what it calls itself."""
+    """A camera that is plugged in.
+
+    Attributes:
+        name: what to give to --camera.
+        model: what it calls itself.
+        lasting_names: other names for --camera, which are still this camera's when devices are numbered differently.
+    """
 
     name: str
     model: str
+    lasting_names: tuple[str, ...] = ()
 
 
 def timed_frame(pixels: np.ndarray, index: int, started: int, ended: int, source: str, truth: str | None) -> Frame:

@@ -1,11 +1,11 @@
 """Network cameras: RTSP, or HTTP with MJPEG or a video, through OpenCV and FFmpeg."""
 
 import time
-from urllib.parse import urlsplit
 
 import cv2
 
 from leukolite.clock import Clock
+from leukolite.edge.camera.diagnosis import why_no_video, without_password
 from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
 from leukolite.edge.camera.source import CameraOptions, Items, Note
 from leukolite.errors import SourceError
@@ -36,7 +36,7 @@ class StreamCamera:
         video = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, limits)
         try:
             if not video.isOpened():
-                raise SourceError(self.name, "no video to be had there; does the server run, and is the address right?")
+                raise SourceError(self.name, f"no video there: {why_no_video(self._url)}")
             encoded = fourcc(video) == "MJPG" and video.set(cv2.CAP_PROP_FORMAT, -1)
             yield Note(self.name, describe(video))
             for item in read_frames(video, self.name, self._next, self._clock, encoded=encoded, stamped=False):
@@ -49,9 +49,3 @@ class StreamCamera:
 def open_stream(name: str, options: CameraOptions) -> StreamCamera | None:
     """The camera at an address; None for another name."""
     return StreamCamera(name) if name.partition(":")[2].startswith("//") else None
-
-
-def without_password(url: str) -> str:
-    """The address as it may be shown and recorded: without user, password and query."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

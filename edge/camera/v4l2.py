@@ -5,6 +5,7 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,38 @@ from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_
 from leukolite.edge.camera.source import CameraInfo, CameraOptions, Items, Note, Size
 from leukolite.errors import SourceError
 
-Capabilities = Callable[[Path], tuple[str, str, int]]  # of a device node: driver, card, flags
+BY_ID = Path("v4l/by-id"), Path("v4l/by-path")  # below /dev: links whose names udev keeps when devices are numbered anew
+SYSFS = Path("/sys/class/video4linux")
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What the kernel says of a device node (struct v4l2_capability).
+
+    Attributes:
+        card: what the camera calls itself.
+        bus: where it is plugged in, as 'usb-0000:01:00.0-1.2'.
+        flags: of the node.
+        serial: of the camera; empty where it has none, or nobody tells.
+    """
+
+    driver: str
+    card: str
+    bus: str
+    flags: int
+    serial: str = ""
+
+    def is_other_than(self, first: "Capability") -> bool:
+        """Whether it is another camera than the `first`, or one that cannot be told from another."""
+        if self.card != first.card or self.serial != first.serial:
+            return True
+        return not self.serial and self.bus != first.bus
+
+    def __str__(self) -> str:
+        return f"{self.card} at {self.bus}{f', serial {self.serial}' if self.serial else ''}"
+
+
+Capabilities = Callable[[Path], Capability]  # of a device node
 
 VIDIOC_QUERYCAP, CAPABILITY_BYTES = 0x80685600, 104  # linux/videodev2.h, struct v4l2_capability
 V4L2_CAP_VIDEO_CAPTURE, V4L2_CAP_DEVICE_CAPS = 0x1, 0x80000000
@@ -27,33 +59,65 @@ class V4l2Camera:
     Pictures that come as JPEG are decoded by Pillow, which refuses one that breaks off; OpenCV would fill in grey.
 
     Raises:
-        SourceError: from `frames`: the device is missing, closed to this user, or gives another size than asked for.
+        SourceError: from `frames`: the device is missing, closed to this user, gives another size than asked for, or is another
+            camera than when it was first opened.
     """
 
     truths: tuple[str, ...] = ()
     live = True
 
-    def __init__(self, device: str, size: Size | None = None, *, clock: Clock = time.perf_counter_ns) -> None:
+    def __init__(
+        self,
+        device: str,
+        size: Size | None = None,
+        *,
+        clock: Clock = time.perf_counter_ns,
+        capabilities: Capabilities | None = None,
+    ) -> None:
         self.name = f"v4l2:{device}"
         self._device, self._size, self._clock, self._next = device, size, clock, 0
+        self._capabilities = capabilities or v4l2_capabilities
+        self._first: Capability | None = None
 
     def frames(self) -> Items:
         _check_device(self.name, Path(self._device))
         silence_opencv()
-        video = cv2.VideoCapture(self._device, cv2.CAP_V4L2)
+        device = str(Path(self._device).resolve())  # a link of udev's leads elsewhere after a replug
+        video = cv2.VideoCapture(device, cv2.CAP_V4L2)
         try:
             if not video.isOpened():
                 raise SourceError(self.name, "cannot be opened; is it a camera, and does another program hold it?")
+            what = self._same_camera(Path(device))
             video.set(cv2.CAP_PROP_BUFFERSIZE, 1)
             if self._size is not None:
                 _set_size(self.name, video, self._size)
             encoded = fourcc(video) in ("MJPG", "JPEG") and video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-            yield Note(self.name, describe(video))
+            yield Note(self.name, describe(video) + ("" if what is None else f"; {what}"))
             for item in read_frames(video, self.name, self._next, self._clock, encoded=encoded, stamped=True):
                 self._next = item.index + 1
                 yield item
         finally:
             video.release()
+
+    def _same_camera(self, device: Path) -> Capability | None:
+        """What was opened; None where the kernel does not say.
+
+        Raises:
+            SourceError: it is another camera than the one that this session began with.
+        """
+        try:
+            found = self._capabilities(device)
+        except OSError:
+            return None
+        if self._first is None:
+            self._first = found
+        if found.is_other_than(self._first):
+            raise SourceError(
+                self.name,
+                f"another camera is there now ({found}), the session began with {self._first};"
+                " plug the first one in again, or begin a new session",
+            )
+        return found
 
 
 def open_v4l2(name: str, options: CameraOptions) -> V4l2Camera | None:
@@ -66,38 +130,52 @@ def plugged_in_v4l2(devices: Path = Path("/dev"), capabilities: Capabilities | N
     """The V4L2 cameras that are plugged in, and why a device could not be asked.
 
     Args:
-        devices: where the video devices lie.
+        devices: where the video devices and udev's links to them lie.
         capabilities: asks one device; None: `v4l2_capabilities`, the kernel.
     """
     ask = capabilities or v4l2_capabilities
     found, troubles = [], []
     for device in sorted(devices.glob("video*"), key=lambda path: (len(path.name), path.name)):
         try:
-            driver, card, flags = ask(device)
+            camera = ask(device)
         except OSError as error:
             troubles.append(f"{device}: {error.strerror or error}")
             continue
-        if flags & V4L2_CAP_VIDEO_CAPTURE and driver not in RAW_SENSOR_DRIVERS:
-            found.append(CameraInfo(f"v4l2:{device}", card))
+        if camera.flags & V4L2_CAP_VIDEO_CAPTURE and camera.driver not in RAW_SENSOR_DRIVERS:
+            found.append(CameraInfo(f"v4l2:{device}", camera.card, tuple(f"v4l2:{link}" for link in _links_to(device, devices))))
     return found, troubles
 
 
-def v4l2_capabilities(device: Path) -> tuple[str, str, int]:
-    """Driver, card and capability flags of a video device. Raises: OSError, if it cannot be opened or is none."""
+def _links_to(device: Path, devices: Path) -> list[Path]:
+    """The names of a device that stay: by its maker, model and serial number, and by the socket it is plugged into."""
+    links = [link for folder in BY_ID for link in sorted((devices / folder).glob("*"))]
+    return [link for link in links if link.resolve() == device.resolve()]
+
+
+def v4l2_capabilities(device: Path) -> Capability:
+    """What the kernel says of a video device. Raises: OSError, if it cannot be opened or is none."""
     handle = os.open(device, os.O_RDWR | os.O_NONBLOCK)
     try:
         answer = bytearray(CAPABILITY_BYTES)
         fcntl.ioctl(handle, VIDIOC_QUERYCAP, answer)
     finally:
         os.close(handle)
-    return parse_capabilities(bytes(answer))
+    return parse_capabilities(bytes(answer), serial_of(device))
 
 
-def parse_capabilities(answer: bytes) -> tuple[str, str, int]:
-    """Driver, card and flags of the device node out of a struct v4l2_capability."""
-    driver, card, _, _, whole, node = struct.unpack_from("=16s32s32sIII", answer)
+def parse_capabilities(answer: bytes, serial: str = "") -> Capability:
+    """A struct v4l2_capability; the flags are those of the device node where the driver tells them."""
+    driver, card, bus, _, whole, node = struct.unpack_from("=16s32s32sIII", answer)
     flags = node if whole & V4L2_CAP_DEVICE_CAPS else whole
-    return _c_string(driver), _c_string(card), flags
+    return Capability(_c_string(driver), _c_string(card), _c_string(bus), flags, serial)
+
+
+def serial_of(device: Path, sysfs: Path = SYSFS) -> str:
+    """A USB camera's serial number; empty where it has none."""
+    try:
+        return (sysfs / device.resolve().name / "device" / ".." / "serial").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _c_string(raw: bytes) -> str:

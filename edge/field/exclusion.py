@@ -1,6 +1,9 @@
 """Why a frame or a region of it is not classified: a kind of a closed set, by which it is counted, and the figures behind it."""
 
 from enum import StrEnum
+from typing import Any
+
+from pydantic import model_validator
 
 from leukolite.frozen import Frozen
 
@@ -11,8 +14,12 @@ class ExclusionKind(StrEnum):
     TOO_OLD = "too old"
     FUTURE = "time stamp in the future"
     UNDEREXPOSED = "underexposed"
+    DARKER = "darker than the training pictures"
     OVEREXPOSED = "overexposed"
+    BRIGHTER = "brighter than the training pictures"
     EMPTY = "empty field"
+    NO_COLOUR = "no colour"
+    UNSTAINED = "no stained nucleus"
     BLURRED = "blurred"
     BACKGROUND = "background unlike training"
     STAIN = "stain out of range"
@@ -38,6 +45,15 @@ class Exclusion(Frozen):
     kind: ExclusionKind
     detail: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_later_version(cls, data: Any) -> Any:
+        """A kind that this version does not know is kept in the detail."""
+        if not isinstance(data, dict) or not isinstance(data.get("kind"), str) or data["kind"] in set(ExclusionKind):
+            return data
+        detail = f"{data['kind']} ({data['detail']})" if data.get("detail") else data["kind"]
+        return data | {"kind": ExclusionKind.OTHER, "detail": detail}
+
     @classmethod
     def of(cls, kind: ExclusionKind, detail: str = "") -> "Exclusion":
         return cls(kind=kind, detail=detail)
@@ -62,4 +78,6 @@ class Exclusion(Frozen):
 
 _BEFORE = {ExclusionKind.DIAMETER: ("--cell-diameter contradicts the field",)}
 
+GREY = "grey or infra-red picture"  # the clause of `NO_COLOUR`
+SWAPPED = "; are red and blue swapped?"
 NO_WHITE_CELL = Exclusion.of(ExclusionKind.EMPTY, "no white cell stands out")

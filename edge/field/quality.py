@@ -1,13 +1,14 @@
 """Why a frame or a cell must not be classified, before any model sees it.
 
 What no model can classify is refused absolutely: nothing, black, or blown out. What lies beyond the bundle's training pictures
-(`leukolite.appearance`) is refused by its ranges: too dark or bright, empty, blurred, another stain, swapped channels.
+(`leukolite.appearance`) is refused by its ranges: darker or brighter, without a stained nucleus, blurred, another stain, swapped
+channels. A kind says what was measured, not what it may come from.
 """
 
 import numpy as np
 
-from leukolite.appearance import ImageStats, measure
-from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
+from leukolite.appearance import ImageStats, is_colourless, measure
+from leukolite.edge.field.exclusion import GREY, NO_WHITE_CELL, SWAPPED, Exclusion, ExclusionKind
 from leukolite.edge.field.view import QualityGate
 from leukolite.manifest import AppearanceRanges, Manifest, Range, Unit
 
@@ -28,7 +29,9 @@ def square_gate(manifest: Manifest, *, rendered: bool = False) -> QualityGate:
     def gate(square: np.ndarray) -> Exclusion | None:
         stats = measure(square)
         excluded = nothing_to_see(stats)
-        return unlike_training(stats, ranges, unit) if excluded is None and ranges is not None else excluded
+        if excluded is None and ranges is not None:
+            excluded = unlike_training(stats, ranges, unit)
+        return _without_colour(excluded, square) if excluded is not None else None
 
     return gate
 
@@ -36,6 +39,19 @@ def square_gate(manifest: Manifest, *, rendered: bool = False) -> QualityGate:
 def frame_gate(pixels: np.ndarray) -> Exclusion | None:
     """The gate of a field in which cells are looked for: refuses only what is nothing."""
     return nothing_to_see(measure(pixels))
+
+
+def no_white_cell(pixels: np.ndarray) -> Exclusion:
+    """Why a field in which no white cell was found is excluded: none stands out, and without colour none can."""
+    shows_something = measure(pixels).contrast >= LEAST_CONTRAST
+    return Exclusion.of(ExclusionKind.NO_COLOUR, GREY) if shows_something and is_colourless(pixels) else NO_WHITE_CELL
+
+
+def _without_colour(excluded: Exclusion, square: np.ndarray) -> Exclusion:
+    """The same exclusion by its true reason: what lacks all colour is neither empty nor badly stained."""
+    if excluded.kind not in (ExclusionKind.UNSTAINED, ExclusionKind.STAIN) or not is_colourless(square):
+        return excluded
+    return Exclusion.of(ExclusionKind.NO_COLOUR, f"{GREY}; {excluded.detail.removesuffix(SWAPPED)}")
 
 
 def nothing_to_see(stats: ImageStats) -> Exclusion | None:
@@ -53,20 +69,20 @@ def nothing_to_see(stats: ImageStats) -> Exclusion | None:
 def unlike_training(stats: ImageStats, ranges: AppearanceRanges, unit: Unit) -> Exclusion | None:
     """In what a picture lies beyond the bundle's training pictures, the first of it: light before focus before stain."""
     if _is_below(stats.light, ranges.light):
-        return Exclusion.of(ExclusionKind.UNDEREXPOSED, f"light {_beyond(stats.light, ranges.light, '.0f')}")
+        return Exclusion.of(ExclusionKind.DARKER, f"light {_beyond(stats.light, ranges.light, '.0f')}")
     if text := _beyond(stats.lit, ranges.lit, ".2f"):
         return Exclusion.of(ExclusionKind.BACKGROUND, f"lit share {text}")
     if text := _beyond(stats.light, ranges.light, ".0f"):
-        return Exclusion.of(ExclusionKind.OVEREXPOSED, f"light {text}")
+        return Exclusion.of(ExclusionKind.BRIGHTER, f"light {text}")
     if text := _beyond(stats.blown, ranges.blown, ".2f"):
         return Exclusion.of(ExclusionKind.OVEREXPOSED, f"blown-out share {text}")
     if unit == "field" and _is_below(stats.stain, ranges.stain):
-        return Exclusion.of(ExclusionKind.EMPTY, f"stain {_beyond(stats.stain, ranges.stain, '.2f')}")
+        return Exclusion.of(ExclusionKind.UNSTAINED, f"stain {_beyond(stats.stain, ranges.stain, '.2f')}")
     if text := _beyond(stats.focus, ranges.focus, ".2f"):
         return Exclusion.of(ExclusionKind.BLURRED, f"focus {text}")
     if text := _beyond(stats.red_over_blue, ranges.red_over_blue, ".2f"):
         is_swapped = not _beyond(-stats.red_over_blue, ranges.red_over_blue, ".2f")
-        question = "; are red and blue swapped?" if is_swapped else ""
+        question = SWAPPED if is_swapped else ""
         return Exclusion.of(ExclusionKind.STAIN, f"red over blue {text}{question}")
     if text := _beyond(stats.stain, ranges.stain, ".2f"):
         return Exclusion.of(ExclusionKind.STAIN, f"stain {text}")

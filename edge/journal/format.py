@@ -15,10 +15,12 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from leukolite.edge.journal.records import EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
+from leukolite.edge.journal.records import SCHEMA, EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
 from leukolite.errors import JournalError
 from leukolite.frozen import Frozen
 from leukolite.manifest import Sha256
+from leukolite.places import problem_at
+from leukolite.schema import newer_than
 
 GENESIS = "0" * 64  # what the first record names as the hash before it
 GROUP_RECORDS = 100  # as many records, and no more, may be on their way to the disk
@@ -154,8 +156,8 @@ def file_name(number: int) -> str:
 
 def journal_files(folder: Path) -> list[Path]:
     """A journal's files in order. Raises: JournalError, if there is none or one is missing between others."""
-    if not folder.is_dir():
-        raise JournalError(f"{folder}: no such session; expected a folder with {file_name(0)}")
+    if problem := problem_at(folder, "folder", noun="session"):
+        raise JournalError(f"{folder}: {problem}; expected a session's folder, with {file_name(0)}")
     found = sorted(folder.glob("journal-*.jsonl"))
     if not found:
         raise JournalError(f"{folder}: no journal here; expected {file_name(0)}")
@@ -203,6 +205,8 @@ def _parse(where: str, line: bytes, last: Entry | None) -> Entry:
     try:
         entry = Entry.model_validate_json(line)
     except ValidationError as error:
+        if seq == 0 and (is_newer := newer_than(line, SCHEMA, "record")):
+            raise JournalError(f"{where}: {is_newer}") from error
         first = error.errors()[0]
         loc = ".".join(map(str, first["loc"])) or "line"
         raise JournalError(f"{where}: {loc}: {first['msg']}; was it written by another version of leukolite?") from error

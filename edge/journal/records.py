@@ -25,6 +25,7 @@ from leukolite.prevalence import Validation, validation_of
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
 from leukolite.wording import shown
 
+SCHEMA = 2  # 2: classes, runtime, exclusions with their kind, locate among the latencies; 1: first
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "ai-edge-litert", "tflite-runtime")
 
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -68,7 +69,7 @@ class StartRecord(Frozen):
     """
 
     kind: Literal["start"] = "start"
-    schema_version: Literal[2] = 2  # 2: classes, runtime, exclusions with their kind, locate among the latencies; 1: first
+    schema_version: Literal[2] = SCHEMA
     bundle: PathText
     name: Name
     unit: Unit

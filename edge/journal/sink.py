@@ -25,6 +25,7 @@ from leukolite.edge.journal.writer import CLOSED, GroupCommit, Journal, create_j
 from leukolite.errors import JournalError, LeukoliteError
 from leukolite.files import reason_of, text_of_path, write_file
 from leukolite.sheets import encode_png
+from leukolite.wording import count
 
 PICTURES = "frames"
 
@@ -83,7 +84,7 @@ class JournalSink:
     def outcome(self) -> str:
         """What was recorded and what was not, in a line."""
         missing = f", {self._journal.unrecorded} more could not be kept" if self._journal.unrecorded else ""
-        return f"{self._journal.records} records{missing}; the last is {self.anchor}"
+        return f"{count(self._journal.records, 'record')}{missing}; the last is {self.anchor}"
 
     def take(self, event: Event) -> None:
         """Raises: JournalError, once, where recording has stopped and the session shall not go on without it."""

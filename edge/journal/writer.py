@@ -20,6 +20,7 @@ from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Entry, OnEntry
 from leukolite.edge.journal.records import EventRecord, Record, StartRecord, printable
 from leukolite.errors import JournalError
 from leukolite.files import reason_of
+from leukolite.wording import count
 
 GROUP_SECONDS = 1.0
 FILE_BYTES = 16 * 1024 * 1024
@@ -111,7 +112,7 @@ class Journal:
                 self._sync_file(fd)
             except OSError as error:
                 # after a failed fsync the kernel may have dropped the pages: nothing more is certain
-                self._stop(f"{reason_of(error)}; the last {self.unsynced} records may be lost")
+                self._stop(f"{reason_of(error)}; the last {count(self.unsynced, 'record')} may be lost")
                 return
             finally:
                 os.close(fd)
@@ -200,7 +201,7 @@ class Journal:
             if self.stopped is not None:
                 return
             self.stopped = reason
-        self._on_stop(f"recording stopped: {reason}; {self.records} records in {self.folder} are kept")
+        self._on_stop(f"recording stopped: {reason}; kept in {self.folder}: {count(self.records, 'record')}")
 
     def _begin_file(self) -> None:
         self._sync_file(self._fd)
@@ -320,7 +321,7 @@ def resume_journal(folder: Path, detail: str = "", *, on_entry: OnEntry = ignore
             raise JournalError(f"{folder}: no session was recorded there")
         if verified.torn is not None:
             _cut(verified)
-            detail = f"a torn end of {verified.torn.length} bytes was cut off{f'; {detail}' if detail else ''}"
+            detail = f"a torn end of {count(verified.torn.length, 'byte')} was cut off{f'; {detail}' if detail else ''}"
     except JournalError:
         os.close(folder_fd)
         raise

@@ -1,6 +1,5 @@
 """Where the live page is served: the address as it is given, the port as it is taken, and who may come."""
 
-import importlib
 import ipaddress
 import os
 import secrets
@@ -12,7 +11,8 @@ from typing import Any
 
 import click
 
-from leukolite.errors import LeukoliteError, first_line
+from leukolite.errors import LeukoliteError
+from leukolite.imports import require
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,7 @@ def listening(address: Address) -> Iterator[Listener]:
     Raises:
         LeukoliteError: Starlette or Uvicorn is not installed, or the port or the address is not available.
     """
-    for package in ("starlette", "uvicorn"):
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise LeukoliteError(f"the live page needs {package} ({first_line(error)}); pip install 'leukolite[web]'") from error
+    require("the live page", "starlette.applications", "uvicorn", extra="web")
     try:
         family, *_, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         bound = socket.create_server(place, family=family)

@@ -15,6 +15,7 @@ function node(tag, text, className) {
 }
 
 const number = (value) => value.toLocaleString("en");
+const counted = (n, noun) => `${number(n)} ${noun}${n === 1 ? "" : "s"}`;
 const percent = (value) => `${(100 * value).toFixed(1)}%`;
 const show = (value, unit, digits = 0) => (value === null ? "unknown" : `${value.toFixed(digits)} ${unit}`);
 const megabytes = (value) => (value === null ? "unknown" : value >= 10240 ? `${(value / 1024).toFixed(0)} GB` : `${value.toFixed(0)} MB`);
@@ -109,7 +110,7 @@ function tell(state) {
     ? slide.excluded.map((entry) => row([entry.reason, number(entry.n)]))
     : [row(["nothing yet", ""])]));
 
-  $("latency-of").textContent = latency === null ? "" : `${latency.timed_by} to verdict, last ${latency.frames} frames`;
+  $("latency-of").textContent = latency === null ? "" : `${latency.timed_by} to verdict, last ${counted(latency.frames, "frame")}`;
   figures($("latency"), latency === null ? [["median", "–"]] : [
     ["median", `${latency.p50_ms.toFixed(1)} ms`], ["99th percentile", `${latency.p99_ms.toFixed(1)} ms`],
     ["latest", `${latency.last_ms.toFixed(1)} ms`], ["frames/s", latency.frames_per_s === null ? "–" : latency.frames_per_s.toFixed(1)]]);
@@ -124,8 +125,8 @@ function tell(state) {
   const stopped = recording !== null && recording.stopped !== null;
   $("recording").className = recording === null ? "soft" : stopped ? "bad" : "";
   $("recording").textContent = recording === null ? "No journal is kept of this session."
-    : stopped ? `Stopped: ${recording.stopped}. ${number(recording.unrecorded)} records since are not kept; ${number(recording.records)} are.`
-    : `Recording, ${number(recording.records)} records.`;
+    : stopped ? `Stopped: ${recording.stopped}. Kept: ${counted(recording.records, "record")}; not kept since: ${number(recording.unrecorded)}.`
+    : `Recording, ${counted(recording.records, "record")}.`;
   $("messages").replaceChildren(...state.messages.map((message) => {
     const li = node("li"); li.append(node("time", new Date(1000 * message.at).toLocaleTimeString("en", { hour12: false })), message.text); return li;
   }), ...(state.messages.length ? [] : [node("li", "nothing unusual yet", "soft")]));

@@ -1,6 +1,5 @@
 """What a session says on the terminal while it lasts, and its closing table."""
 
-import textwrap
 from collections.abc import Callable
 from pathlib import PurePath
 
@@ -14,7 +13,7 @@ from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.field.view import whole_box
 from leukolite.edge.host.health import Health
 from leukolite.tables import results_table
-from leukolite.wording import count, percent_with_interval, shown, shown_label
+from leukolite.wording import count, percent_with_interval, shown, shown_label, wrapped
 
 NAME_WIDTH = 15
 VERDICT_HEADER = "frame source          verdict      prob. total ms =capture +locate +prep.+invoke"
@@ -129,12 +128,13 @@ def _closing_lines(session: Session) -> list[str]:
     ):
         frames += f", {n:,} {what}" if n else ""
     by_label = ", ".join(f"{shown_label(label)} {n:,}" for label, n in counts.predicted.items() if n or label != "abstain")
-    lines = textwrap.wrap(f"verdicts: {by_label}", 80)
+    lines = wrapped(f"verdicts: {by_label}")
     lines += [f"{frames}, {session.verdicts_per_second:g} verdicts per second", str(session.runtime)]
     if counts.excluded:
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in by_kind(counts.excluded).items())
-        lines += textwrap.wrap(f"excluded: {kinds}", 80)
-        lines += [f"{kind}: {EXCLUSION_ADVICE[kind]}" for kind in counts.excluded if kind in EXCLUSION_ADVICE]
+        lines += wrapped(f"excluded: {kinds}")
+        advised = [kind for kind in counts.excluded if kind in EXCLUSION_ADVICE]
+        lines += [line for kind in advised for line in wrapped(f"{kind}: {EXCLUSION_ADVICE[kind]}")]
     if counts.throttled:
         lines.append(f"the machine was throttled during {count(counts.throttled, 'frame')}")
     if session.restarts:

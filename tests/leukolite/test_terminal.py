@@ -132,7 +132,7 @@ def test_results_show_square_brackets_as_they_are(capsys):
 
 def test_keras_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)
-    with pytest.raises(LeukoliteError, match=r"leukolite train needs Keras .*pip install 'leukolite\[train\]'"):
+    with pytest.raises(LeukoliteError, match=r"train needs keras, which is not installed; pip install 'leukolite\[train\]'"):
         import_keras("leukolite train")
 
 

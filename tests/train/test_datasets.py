@@ -217,7 +217,7 @@ def refusal(root: Path) -> str:
 def test_a_missing_folder_and_a_file_are_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     assert "no such folder" in refusal(tmp_path / "nowhere")
-    assert "no such folder" in refusal(tmp_path / "file")
+    assert "a file, not a folder" in refusal(tmp_path / "file")
 
 
 def test_an_unknown_layout_is_refused_with_those_that_are_known(tmp_path):

@@ -137,7 +137,7 @@ def test_a_mobilenet_of_other_classes_is_refused(untouched, tmp_path):
 
 def test_a_missing_weights_file_is_refused(small, tmp_path):
     assert "no such weights file" in refusal(small, tmp_path / "nowhere.weights.h5")
-    assert "no such weights file" in refusal(small, tmp_path)
+    assert "a folder, not a file" in refusal(small, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["text.weights.h5", "text.h5", "text.bin", "text.keras"])

@@ -6,9 +6,10 @@ import pytest
 from camera_items import everything, first, jpeg, number_of
 from fake_picamera2 import RED
 
+from leukolite.edge.camera.diagnosis import without_password
 from leukolite.edge.camera.opencv import READ_FAILURES
 from leukolite.edge.camera.source import Frame, Gap
-from leukolite.edge.camera.stream import StreamCamera, without_password
+from leukolite.edge.camera.stream import StreamCamera
 from leukolite.errors import SourceError
 
 
@@ -44,7 +45,7 @@ def test_a_server_that_is_gone_is_refused_and_nothing_is_printed(serve, capfd):
     server = serve([jpeg(0)])
     server.shutdown()
     server.server_close()
-    with pytest.raises(SourceError, match="no video to be had there"):
+    with pytest.raises(SourceError, match="no video there: connection refused"):
         first(StreamCamera(server.url), 1)
     assert capfd.readouterr() == ("", "")
 

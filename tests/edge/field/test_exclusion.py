@@ -38,5 +38,15 @@ def test_sentences_of_other_versions_are_read_too(sentence, kind, detail):
     assert Exclusion.parse(sentence) == Exclusion.of(kind, detail)
 
 
+def test_a_kind_of_a_later_version_is_read_as_another_reason_with_its_text():
+    later = Exclusion.model_validate({"kind": "upside down", "detail": "by 180 degrees"})
+    assert later == Exclusion.of(ExclusionKind.OTHER, "upside down (by 180 degrees)")
+    assert Exclusion.model_validate({"kind": "upside down"}).detail == "upside down"
+
+
+def test_the_advice_on_an_unknown_size_names_pictures_of_one_cell():
+    assert "--cells one" in EXCLUSION_ADVICE["size unknown"]
+
+
 def test_advice_is_given_on_kinds_that_there_are():
     assert set(EXCLUSION_ADVICE) <= {str(kind) for kind in ExclusionKind}

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leukolite.appearance import measure
 from leukolite.bundle import Bundle
 from leukolite.cli import main as leukolite
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.field.exclusion import ExclusionKind
-from leukolite.edge.field.quality import frame_gate, square_gate
+from leukolite.edge.field.quality import frame_gate, no_white_cell, nothing_to_see, square_gate, unlike_training
 from leukolite.edge.field.view import QualityGate
 from leukolite.edge.journal.records import manifest_sha256
 from leukolite.images import read_rgb
@@ -25,7 +26,7 @@ from leukolite.train.datasets import open_dataset
 CELLS = [render_cell(np.random.default_rng([7, i]), LABELS[i % 2]) for i in range(60)]
 FAULTS = {
     ExclusionKind.BLURRED: lambda pixels: cv2.GaussianBlur(pixels, (0, 0), 8),
-    ExclusionKind.UNDEREXPOSED: lambda pixels: cv2.convertScaleAbs(pixels, alpha=0.3),
+    ExclusionKind.DARKER: lambda pixels: cv2.convertScaleAbs(pixels, alpha=0.3),
     ExclusionKind.OVEREXPOSED: lambda pixels: cv2.convertScaleAbs(pixels, alpha=2.2),
     ExclusionKind.STAIN: lambda pixels: np.ascontiguousarray(pixels[..., ::-1]),
 }
@@ -60,7 +61,7 @@ def test_a_field_without_a_white_cell_is_refused_unless_a_platelet_passes_for_on
     gate = gate_of(manifest_of("synthetic-cells"))
     empty = [render_field(np.random.default_rng(i), width=256, height=256, cell_diameter=120, white_cells=0) for i in range(30)]
     kinds = [reason.kind for field in empty if (reason := gate(field.pixels)) is not None]
-    assert set(kinds) <= {ExclusionKind.EMPTY, ExclusionKind.STAIN}
+    assert set(kinds) <= {ExclusionKind.UNSTAINED, ExclusionKind.STAIN}
     assert len(kinds) >= 20
 
 
@@ -68,6 +69,59 @@ def test_swapped_channels_are_asked_after():
     reason = gate_of(manifest_of("synthetic-cells"))(FAULTS[ExclusionKind.STAIN](CELLS[0]))
     assert reason is not None
     assert "are red and blue swapped?" in str(reason)
+
+
+def brightest(manifest: Manifest) -> float:
+    assert manifest.appearance is not None
+    assert manifest.appearance.light[1] is not None
+    return manifest.appearance.light[1]
+
+
+def test_a_picture_that_is_merely_brighter_than_training_is_not_called_overexposed():
+    manifest = manifest_of("mobilenet_m-allidb2")
+    bright = cv2.convertScaleAbs(CELLS[0], alpha=0.5, beta=brightest(manifest) - 90)
+    reason = gate_of(manifest)(bright)
+    assert reason is not None
+    assert str(reason).startswith("brighter than the training pictures (light ")
+    assert bright.max() < 250
+
+
+def grey(pixels: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+def infra_red(pixels: np.ndarray) -> np.ndarray:
+    """As a sensor without its filter sees it: one tint, and noise."""
+    tinted = grey(pixels).astype(float) * (1.0, 0.92, 0.97) + np.random.default_rng(0).normal(0, 4, pixels.shape)
+    return np.clip(np.rint(tinted), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("bleach", [grey, infra_red])
+@pytest.mark.parametrize("name", ["synthetic-cells", "mobilenet_m-taleqani"])
+def test_a_picture_without_colour_is_called_neither_empty_nor_badly_stained(name, bleach):
+    manifest = manifest_of(name)
+    pixels = cv2.convertScaleAbs(CELLS[0], alpha=1.0, beta=20) if name.endswith("taleqani") else CELLS[0]
+    reason = gate_of(manifest)(bleach(pixels))
+    assert reason is not None
+    assert str(reason).startswith("no colour (grey or infra-red picture; ")
+    assert "swapped" not in str(reason)
+    assert no_white_cell(bleach(pixels)).kind is ExclusionKind.NO_COLOUR
+
+
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_naming_the_reason_excludes_nothing_more(name):
+    manifest = manifest_of(name)
+    for pixels in (CELLS[0], *(fault(CELLS[0]) for fault in FAULTS.values()), grey(CELLS[0])):
+        stats = measure(crop_and_resize(pixels, manifest.input))
+        assert manifest.appearance is not None
+        bare = nothing_to_see(stats) or unlike_training(stats, manifest.appearance, manifest.unit)
+        assert (gate_of(manifest)(pixels) is None) == (bare is None)
+
+
+def test_a_coloured_field_without_white_cells_is_empty_and_not_without_colour():
+    field = render_field(np.random.default_rng(3), width=256, height=256, cell_diameter=120, white_cells=0).pixels
+    assert str(no_white_cell(field)) == "empty field: no white cell stands out"
+    assert str(no_white_cell(np.full((64, 64, 3), 128, np.uint8))) == "empty field: no white cell stands out"
 
 
 @pytest.mark.parametrize("name", shipped_bundles())
