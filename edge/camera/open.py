@@ -71,12 +71,15 @@ def open_camera(
     return camera
 
 
-def open_source(path: Path) -> FrameSource:
+def open_source(path: Path, labels: Sequence[str] = ()) -> FrameSource:
     """A folder, an image or a video as a source, which is read ahead of what is classified.
+
+    Args:
+        labels: of the model that will classify its pictures: its class folders are known by them.
 
     Raises:
         SourceError: it is missing, empty or cannot be opened.
     """
     if not path.exists():
         raise SourceError(str(path), "no such file or folder; expected a folder of images, an image or a video")
-    return ReadAhead(VideoFile(path) if is_video(path) else ImageFolder(path))
+    return ReadAhead(VideoFile(path) if is_video(path) else ImageFolder(path, labels))

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leukolite.class_folders import PARTS
 from leukolite.errors import DatasetError
 from leukolite.train.datasets import Dataset, Sample
-from leukolite.train.splits import PARTS, Split, k_folds, split_by_group, split_from_hashes
+from leukolite.train.splits import Split, k_folds, split_by_group, split_from_hashes
 
 PAPER = (0.7, 0.1, 0.2)
 
