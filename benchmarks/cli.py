@@ -81,7 +81,8 @@ def evaluate(
         warn(line)
     if evaluation.part is not None:
         warn(
-            f"note: {data} is split by its folders: its {evaluation.part} part is measured; give the folder of another to measure that"
+            f"note: {data} is split by its folders: the {evaluation.part} part is measured;"
+            " give the folder of another part to measure that"
         )
     if evaluation.seen:
         warn(

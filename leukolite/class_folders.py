@@ -88,7 +88,8 @@ class _Folder:
 def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -> ClassFolders | None:
     """Which folder is the class of each image.
 
-    train, validation and test are parts of a split (see `parts_of`), above or below the classes. A folder alone that is no class is a wrapper.
+    train, validation and test are parts of a split (see `parts_of`), above or below the classes. A folder alone that is no
+    class is a wrapper.
     Names match by `label_key`.
 
     Args:
@@ -115,7 +116,8 @@ def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -
         return None
     if len(classes) < 2:
         raise DatasetError(_refusal(listed.root, aside, sure))
-    is_known = any({label_key(label) for label in labels} <= {label_key(folder.name) for folder in classes} for labels in known)
+    keys = {label_key(folder.name) for folder in classes}
+    is_known = keys <= _SURE_CLASSES or any({label_key(label) for label in labels} <= keys for labels in known)
     if not is_known and _lie_deeper([folder for folder in classes if folder.holds_any]):
         raise DatasetError(_refusal(listed.root, [folder for folder in classes if folder.holds_any], sure))
     for folder in classes:
@@ -128,7 +130,7 @@ def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -
     masks = [path for path in label_of if _is_beside_the_picture(listed.root, path, classes)]
     for path in masks:
         del label_of[path]
-    unusable += [Unusable(path, f"a mask or annotation by its folder ({path.parent.name})") for path in masks]
+    unusable += [Unusable(path, f"mask or annotation by its folder ({path.parent.name})") for path in masks]
     return ClassFolders(
         tuple(sorted(_label(folder) for folder in classes)), label_of, tuple(sorted(unusable, key=lambda item: item.path))
     )

@@ -99,13 +99,13 @@ def describe_unusable(unusable: Iterable[Unusable], limit: int = NAMED) -> list[
 
 
 def by_kind_of_file(unusable: Iterable[Unusable], limit: int = NAMED) -> str:
-    """'2 hidden, 1 a PDF': how many of each kind, the most frequent first."""
+    """'hidden 2, PDF 1': how many of each kind, the most frequent first."""
     kinds: Counter[str] = Counter()
     for item in unusable:
         kinds[item.kind] += item.files
     common = kinds.most_common(limit)
     rest = kinds.total() - sum(n for _, n in common)
-    return ", ".join([*(f"{n:,} {kind}" for kind, n in common), *([f"{rest:,} for other reasons"] if rest else [])])
+    return ", ".join([*(f"{kind} {n:,}" for kind, n in common), *([f"other reasons {rest:,}"] if rest else [])])
 
 
 class _Walk:
@@ -162,10 +162,10 @@ class _Walk:
             return None
         identity = (state.st_dev, state.st_ino)
         if identity in higher:
-            self.skipped.append(Unusable(folder, "a link to a folder above it"))
+            self.skipped.append(Unusable(folder, "link to a folder above it"))
             return None
         if identity in seen:
-            self.skipped.append(Unusable(folder, "a second link to the same folder"))
+            self.skipped.append(Unusable(folder, "second link to the same folder"))
             return None
         seen.add(identity)
         self.folders.append(folder)

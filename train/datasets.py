@@ -252,13 +252,14 @@ def _size_of(path: Path) -> tuple[int, int]:
 
 def _class_folders(listed: ImageList) -> _Listing | None:
     """Any other folders, one a class; those of `leukolite synthetic` among them."""
-    found = find_class_folders(listed, (synthetic.LABELS, CNMC_CLASSES))
+    found = find_class_folders(listed, (synthetic.LABELS, CNMC_CLASSES, TALEQANI_CLASSES))
     if found is None:
         return None
     is_synthetic = {label_key(label) for label in found.labels} == set(synthetic.LABELS) and any(
         (folder / SYNTHETIC_MARK).is_file() for folder in (listed.root, *listed.folders)
     )
-    labels = synthetic.LABELS if is_synthetic else found.labels
+    is_taleqani = {label_key(label) for label in found.labels} == {label_key(label) for label in TALEQANI_CLASSES}
+    labels = synthetic.LABELS if is_synthetic else TALEQANI_CLASSES if is_taleqani else found.labels
     number = {label_key(label): k for k, label in enumerate(labels)}
     files: list[tuple[Path, int, str | None]] = [
         (image, number[label_key(found.label_of[image])], None) for image in listed.images if image in found.label_of
@@ -266,6 +267,8 @@ def _class_folders(listed: ImageList) -> _Listing | None:
     unusable = [*listed.skipped, *found.unusable]
     if is_synthetic:
         return _Listing("synthetic", "cell", labels, synthetic.MALIGNANT, files, unusable)
+    if is_taleqani:  # in the parts of a split
+        return _Listing("taleqani", "field", labels, labels[1:], files, unusable)
     return _Listing("folders", None, labels, (), files, unusable)
 
 

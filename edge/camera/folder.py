@@ -34,7 +34,7 @@ class ImageFolder:
         self.name, self._clock = str(path), clock
         self._skipped: tuple[Unusable, ...] = ()
         if not path.is_dir():
-            if (reason := why_skipped(path)) is not None and not path.name.startswith("."):
+            if (reason := why_skipped(path)) not in (None, "hidden"):
                 raise SourceError(str(path), f"{reason}; expected an image ({_endings()}), a folder of images or a video")
             self._files: list[tuple[Path, str | None]] = [(path, None)]
         else:

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from leukolite.errors import DatasetError
+from leukolite.image_files import describe_unusable
 from leukolite.preprocess import InputSpec
-from leukolite.train.datasets import TALEQANI_CLASSES, Dataset, describe_unusable, load_images, open_dataset
+from leukolite.train.datasets import TALEQANI_CLASSES, Dataset, load_images, open_dataset
 
 SPEC = InputSpec(height=8, width=8)
 
@@ -176,8 +177,11 @@ def test_pixels_keep_the_order_of_the_samples_that_could_be_read(tmp_path):
 
 def test_a_file_that_is_no_image_by_its_name_is_skipped(tmp_path):
     (folders(tmp_path) / "cats" / "notes.txt").write_text("x")
-    (tmp_path / "cats" / ".DS_Store").write_text("x")  # the system's own hidden files are not worth a line
-    assert [item.path.name for item in open_dataset(tmp_path).unusable] == ["notes.txt"]
+    (tmp_path / "cats" / ".DS_Store").write_text("x")
+    assert {item.path.name: item.reason for item in open_dataset(tmp_path).unusable} == {
+        "notes.txt": "no picture (a .txt file)",
+        ".DS_Store": "file of the system",
+    }
 
 
 def test_the_same_bytes_in_two_classes_are_set_aside(tmp_path):
@@ -198,7 +202,7 @@ def test_what_was_skipped_is_listed_in_a_few_lines(tmp_path):
     for i in range(15):
         (folders(tmp_path) / "cats" / f"{i:02}.txt").write_text("x")
     lines = describe_unusable(open_dataset(tmp_path).unusable)
-    assert lines[0] == "15 files skipped:"
+    assert lines[0] == "15 files skipped: no picture 15"
     assert len(lines) == 12
     assert lines[-1].strip() == "... and 5 more"
     assert describe_unusable(()) == []
