@@ -154,6 +154,8 @@ def load_images(dataset: Dataset, spec: InputSpec, on_image: Callable[[], None] 
 
 @dataclass(frozen=True)
 class _Listing:
+    """What a layout makes of a folder. Its files' order is that of the dataset, by which a seed splits it."""
+
     layout: str
     unit: Unit | None
     labels: tuple[str, ...]
@@ -184,7 +186,7 @@ def _taleqani(listed: ImageList) -> _Listing | None:
         else:
             unusable.append(Unusable(image, BESIDE))
     unusable += [Unusable(folder, f"none of the four classes' folders ({count(n, 'image')})", n) for folder, n in outside.items()]
-    return _Listing("taleqani", "field", TALEQANI_CLASSES, TALEQANI_CLASSES[1:], files, unusable)
+    return _Listing("taleqani", "field", TALEQANI_CLASSES, TALEQANI_CLASSES[1:], _by_class(files), unusable)
 
 
 def _cnmc(listed: ImageList) -> _Listing | None:
@@ -215,7 +217,7 @@ def _cnmc(listed: ImageList) -> _Listing | None:
             unusable.append(Unusable(image, f"its name is not {wanted}, so its subject is unknown"))
         else:
             files.append((image, CNMC_CLASSES.index(names[image]), named[image][1].upper()))
-    return _Listing("c-nmc", "cell", CNMC_CLASSES, ("all",), files, unusable)
+    return _Listing("c-nmc", "cell", CNMC_CLASSES, ("all",), _by_class(files), unusable)
 
 
 def _allidb2(listed: ImageList) -> _Listing | None:
@@ -236,7 +238,7 @@ def _allidb2(listed: ImageList) -> _Listing | None:
         (image, int(found[1]), None) for image, found in named.items() if image not in whole
     ]
     unusable = list(listed.skipped)
-    unusable += [Unusable(path, f"a whole field, as in ALL-IDB1 ({w}x{h})") for path, (w, h) in whole.items()]
+    unusable += [Unusable(path, f"whole field, as in ALL-IDB1 ({w}x{h})") for path, (w, h) in whole.items()]
     unusable += [Unusable(path, "its name is not ImNNN_0.tif or ImNNN_1.tif") for path in listed.images if path not in named]
     return _Listing("all-idb2", "cell", ALLIDB2_CLASSES, ("lymphoblast",), files, unusable)
 
@@ -261,9 +263,9 @@ def _class_folders(listed: ImageList) -> _Listing | None:
     is_taleqani = {label_key(label) for label in found.labels} == {label_key(label) for label in TALEQANI_CLASSES}
     labels = synthetic.LABELS if is_synthetic else TALEQANI_CLASSES if is_taleqani else found.labels
     number = {label_key(label): k for k, label in enumerate(labels)}
-    files: list[tuple[Path, int, str | None]] = [
-        (image, number[label_key(found.label_of[image])], None) for image in listed.images if image in found.label_of
-    ]
+    files = _by_class(
+        [(image, number[label_key(found.label_of[image])], None) for image in listed.images if image in found.label_of]
+    )
     unusable = [*listed.skipped, *found.unusable]
     if is_synthetic:
         return _Listing("synthetic", "cell", labels, synthetic.MALIGNANT, files, unusable)
@@ -285,8 +287,13 @@ def _of_table(listed: ImageList, table: LabelTable) -> _Listing:
     own = table.path.resolve()
     unusable = [item for item in listed.skipped if item.path.resolve() != own] + list(found.unusable)
     if found.is_cnmc:
-        return _Listing("c-nmc", "cell", labels, ("all",), files, unusable)
-    return _Listing("table", None, labels, (), files, unusable)
+        return _Listing("c-nmc", "cell", labels, ("all",), _by_class(files), unusable)
+    return _Listing("table", None, labels, (), _by_class(files), unusable)
+
+
+def _by_class(files: Iterable[tuple[Path, int, str | None]]) -> list[tuple[Path, int, str | None]]:
+    """Class by class, within each as they are."""
+    return sorted(files, key=lambda file: file[1])
 
 
 def _names_in(listed: ImageList, folder: Path) -> set[str]:
@@ -315,7 +322,7 @@ def _with_hashes(listing: _Listing, root: Path) -> Dataset:
     files = [file for file in listing.files if file[0] in once]
     part_of = parts_of(root, {path: listing.labels[label] for path, label, _ in files})
     samples: list[Sample] = []
-    for path, label, subject in sorted(files, key=lambda file: (file[1], file[0])):
+    for path, label, subject in files:
         try:
             samples.append(Sample(path, label, subject, hashlib.sha256(path.read_bytes()).hexdigest(), part_of.get(path)))
         except OSError as error:

@@ -84,10 +84,13 @@ def read_labels_of(listed: ImageList, table: LabelTable) -> LabelledFiles:
     found = _rows(table.path, rows, places)
     is_cnmc = _is_cnmc(found)
     by_name = _by_name(listed)
+    skipped = {label_key(item.path.name) for item in listed.skipped}
     row_of: dict[Path, _Row] = {}
     unusable: list[Unusable] = []
     for row in found:
         image = _image(row, by_name, listed, table.path)
+        if image is None and label_key(_as_path(row.file).name) in skipped:
+            continue  # named already, for what it is
         if image is None:
             unusable.append(
                 Unusable(listed.root / _as_path(row.file), f"named in {table.path.name}, but not there (line {row.line})")
