@@ -92,8 +92,8 @@ def evaluate(
     if json_path is not None:
         write_json(json_path, evaluation.to_json())
     console = stdout(json_path)
-    for table in _tables(evaluation):
-        console.print(table)
+    for measured in _tables(evaluation):
+        console.print(measured)
     if saliency is not None:
         write_file(saliency, evaluation_of.saliency_sheet(evaluation))
     if plots is not None:
