@@ -11,6 +11,7 @@ from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import write_file, write_json
+from leukolite.image_files import describe_unusable
 from leukolite.imports import require
 from leukolite.options import SizeType, force_option, json_option, noise_option, runtime_option, seed_option, threads_option
 from leukolite.outputs import check_outputs
@@ -20,7 +21,8 @@ from leukolite.shipped import find_bundle
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
-from leukolite.train.datasets import describe_unusable
+from leukolite.train.label_table import LabelTable
+from leukolite.train.options import labels_csv_options
 from leukolite.train.recipes import RECIPES
 from leukolite.wording import count, percent, percent_with_interval
 
@@ -28,6 +30,7 @@ from leukolite.wording import count, percent, percent_with_interval
 @click.command(cls=Command)
 @click.argument("model", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
+@labels_csv_options
 @noise_option("to add", (0.0,))
 @seed_option("the noise")
 @click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
@@ -41,6 +44,7 @@ from leukolite.wording import count, percent, percent_with_interval
 def evaluate(
     model: Path,
     data: Path,
+    table: LabelTable | None,
     noise: tuple[float, ...],
     seed: int,
     unseen: bool,
@@ -72,11 +76,17 @@ def evaluate(
             seed=seed,
             unseen_only=unseen,
             occlude=occlude,
+            table=table,
             on_start=lambda total: bar.update(task, total=total),
             on_image=lambda: bar.advance(task),
         )
     for line in describe_unusable(evaluation.unusable):
         warn(line)
+    if evaluation.part is not None:
+        warn(
+            f"note: {data} is split by its folders: the {evaluation.part} part is measured;"
+            " give the folder of another part to measure that"
+        )
     if evaluation.seen:
         warn(
             f"note: {evaluation.seen} of {count(evaluation.n, 'image')} trained or chose the model, so the figures flatter;"
@@ -85,8 +95,8 @@ def evaluate(
     if json_path is not None:
         write_json(json_path, evaluation.to_json(), force=force)
     console = stdout(json_path)
-    for table in _tables(evaluation):
-        console.print(table)
+    for measured in _tables(evaluation):
+        console.print(measured)
     if saliency is not None:
         write_file(saliency, evaluation_of.saliency_sheet(evaluation), force=force)
     if plots is not None:

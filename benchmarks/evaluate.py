@@ -1,7 +1,7 @@
 """Accuracy under Gaussian noise beside latency, of a bundle or of a float run, on a labelled data folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from leukolite.classes import Classes
 from leukolite.classifier import Classifier, open_classifier
 from leukolite.errors import DatasetError, ImageError, LeukoliteError
 from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma, result_row
+from leukolite.image_files import Unusable
 from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
 from leukolite.names import look_alikes
@@ -22,7 +23,8 @@ from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.runtime import RuntimeOptions
 from leukolite.sheets import encode_png, sheet
 from leukolite.train.backend import import_keras
-from leukolite.train.datasets import Dataset, Sample, Unusable, open_dataset
+from leukolite.train.datasets import Dataset, Sample, open_dataset
+from leukolite.train.label_table import LabelTable
 from leukolite.train.runs import RUN
 from leukolite.wording import count
 
@@ -64,6 +66,7 @@ class Evaluation:
     Attributes:
         seen: images among those classified that had fitted or chosen the model; figures that include them flatter.
         dropped: images left out because the model had seen them.
+        part: of the split that the data's folders make; None: they make none, and all was measured.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Evaluation:
     unusable: tuple[Unusable, ...]
     seed: int
     occlude: str | None
+    part: str | None = None
 
     @cached_property  # a thousand bootstrap resamples a noise level
     def results(self) -> list[NoiseMetrics]:
@@ -100,6 +104,7 @@ class Evaluation:
             "runtime": self.classifier.runtime.info.model_dump(),
             "seed": self.seed,
             "occlude": self.occlude,
+            "part": self.part,
             "results": [result_row(row, self.classifier.classes, self.latency(row.sigma)) for row in self.results],
         }
 
@@ -140,20 +145,25 @@ def evaluate(
     seed: int,
     unseen_only: bool,
     occlude: str | None = None,
+    table: LabelTable | None = None,
     on_start: Callable[[int], None] = lambda _: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Classify a labelled data folder at each noise level.
+    """Classify a labelled data folder at each noise level; of one that folders split, the test part, else the validation part.
 
     Args:
         unseen_only: leave out the images that fitted or chose the model.
         occlude: a key of `OCCLUSIONS`: cover that part of every picture.
+        table: says the labels; None: folders and names do.
         on_start: called with the number of images.
 
     Raises:
         DatasetError: the folder's classes are not the model's, or no image is left.
     """
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, table)
+    part = next((name for name in ("test", "validation") if name in dataset.parts), None)
+    if part is not None:
+        dataset = replace(dataset, samples=tuple(sample for sample in dataset.samples if sample.part == part))
     index_of = _matching_labels(dataset, model.classifier.classes)
     files = [(sample.path, index_of[sample.label], model.has_seen(sample)) for sample in dataset.samples]
     chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
@@ -176,6 +186,7 @@ def evaluate(
         unusable=unusable,
         seed=seed,
         occlude=occlude,
+        part=part,
     )
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from leukolite.edge.field.locate import WHITE_CELL, Channel, locate
 from leukolite.errors import DatasetError
 from leukolite.geometry import Box
-from leukolite.images import is_image_name, read_rgb
+from leukolite.image_files import list_images
+from leukolite.images import read_rgb
 from leukolite.metrics import wilson_interval
 from leukolite.places import problem_at
 from leukolite.textfiles import read_text
@@ -202,7 +203,7 @@ def _holds(box: Box, point: Point) -> bool:
 
 
 def _images(folder: Path) -> list[Path]:
-    found = sorted(file for file in folder.iterdir() if is_image_name(file))
+    found = [file for file in list_images(folder).images if file.parent == folder]
     if not found:
         raise DatasetError(f"{folder}: no image in this folder")
     return found

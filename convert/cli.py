@@ -15,6 +15,8 @@ from leukolite.errors import ConversionError
 from leukolite.files import write_json
 from leukolite.options import moved_option
 from leukolite.terminal import Command, stdout
+from leukolite.train.label_table import LabelTable
+from leukolite.train.options import labels_csv_options
 
 if TYPE_CHECKING:
     from leukolite.convert.make_bundle import Conversion
@@ -74,8 +76,10 @@ def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qa
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder of labelled images: 40% calibrate, 30% gate and fit the decision, 30% measure the bundle.",
+    help="Folder of labelled images: 40% calibrate, 30% gate and fit the decision, 30% measure the bundle; or as its train,"
+    " validation and test folders say.",
 )
+@labels_csv_options
 @click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: those of the data's layout]")
 @bundle_options(variants=UNTRAINED, seed="the split and choice of images, and of the noise")
 def convert_keras(
@@ -84,6 +88,7 @@ def convert_keras(
     unit: Literal["cell", "field"],
     values: str,
     data: Path,
+    table: LabelTable | None,
     malignant: str | None,
     options: BundleOptions,
 ) -> None:
@@ -109,6 +114,7 @@ def convert_keras(
         values=VALUES[values],
         malignant=None if malignant is None else [label.strip() for label in malignant.split(",")],
         data=data,
+        table=table,
     )
     settings = options.settings()
     _convert(options, settings, partial(source_of_keras, external, settings.seed))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukolite.classes import LONGEST_LABEL, Classes, is_label
+from leukolite.class_folders import PARTS
+from leukolite.classes import LONGEST_LABEL, Classes, is_label, label_key
 from leukolite.convert.provenance import recipe_of_external
 from leukolite.convert.source import ConversionSource
 from leukolite.errors import ConversionError, DatasetError, first_line
@@ -24,8 +25,9 @@ from leukolite.train.batches import to_float
 from leukolite.train.datasets import Dataset, load_images, open_dataset
 from leukolite.train.duplicates import group, near_duplicates
 from leukolite.train.fit import versions
+from leukolite.train.label_table import LabelTable
 from leukolite.train.runs import split_files
-from leukolite.train.splits import PARTS, split_by_group
+from leukolite.train.splits import split_by_folders, split_by_group
 
 if TYPE_CHECKING:
     import keras
@@ -45,6 +47,7 @@ class ExternalModel:
         values: what black and white are to the network, as (0, 1), (-1, 1) or (0, 255).
         malignant: those of the labels that mean leukaemia; None: those of the data's layout.
         data: labelled images.
+        table: that says their labels; None: folders and names do.
     """
 
     model: Path
@@ -53,6 +56,7 @@ class ExternalModel:
     values: tuple[float, float]
     malignant: Sequence[str] | None
     data: Path
+    table: LabelTable | None = None
 
 
 def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) -> ConversionSource:
@@ -79,13 +83,16 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         )
     model = _from_zero_to_one(load_keras(external.model), external.values)
     spec = check_model(model, labels, external)
-    dataset = _in_order(open_dataset(external.data), labels)
+    dataset = _in_order(open_dataset(external.data, external.table), labels)
     total = len(dataset.samples)
     done = iter(range(1, total + 1))
     dataset, pixels = load_images(dataset, spec, lambda: progress("images", next(done), total))
     hashes = [sample.sha256 for sample in dataset.samples]
     groups = group(len(hashes), near_duplicates(pixels), [hashes])
-    split = split_by_group(dataset, groups, FRACTIONS, seed)
+    if dataset.parts:
+        split, _ = split_by_folders(dataset, groups, FRACTIONS, seed)
+    else:
+        split = split_by_group(dataset, groups, FRACTIONS, seed)
     return ConversionSource(
         model=model,
         classes=Classes.of(labels, dataset.malignant if external.malignant is None else external.malignant),
@@ -95,7 +102,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         split=split_files(dataset, split, groups),
         dataset=dataset.layout,
         dataset_fingerprint=dataset.fingerprint(),
-        split_by="image",
+        split_by="folders image" if dataset.parts else "image",
         counts={part: dataset.counts(split.part(part)) for part in PARTS},
         seed=seed,
         versions=versions(),
@@ -170,13 +177,13 @@ def check_model(model: "keras.Model", labels: Sequence[str], external: ExternalM
 
 def _in_order(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     """The dataset with its classes numbered as the model's outputs. Raises: DatasetError, if they are others."""
-    number = {label.casefold(): k for k, label in enumerate(labels)}
-    if {label.casefold() for label in dataset.labels} != number.keys():
+    number = {label_key(label): k for k, label in enumerate(labels)}
+    if {label_key(label) for label in dataset.labels} != number.keys():
         raise DatasetError(
             f"{dataset.root}: its classes are {', '.join(dataset.labels)}, the model's labels {', '.join(labels)};"
             f" they must be the same{look_alikes(dataset.labels, labels)}"
         )
-    numbered = [number[label.casefold()] for label in dataset.labels]
-    malignant = tuple(labels[number[label.casefold()]] for label in dataset.malignant)
+    numbered = [number[label_key(label)] for label in dataset.labels]
+    malignant = tuple(labels[number[label_key(label)]] for label in dataset.malignant)
     samples = tuple(replace(sample, label=numbered[sample.label]) for sample in dataset.samples)
     return replace(dataset, labels=tuple(labels), malignant=malignant, samples=samples)

@@ -144,7 +144,7 @@ def open_frames(settings: SessionSettings, bundle: Bundle) -> FrameSource:
     if settings.camera is not None:
         unit = "field" if settings.cells == "many" else manifest.unit
         return open_camera(settings.camera, unit, manifest.labels, seed=settings.seed, size=settings.camera_size)
-    return open_source(settings.source or Path())
+    return open_source(settings.source or Path(), manifest.labels)
 
 
 def processing_of(settings: SessionSettings, bundle: Bundle) -> FrameProcessing:

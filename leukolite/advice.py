@@ -4,6 +4,7 @@ ADVICE = {
     "batch-size": "give --batch-size such a number",
     "bundle-name": "choose one with --name",
     "cache": "give one with --cache DIR, or --cache none to decode each time",
+    "csv-columns": "name the columns with --csv-columns file=NAME,label=NAME,subject=NAME",
     "data-moved": "say where the data folder is now with --data",
     "learning-rate": "as with --set learning_rate=1e-4",
     "no-imagenet": "use --weights none or a file",

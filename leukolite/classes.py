@@ -1,6 +1,7 @@
 """The classes of a model: their labels in the order of its outputs, and which of them mean leukaemia."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -55,19 +56,24 @@ class Classes(Frozen):
         return self.malignant[0] if len(self.malignant) == 1 else self.labels[1]
 
     def match(self, names: Sequence[str]) -> tuple[dict[str, int], list[str]]:
-        """Which label each name means, whatever its case.
+        """Which label each name means, by `label_key`.
 
         Returns:
             Name -> index of its label, and the names that are no label.
         """
-        index_of = {label.casefold(): k for k, label in enumerate(self.labels)}
-        known = {name: index_of[name.casefold()] for name in names if name.casefold() in index_of}
+        index_of = {label_key(label): k for k, label in enumerate(self.labels)}
+        known = {name: index_of[label_key(name)] for name in names if label_key(name) in index_of}
         return known, [name for name in names if name not in known]
 
 
 def is_label(name: str) -> bool:
     """Whether a name, of a folder or in a file, can be a `Label`: UTF-8, and one line of at most `LONGEST_LABEL` characters."""
     return is_utf8(name) and len(name) <= LONGEST_LABEL and re.fullmatch(_ONE_LINE, name) is not None
+
+
+def label_key(name: str) -> str:
+    """What two spellings of one class share: case, spaces around it and the Unicode form of its accents do not matter."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name.strip()).casefold())
 
 
 def check_labels(labels: Sequence[str], malignant: Sequence[str]) -> None:

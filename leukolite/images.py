@@ -8,17 +8,12 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from leukolite.errors import ImageError
+from leukolite.file_kinds import SUFFIXES
 from leukolite.places import problem_at
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = 50_000_000  # ten times a 2592x1944 camera still; 150 MB decoded, more would not fit beside the model on a Pi
 
 _EIGHT_BIT_MODES = frozenset({"RGB", "L", "P", "1"})
-
-
-def is_image_name(path: Path) -> bool:
-    """True if the file's name ends like an image of a supported format and is not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def read_rgb(path: Path) -> np.ndarray:

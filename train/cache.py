@@ -15,8 +15,9 @@ import PIL
 
 from leukolite.errors import DatasetError, LeukoliteError
 from leukolite.files import new_folder, try_place
+from leukolite.image_files import Unusable
 from leukolite.preprocess import InputSpec
-from leukolite.train.datasets import Dataset, Unusable, load_images
+from leukolite.train.datasets import Dataset, load_images
 
 SCHEMA = 1
 PIXELS, RECORD = "pixels.npy", "cache.json"

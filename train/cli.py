@@ -9,7 +9,9 @@ import numpy as np
 
 from leukolite import __version__
 from leukolite import synthetic as smears
+from leukolite.class_folders import PARTS
 from leukolite.files import new_folder, path_of_text, text_of_path, write_file, write_json
+from leukolite.image_files import SYNTHETIC_MARK, describe_unusable
 from leukolite.imports import require
 from leukolite.metrics import wilson_interval
 from leukolite.names import look_alikes
@@ -20,8 +22,10 @@ from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 from leukolite.train.cache import cache_folder
-from leukolite.train.datasets import SYNTHETIC_MARK, Dataset, describe_unusable, open_dataset
+from leukolite.train.datasets import Dataset, open_dataset
+from leukolite.train.label_table import LabelTable
 from leukolite.train.models import weights_file
+from leukolite.train.options import labels_csv_options
 from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import RUN, load_run
@@ -59,6 +63,7 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.argument("model", metavar="[RECIPE]", required=False, type=click.Choice(sorted(RECIPES)))
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes, help="List the recipes.")
 @click.option("--data", type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
+@labels_csv_options
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
 @click.option("--from", "from_run", type=click.Path(path_type=Path), help="Repeat this run: its recipe, data, split, seed.")
 @click.option("--weights", help="Weights to begin with: imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
@@ -68,7 +73,8 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option(
     "--split",
     "split_by",
-    help="What no two parts share: image, subject or kfold:N; or a run or split.json to repeat.  [default: image]",
+    help="What no two parts share: image, subject or kfold:N; folders: as the data's train, validation and test folders say; or a"
+    " run or split.json to repeat.  [default: folders where there are such, else image]",
 )
 @click.option("--unit", type=click.Choice(["cell", "field"]), help="What an image shows.  [default: the layout's, else field]")
 @click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: the layout's]")
@@ -80,6 +86,7 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 def train(
     model: str | None,
     data: Path | None,
+    table: LabelTable | None,
     out: Path | None,
     from_run: Path | None,
     weights: str | None,
@@ -115,13 +122,15 @@ def train(
     overrides: dict[str, object] = {"weights": weights, "epochs": epochs, "batch_size": batch_size}
     base = repeated.recipe if repeated is not None else RECIPES[str(model)]
     recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
-    dataset = open_dataset(data)
+    if table is None and repeated is not None and repeated.labels_csv is not None:
+        table = LabelTable(Path(repeated.labels_csv), repeated.csv_columns)
+    dataset = open_dataset(data, table)
     if malignant is None and repeated is not None:
         malignant = ",".join(repeated.malignant)
     chosen_malignant = _malignant(dataset, malignant)
     chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
     chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
-    chosen_split = split_by or (str(from_run) if from_run is not None else "image")
+    chosen_split = split_by or (str(from_run) if from_run is not None else "folders" if dataset.parts else "image")
     is_one = not chosen_split.startswith("kfold:")  # the places of folds are known when they are split
     check_outputs(files=[preview], folders={out if is_one and not resume else None: RUN}, data=[data], force=force)
     if recipe.weights not in ("none", "imagenet"):
@@ -147,8 +156,13 @@ def train(
 
         prepared = fit.prepare(dataset, recipe, show, cache=cache_folder(cache))
         planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
+        if chosen_split == "folders":
+            sizes = ", ".join(f"{part} {len(planned.splits[0].part(part)):,}" for part in PARTS)
+            own = "" if "validation" in dataset.parts else "; validation is split off train"
+            warn(f"note: the data's folders {', '.join(dataset.parts)} are the split{own}: {sizes} images")
         if planned.moved:
-            warn(f"note: moved to training: {count(planned.moved, 'image')} of {chosen_split}, copies of images on another side")
+            whose = "the folders' split" if chosen_split == "folders" else chosen_split
+            warn(f"note: moved to training: {count(planned.moved, 'image')} of {whose}, copies of images on another side")
         if planned.left_out:
             warn(f"note: left out: {count(planned.left_out, 'image')} of {data}, not in the split {chosen_split}")
         if preview is not None:

@@ -5,10 +5,12 @@ C-NMC 2019  [training_data/]fold_*/{all,hem}/UID_*             one segmented cel
 ALL-IDB2    [img/]ImNNN_{1,0}.tif                              one centred cell   Scotti et al. 2011
 synthetic   {blast,healthy}/*.png beside synthetic.json        one centred cell   `leukolite synthetic`
 folders     CLASS/**                                           as the user says
+table       a CSV of labels beside them                        as the user says
+
+Names match whatever their case; wrapper folders and the parts of a split may lie around the classes.
 """
 
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -16,23 +18,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from leukolite import synthetic
-from leukolite.classes import LONGEST_LABEL, is_label
+from leukolite.class_folders import BESIDE, PARTS, find_class_folders, parts_of
+from leukolite.classes import LONGEST_LABEL, is_label, label_key
 from leukolite.errors import DatasetError, ImageError
-from leukolite.images import SUFFIXES, is_image_name, read_rgb
+from leukolite.image_files import SYNTHETIC_MARK, ImageList, Unusable, by_kind_of_file, list_images, without_second_names
+from leukolite.images import read_rgb
 from leukolite.manifest import Unit
 from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec, crop_and_resize
+from leukolite.train.label_table import CNMC_NAME, LabelTable, read_labels_of
 from leukolite.wording import count
 
 TALEQANI_CLASSES = ("Benign", "Early", "Pre", "Pro")
 CNMC_CLASSES = ("all", "hem")
-_CNMC_NAME = re.compile(r"^UID_(H?\d+)_\d+_\d+_(all|hem)$", re.IGNORECASE)
+_FOLD_NAME = re.compile(r"fold[\W_]*\d+$", re.IGNORECASE)
 _ALLIDB2_NAME = re.compile(r"^Im\d+_([01])$", re.IGNORECASE)
 ALLIDB2_CLASSES = ("healthy", "lymphoblast")  # the names' _0 and _1
 LARGEST_ALLIDB2_SIDE = 514  # pixels: twice what its cells have
-SYNTHETIC_MARK = "synthetic.json"
 
 
 @dataclass(frozen=True)
@@ -44,20 +49,14 @@ class Sample:
         label: index into the dataset's labels.
         subject: whose blood it is, where the file's name says so.
         sha256: of the file's bytes, 64 hex digits.
+        part: 'train', 'validation' or 'test' where folders split the data, of all its samples; else None.
     """
 
     path: Path
     label: int
     subject: str | None
     sha256: str
-
-
-@dataclass(frozen=True)
-class Unusable:
-    """A file that cannot be used, and why."""
-
-    path: Path
-    reason: str
+    part: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,11 @@ class Dataset:
     """What a data folder holds.
 
     Attributes:
-        layout: 'taleqani', 'c-nmc', 'all-idb2', 'synthetic' or 'folders'.
+        layout: 'taleqani', 'c-nmc', 'all-idb2', 'synthetic', 'folders' or 'table'.
         unit: what one image shows, a cell or a field; None where the layout does not say.
         malignant: those of the labels that mean leukaemia; empty where the layout does not say.
         unusable: files that were skipped, each with its reason; never silently.
+        table: that said the labels; None where folders and names did.
 
     Raises:
         DatasetError: a class's name cannot be a label.
@@ -81,6 +81,7 @@ class Dataset:
     malignant: tuple[str, ...]
     samples: tuple[Sample, ...]
     unusable: tuple[Unusable, ...]
+    table: LabelTable | None = None
 
     def __post_init__(self) -> None:
         for label in self.labels:
@@ -96,27 +97,42 @@ class Dataset:
         tally = Counter(sample.label for sample in chosen)
         return {label: tally[k] for k, label in enumerate(self.labels)}
 
+    @property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Indices of the samples in each part that folders make; empty where they make none."""
+        found = {part: tuple(i for i, sample in enumerate(self.samples) if sample.part == part) for part in PARTS}
+        return {part: indices for part, indices in found.items() if indices}
+
     def fingerprint(self) -> str:
         """SHA-256 over every image's hash and label, whatever the files' order and place."""
         lines = sorted(f"{sample.sha256} {self.labels[sample.label]}" for sample in self.samples)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def open_dataset(root: Path) -> Dataset:
+def open_dataset(root: Path, table: LabelTable | None = None) -> Dataset:
     """Recognise the layout below `root` and list its images; pixels are not decoded yet.
 
+    Args:
+        table: says the labels; None: folders and names do.
+
     Raises:
-        DatasetError: no such folder, an unknown layout, or a class without an image.
+        DatasetError: no such folder, an unknown layout, folders that are no classes, or a class without an image.
     """
     if problem := problem_at(root, "folder"):
         raise DatasetError(f"{root}: {problem}; expected a data folder (Taleqani, C-NMC, ALL-IDB2, or a folder a class)")
-    for recognise in (_taleqani, _cnmc, _allidb2, _synthetic, _class_folders):
-        found = recognise(root)
+    try:
+        listed = list_images(root)
+    except OSError as error:
+        raise DatasetError(f"{root}: cannot be read ({error.strerror})") from error
+    if table is not None:
+        return replace(_with_hashes(_of_table(listed, table), root), table=table)
+    for recognise in (_taleqani, _cnmc, _allidb2, _class_folders):
+        found = recognise(listed)
         if found is not None:
             return _with_hashes(found, root)
     raise DatasetError(
         f"{root}: unknown layout; expected Original/{{{','.join(TALEQANI_CLASSES)}}}, fold_*/{{all,hem}},"
-        " ImNNN_{0,1}.tif, or two or more folders, one a class, with images"
+        f" ImNNN_{{0,1}}.tif, or two or more folders, one a class, with images; found {_what_is_there(listed)}"
     )
 
 
@@ -148,18 +164,10 @@ def load_images(dataset: Dataset, spec: InputSpec, on_image: Callable[[], None] 
     return readable, pixels[: len(kept)]
 
 
-def describe_unusable(unusable: Iterable[Unusable], limit: int = 10) -> list[str]:
-    """Lines for the terminal: how many files were skipped, and each one's name and reason, up to `limit`."""
-    listed = list(unusable)
-    if not listed:
-        return []
-    lines = [f"{count(len(listed), 'file')} skipped:"]
-    lines += [f"  {item.path}: {item.reason}" for item in listed[:limit]]
-    return lines + ([f"  ... and {len(listed) - limit} more"] if len(listed) > limit else [])
-
-
 @dataclass(frozen=True)
 class _Listing:
+    """What a layout makes of a folder. Its files' order is that of the dataset, by which a seed splits it."""
+
     layout: str
     unit: Unit | None
     labels: tuple[str, ...]
@@ -168,114 +176,167 @@ class _Listing:
     unusable: list[Unusable]
 
 
-def _taleqani(root: Path) -> _Listing | None:
-    folder = root / "Original" if (root / "Original").is_dir() else root
-    if not all((folder / name).is_dir() for name in TALEQANI_CLASSES):
+def _taleqani(listed: ImageList) -> _Listing | None:
+    """Its four folders, whatever lies beside them; those in `Original`, where that is beside its `Segmented` twin."""
+    keys = {label_key(label) for label in TALEQANI_CLASSES}
+    places = [folder for folder in (listed.root, *listed.folders) if keys <= _names_in(listed, folder)]
+    originals = [folder for folder in places if label_key(folder.name) == "original"]
+    place = next((found[0] for found in (places, originals) if len(found) == 1), None)
+    if place is None:
         return None
-    files, unusable = _files_a_class([folder], TALEQANI_CLASSES)
-    return _Listing("taleqani", "field", TALEQANI_CLASSES, TALEQANI_CLASSES[1:], files, unusable)
-
-
-def _cnmc(root: Path) -> _Listing | None:
-    named = [root] if root.resolve().name.startswith("fold_") else []
-    named += [path for pattern in ("fold_*", "*/fold_*") for path in sorted(root.glob(pattern))]
-    folds = [fold for fold in named if all((fold / name).is_dir() for name in CNMC_CLASSES)]
-    if not folds:
-        return None
-    listed, unusable = _files_a_class(folds, CNMC_CLASSES)
-    unusable += [Unusable(fold, "a fold needs the folders all and hem") for fold in named if fold not in folds]
+    label_of = {label_key(label): k for k, label in enumerate(TALEQANI_CLASSES)}
     files: list[tuple[Path, int, str | None]] = []
-    for path, label, _ in listed:
-        name = _CNMC_NAME.match(path.stem)
-        if name is None or name[2].lower() != CNMC_CLASSES[label]:
-            wanted = f"UID_<subject>_<image>_<cell>_{CNMC_CLASSES[label]}"
-            unusable.append(Unusable(path, f"its name is not {wanted}, so its subject is unknown"))
+    unusable = list(listed.skipped)
+    outside: Counter[Path] = Counter()
+    for image in listed.images:
+        inner = image.relative_to(place).parts if image.is_relative_to(place) else ()
+        label = label_of.get(label_key(inner[0])) if len(inner) > 1 else None
+        if label is not None:
+            files.append((image, label, None))
+        elif len(image.relative_to(listed.root).parts) > 1:
+            outside[_branch(image, place, listed.root)] += 1
         else:
-            files.append((path, label, name[1].upper()))
-    return _Listing("c-nmc", "cell", CNMC_CLASSES, ("all",), files, unusable)
+            unusable.append(Unusable(image, BESIDE))
+    unusable += [Unusable(folder, f"none of the four classes' folders ({count(n, 'image')})", n) for folder, n in outside.items()]
+    return _Listing("taleqani", "field", TALEQANI_CLASSES, TALEQANI_CLASSES[1:], _by_class(files), unusable)
 
 
-def _allidb2(root: Path) -> _Listing | None:
-    for folder in (root, root / "img"):
-        if not folder.is_dir():
+def _cnmc(listed: ImageList) -> _Listing | None:
+    """Folders `all` and `hem`, in folds or not, with files named as C-NMC's: by their names, since folds are no classes."""
+    names: dict[Path, str] = {}
+    for image in listed.images:
+        within = [label_key(name) for name in image.relative_to(listed.root).parts[:-1]]
+        if (name := next((name for name in reversed(within) if name in CNMC_CLASSES), None)) is not None:
+            names[image] = name
+    named = {image: found for image in names if (found := CNMC_NAME.match(image.stem)) is not None}
+    folds = [folder for folder in listed.folders if _FOLD_NAME.match(folder.name)]
+    if not named or not (folds or _FOLD_NAME.match(listed.root.resolve().name) or 2 * len(named) > len(listed.images)):
+        return None
+    partial = [fold for fold in folds if not set(CNMC_CLASSES) <= _names_in(listed, fold)]
+    in_partial = {image: fold for image in listed.images for fold in partial if image.is_relative_to(fold)}
+    files: list[tuple[Path, int, str | None]] = []
+    unusable = list(listed.skipped)
+    for fold in partial:
+        n = sum(place == fold for place in in_partial.values())
+        unusable.append(Unusable(fold, f"a fold needs the folders all and hem ({count(n, 'image')})", n))
+    for image in listed.images:
+        if image in in_partial:
             continue
-        entries = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-        named = {path: _ALLIDB2_NAME.match(path.stem) for path in entries}
-        files = [(path, int(name[1]), None) for path, name in named.items() if name and is_image_name(path)]
-        if files:
-            _refuse_whole_fields(files[0][0])
-            others = set(entries) - {path for path, _, _ in files}
-            unusable = [Unusable(path, "its name is not ImNNN_0.tif or ImNNN_1.tif") for path in sorted(others)]
-            return _Listing("all-idb2", "cell", ALLIDB2_CLASSES, ("lymphoblast",), list(files), unusable)
-    return None
+        if image not in names:
+            unusable.append(Unusable(image, "in no folder all or hem; a table of labels may name its class"))
+        elif image not in named or named[image][2].lower() != names[image]:
+            wanted = f"UID_<subject>_<image>_<cell>_{names[image]}"
+            unusable.append(Unusable(image, f"its name is not {wanted}, so its subject is unknown"))
+        else:
+            files.append((image, CNMC_CLASSES.index(names[image]), named[image][1].upper()))
+    return _Listing("c-nmc", "cell", CNMC_CLASSES, ("all",), _by_class(files), unusable)
 
 
-def _refuse_whole_fields(path: Path) -> None:
-    """ALL-IDB1's files are named like ALL-IDB2's but show whole fields, not one cell."""
-    try:
-        height, width = read_rgb(path).shape[:2]
-    except ImageError:
-        return  # named when the images are decoded
-    if max(height, width) > LARGEST_ALLIDB2_SIDE:
+def _allidb2(listed: ImageList) -> _Listing | None:
+    """Files whose names tell their class, all in one folder or both classes in each."""
+    named = {image: found for image in listed.images if (found := _ALLIDB2_NAME.match(image.stem)) is not None}
+    folders: dict[Path, set[str]] = {}
+    for image, found in named.items():
+        folders.setdefault(image.parent, set()).add(found[1])
+    if not named or 2 * len(named) < len(listed.images) or (len(folders) > 1 and {"0", "1"} not in folders.values()):
+        return None
+    whole = {image: size for image in named if max(size := _size_of(image)) > LARGEST_ALLIDB2_SIDE}
+    if len(whole) == len(named):
+        path, (width, height) = next(iter(whole.items()))
         raise DatasetError(
             f"{path}: {width}x{height} is a whole field, as in ALL-IDB1; expected ALL-IDB2's images of one cell (257x257)"
         )
+    files: list[tuple[Path, int, str | None]] = [
+        (image, int(found[1]), None) for image, found in named.items() if image not in whole
+    ]
+    unusable = list(listed.skipped)
+    unusable += [Unusable(path, f"whole field, as in ALL-IDB1 ({w}x{h})") for path, (w, h) in whole.items()]
+    unusable += [Unusable(path, "its name is not ImNNN_0.tif or ImNNN_1.tif") for path in listed.images if path not in named]
+    return _Listing("all-idb2", "cell", ALLIDB2_CLASSES, ("lymphoblast",), files, unusable)
 
 
-def _synthetic(root: Path) -> _Listing | None:
-    if not (root / SYNTHETIC_MARK).is_file():
+def _size_of(path: Path) -> tuple[int, int]:
+    """Width and height by the header alone; 0x0 of a file that is named when the images are decoded."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0, 0
+
+
+def _class_folders(listed: ImageList) -> _Listing | None:
+    """Any other folders, one a class; those of `leukolite synthetic` among them."""
+    found = find_class_folders(listed, (synthetic.LABELS, CNMC_CLASSES, TALEQANI_CLASSES))
+    if found is None:
         return None
-    files, unusable = _files_a_class([root], synthetic.LABELS)
-    return _Listing("synthetic", "cell", synthetic.LABELS, synthetic.MALIGNANT, files, unusable)
+    is_synthetic = {label_key(label) for label in found.labels} == set(synthetic.LABELS) and any(
+        (folder / SYNTHETIC_MARK).is_file() for folder in (listed.root, *listed.folders)
+    )
+    is_taleqani = {label_key(label) for label in found.labels} == {label_key(label) for label in TALEQANI_CLASSES}
+    labels = synthetic.LABELS if is_synthetic else TALEQANI_CLASSES if is_taleqani else found.labels
+    number = {label_key(label): k for k, label in enumerate(labels)}
+    files = _by_class(
+        [(image, number[label_key(found.label_of[image])], None) for image in listed.images if image in found.label_of]
+    )
+    unusable = [*listed.skipped, *found.unusable]
+    if is_synthetic:
+        return _Listing("synthetic", "cell", labels, synthetic.MALIGNANT, files, unusable)
+    if is_taleqani:  # in the parts of a split
+        return _Listing("taleqani", "field", labels, labels[1:], files, unusable)
+    return _Listing("folders", None, labels, (), files, unusable)
 
 
-def _class_folders(root: Path) -> _Listing | None:
-    classes = tuple(sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")))
-    if len(classes) < 2:
-        return None
-    files, unusable = _files_a_class([root], classes)
-    if not files:
-        return None
-    stray = [path for path in sorted(root.iterdir()) if path.is_file() and is_image_name(path)]
-    unusable += [Unusable(path, "it lies beside the class folders, so its class is unknown") for path in stray]
-    return _Listing("folders", None, classes, (), files, unusable)
+def _of_table(listed: ImageList, table: LabelTable) -> _Listing:
+    found = read_labels_of(listed, table)
+    spelling: dict[str, str] = {}
+    for file in found.files:
+        spelling.setdefault(label_key(file.label), file.label)
+    labels = CNMC_CLASSES if found.is_cnmc else tuple(sorted(spelling.values()))
+    if len(labels) < 2:
+        raise DatasetError(f"{table.path}: expected two or more labels, found {', '.join(labels)} alone")
+    number = {label_key(label): k for k, label in enumerate(labels)}
+    files: list[tuple[Path, int, str | None]] = [(file.path, number[label_key(file.label)], file.subject) for file in found.files]
+    own = table.path.resolve()
+    unusable = [item for item in listed.skipped if item.path.resolve() != own] + list(found.unusable)
+    if found.is_cnmc:
+        return _Listing("c-nmc", "cell", labels, ("all",), _by_class(files), unusable)
+    return _Listing("table", None, labels, (), _by_class(files), unusable)
 
 
-def _files_a_class(parents: list[Path], classes: tuple[str, ...]) -> tuple[list[tuple[Path, int, str | None]], list[Unusable]]:
-    files: list[tuple[Path, int, str | None]] = []
-    unusable: list[Unusable] = []
-    for label, name in enumerate(classes):
-        for parent in parents:
-            found, closed = _files_below(parent / name)
-            unusable += closed
-            for path in found:
-                if is_image_name(path):
-                    files.append((path, label, None))
-                else:
-                    unusable.append(Unusable(path, f"not an image's name; expected {', '.join(sorted(SUFFIXES))}"))
-    return files, unusable
+def _by_class(files: Iterable[tuple[Path, int, str | None]]) -> list[tuple[Path, int, str | None]]:
+    """Class by class, within each as they are."""
+    return sorted(files, key=lambda file: file[1])
 
 
-def _files_below(folder: Path) -> tuple[list[Path], list[Unusable]]:
-    """Every file that is not hidden, nor in a hidden folder; and the folders that cannot be read."""
-    files: list[Path] = []
-    closed: list[Unusable] = []
+def _names_in(listed: ImageList, folder: Path) -> set[str]:
+    """Keys of the folders right in a folder."""
+    return {label_key(inner.name) for inner in listed.folders if inner.parent == folder}
 
-    def note(error: OSError) -> None:
-        closed.append(Unusable(Path(error.filename), f"folder cannot be read ({error.strerror})"))
 
-    for place, folders, names in os.walk(folder, onerror=note):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(place) / name for name in names if not name.startswith(".")]
-    return sorted(files), closed
+def _branch(image: Path, place: Path, root: Path) -> Path:
+    """The highest folder with an image in it that does not hold `place`."""
+    return next(folder for folder in reversed(image.parents) if folder.is_relative_to(root) and not place.is_relative_to(folder))
+
+
+def _what_is_there(listed: ImageList) -> str:
+    names = ", ".join(folder.name for folder in listed.folders if folder.parent == listed.root)
+    skipped = f", skipped: {by_kind_of_file(listed.skipped)}" if listed.skipped else ""
+    return f"{count(len(listed.images), 'image')} in {f'the folders {names}' if names else 'no folder below it'}{skipped}"
 
 
 def _with_hashes(listing: _Listing, root: Path) -> Dataset:
-    samples: list[Sample] = []
     unusable = list(listing.unusable)
-    for path, label, subject in listing.files:
+    once: set[Path] = set()
+    for label in range(len(listing.labels)):
+        kept, second = without_second_names([path for path, its_label, _ in listing.files if its_label == label])
+        once.update(kept)
+        unusable += second
+    files = [file for file in listing.files if file[0] in once]
+    part_of = parts_of(root, {path: listing.labels[label] for path, label, _ in files})
+    samples: list[Sample] = []
+    for path, label, subject in files:
         try:
-            samples.append(Sample(path, label, subject, hashlib.sha256(path.read_bytes()).hexdigest()))
+            samples.append(Sample(path, label, subject, hashlib.sha256(path.read_bytes()).hexdigest(), part_of.get(path)))
         except OSError as error:
             unusable.append(Unusable(path, f"cannot be read ({error.strerror})"))
     samples, contradictory = _without_contradictions(samples, listing.labels)
@@ -303,5 +364,5 @@ def _without_contradictions(samples: list[Sample], labels: tuple[str, ...]) -> t
 def _refuse_empty_classes(dataset: Dataset) -> None:
     empty = [label for label, n in dataset.counts().items() if n == 0]
     if empty:
-        detail = f" ({describe_unusable(dataset.unusable, 1)[1].strip()})" if dataset.unusable else ""
+        detail = f" ({dataset.unusable[0].path}: {dataset.unusable[0].reason})" if dataset.unusable else ""
         raise DatasetError(f"{dataset.root}: no usable image of class {', '.join(empty)}{detail}; every class needs some")

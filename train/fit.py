@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leukolite.class_folders import PARTS
 from leukolite.classes import Classes
 from leukolite.csv_file import CsvWriter
 from leukolite.errors import TrainingError
@@ -29,7 +30,7 @@ from leukolite.train.duplicates import group, near_duplicates
 from leukolite.train.plots import plot_confusion, plot_history
 from leukolite.train.recipes import CROP_FRACTION, Recipe
 from leukolite.train.runs import Run, split_record
-from leukolite.train.splits import PARTS, Split, k_folds, split_by_group, split_from_hashes
+from leukolite.train.splits import Split, k_folds, split_by_folders, split_by_group, split_from_hashes
 from leukolite.wording import count
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ class SplitPlan:
 
     Attributes:
         splits: one, or one a fold.
-        by: what no two parts share, 'image' or 'subject'; with 'kfold:N ' before it for folds.
-        moved: images of a saved split that were moved to training, as copies of images there.
+        by: what no two parts share, 'image' or 'subject'; with 'kfold:N ' before it for folds, 'folders ' for the data's own.
+        moved: images of a saved split, or of one by folders, that were moved to training, as copies of images there.
         left_out: images of the dataset that a saved split does not name.
     """
 
@@ -100,7 +101,7 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) ->
     """Split a dataset.
 
     Args:
-        split_by: 'image', 'subject', 'kfold:N', or the path of a run folder or split.json whose split is repeated.
+        split_by: 'image', 'subject', 'kfold:N', 'folders', or the path of a run folder or split.json whose split is repeated.
 
     Raises:
         DatasetError: the dataset cannot be split so.
@@ -122,12 +123,20 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) ->
             raise TrainingError(f"expected kfold:N with N of 2 or more, found {split_by!r}")
         groups, apart = (prepared.families, "subject") if has_subjects else (prepared.copies, "image")
         return SplitPlan(tuple(k_folds(dataset, groups, int(folds), seed)), f"{split_by} {apart}")
+    if split_by == "folders":
+        split, moved = split_by_folders(dataset, prepared.copies, recipe.split, seed)
+        return SplitPlan((split,), f"folders {_apart(dataset, split)}", moved)
     saved = runs.load_split(Path(split_by))
     split, moved = split_from_hashes(dataset, prepared.copies, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
-    parts = [{dataset.samples[i].subject for i in split.part(name)} for name in PARTS]
-    is_by_subject = has_subjects and sum(map(len, parts)) == len(set[str | None]().union(*parts))
     left_out = len(dataset.samples) - sum(len(split.part(name)) for name in PARTS)
-    return SplitPlan((split,), "subject" if is_by_subject else "image", moved, left_out)
+    return SplitPlan((split,), _apart(dataset, split), moved, left_out)
+
+
+def _apart(dataset: Dataset, split: Split) -> str:
+    """What no two parts of a split that was given share: 'subject' where all are named and none is on two sides, else 'image'."""
+    parts = [{dataset.samples[i].subject for i in split.part(name)} for name in PARTS]
+    together = set[str | None]().union(*parts)
+    return "subject" if None not in together and sum(map(len, parts)) == len(together) else "image"
 
 
 def train(
@@ -215,6 +224,8 @@ def train(
             data=text_of_path(dataset.root.resolve()),
             dataset_fingerprint=dataset.fingerprint(),
             unusable=len(dataset.unusable),
+            labels_csv=None if dataset.table is None else str(dataset.table.path.resolve()),
+            csv_columns={} if dataset.table is None else dict(dataset.table.columns),
             split_by=split_by,
             split={part: dataset.counts(split.part(part)) for part in PARTS},
             shown=len(shown),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
+from leukolite.class_folders import PARTS
 from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError, first_line
 from leukolite.files import path_of_text, text_of_path
@@ -28,7 +29,7 @@ from leukolite.schema import newer_than
 from leukolite.textfiles import read_json, read_text
 from leukolite.train.datasets import Dataset
 from leukolite.train.recipes import Recipe
-from leukolite.train.splits import PARTS, Split
+from leukolite.train.splits import Split
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +65,11 @@ class Run(Frozen):
     data: str
     dataset_fingerprint: str
     unusable: int
-    split_by: str = Field(default="image", description="what no two parts share: image or subject; with kfold:N before it")
+    labels_csv: str | None = Field(default=None, description="the table that said the labels; null: folders and names did")
+    csv_columns: dict[str, str] = Field(default={}, description="columns of that table, where they were named")
+    split_by: str = Field(
+        default="image", description="what no two parts share: image or subject; with kfold:N or folders before it"
+    )
     split: dict[str, dict[str, int]]
     shown: int | None = Field(default=None, description="images an epoch shows, copies that balance the classes included")
     seed: int

@@ -1,6 +1,7 @@
 """Which images train, which choose the model, which measure it. What belongs together always stays on one side.
 
-By image, as the papers split; by subject, so that nobody's blood is on two sides; in k folds; or as a saved file says.
+By image, as the papers split; by subject, so that nobody's blood is on two sides; in k folds; as the data's folders or a
+saved file say.
 """
 
 from collections.abc import Sequence
@@ -8,11 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from leukolite.class_folders import PARTS
 from leukolite.errors import DatasetError
 from leukolite.train.datasets import Dataset
 from leukolite.wording import count
-
-PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -114,17 +114,53 @@ def split_from_hashes(dataset: Dataset, groups: np.ndarray, parts: dict[str, set
         raise DatasetError(
             f"{dataset.root}: not in this folder: {count(missing, 'image')} of the saved split; give the folder it was made of"
         )
-    saved = {i: next((name for name in PARTS if sample.sha256 in parts[name]), None) for i, sample in enumerate(dataset.samples)}
-    sides: dict[int, set[str]] = {}
-    for i, name in saved.items():
-        if name is not None:
-            sides.setdefault(int(groups[i]), set()).add(name)
-    moved = [i for i, name in saved.items() if name not in (None, "train") and len(sides[int(groups[i])]) > 1]
-    kept = saved | dict.fromkeys(moved, "train")
-    split = Split(*(tuple(i for i, name in kept.items() if name == part) for part in PARTS))
+    saved = [next((name for name in PARTS if sample.sha256 in parts[name]), None) for sample in dataset.samples]
+    split, moved = _together(saved, groups)
     if not split.train or not split.validation:
         raise DatasetError(f"{dataset.root}: the saved split leaves nothing to train or to validate with")
-    return split, len(moved)
+    return split, moved
+
+
+def split_by_folders(dataset: Dataset, groups: np.ndarray, fractions: Sequence[float], seed: int) -> tuple[Split, int]:
+    """The parts that the data's folders make. Images that belong together all train, as in `split_from_hashes`.
+
+    Args:
+        groups: which images belong together, int, shape (n,).
+        fractions: of training, validation and test; the first two say what is split off the training part where no folder
+            validates.
+        seed: of that.
+
+    Returns:
+        The split, and how many images were moved.
+
+    Raises:
+        DatasetError: no folder trains, or a class has nothing to train or too little to validate with.
+    """
+    if "train" not in dataset.parts:
+        found = f"only {' and '.join(dataset.parts)}" if dataset.parts else "no train, validation or test"
+        raise DatasetError(f"{dataset.root}: its folders make no training part, there is {found}")
+    split, moved = _together([sample.part for sample in dataset.samples], groups)
+    empty = [label for label, n in dataset.counts(split.train).items() if n == 0]
+    if empty:
+        raise DatasetError(f"{dataset.root}: class {', '.join(empty)} has no image in the training part of its folders")
+    if not split.validation:
+        chosen = np.array(split.train)
+        share = fractions[1] / (fractions[0] + fractions[1])
+        inner = split_by_group(_subset(dataset, chosen), _renumbered(groups[chosen]), (1 - share, share, 0.0), seed)
+        training, validation = (tuple(int(chosen[i]) for i in inner.part(name)) for name in PARTS[:2])
+        split = replace(split, train=training, validation=validation)
+    return split, moved
+
+
+def _together(sides: Sequence[str | None], groups: np.ndarray) -> tuple[Split, int]:
+    """A split by each image's part, or None; what belongs together and is on two sides all trains. And how many were moved."""
+    of_group: dict[int, set[str]] = {}
+    for i, name in enumerate(sides):
+        if name is not None:
+            of_group.setdefault(int(groups[i]), set()).add(name)
+    moved = {i for i, name in enumerate(sides) if name not in (None, "train") and len(of_group[int(groups[i])]) > 1}
+    kept = ["train" if i in moved else name for i, name in enumerate(sides)]
+    return Split(*(tuple(i for i, name in enumerate(kept) if name == part) for part in PARTS)), len(moved)
 
 
 def _sizes(dataset: Dataset, label: int, n: int, fractions: Sequence[float]) -> list[int]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from leukolite.errors import ImageError
 from leukolite.files import write_file
+from leukolite.image_files import Unusable
 from leukolite.images import read_rgb
 from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.sheets import encode_png, sheet
-from leukolite.train.datasets import Dataset, Unusable
+from leukolite.train.datasets import Dataset
 from leukolite.train.duplicates import near_duplicates
 
 SCHEMA = {"name": "data", "version": 2}  # 2: schema with a name, images by_label; 1: first
@@ -33,6 +34,7 @@ class Survey:
         near_copies: pairs that show the same thing and are not byte-identical.
         across_subjects: how many of the near-identical pairs join two subjects.
         subjects: class -> number of subjects; empty where the names do not say.
+        parts: images in each part that folders make; empty where they make none.
         marks: corner -> share of each class's images with black or red ink there; corners without a mark are left out.
     """
 
@@ -46,6 +48,7 @@ class Survey:
     near_copies: tuple[tuple[str, str], ...]
     across_subjects: int
     subjects: dict[str, int]
+    parts: dict[str, int]
     marks: dict[str, dict[str, float]]
     fingerprint: str
 
@@ -105,6 +108,7 @@ def survey(dataset: Dataset, on_image: Callable[[], None] = lambda: None) -> Sur
         near_copies=tuple((names[i], names[j]) for i, j in near),
         across_subjects=sum(kept[i].subject != kept[j].subject for i, j in near),
         subjects=subjects if any(subjects.values()) else {},
+        parts=dict(Counter(sample.part for sample in kept if sample.part is not None)),
         marks=_marks(ink, [per_class[k] for k in range(len(dataset.labels))], dataset.labels),
         fingerprint=dataset.fingerprint(),
     )

@@ -5,12 +5,15 @@ from pathlib import Path
 import click
 
 from leukolite.files import write_json
+from leukolite.image_files import describe_unusable
 from leukolite.imports import require
 from leukolite.options import SEED, force_option, json_option
 from leukolite.outputs import check_outputs
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
-from leukolite.train.datasets import describe_unusable, open_dataset
+from leukolite.train.datasets import open_dataset
+from leukolite.train.label_table import LabelTable
+from leukolite.train.options import labels_csv_options
 from leukolite.train.survey import Survey, contact_sheet, survey
 from leukolite.wording import count, percent
 
@@ -19,11 +22,12 @@ EXAMPLES_SHOWN = 5
 
 @click.command(cls=Command)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@labels_csv_options
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet, random images of each class, as PNG.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the contact sheet's choice.")
 @json_option("all of it, every copy named")
 @force_option
-def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None, force: bool) -> None:
+def data(folder: Path, table: LabelTable | None, sheet: Path | None, seed: int, json_path: Path | None, force: bool) -> None:
     """Say what the data folder DIR holds before you train on it.
 
     Layout, classes, sizes, unreadable files, copies, subjects, imbalance, burnt-in marks such as a scale bar.
@@ -34,20 +38,20 @@ def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None, fo
     """
     check_outputs(files=[json_path, sheet], data=[folder], force=force)
     require("leukolite data", "scipy.sparse", extra="report")
-    dataset = open_dataset(folder)
+    dataset = open_dataset(folder, table)
     with progress_bar() as bar:
         task = add_task(bar, "images", total=len(dataset.samples))
         found = survey(dataset, lambda: bar.advance(task))
     for line in describe_unusable(found.unusable):
         warn(line)
     console = stdout(json_path)
-    table = results_table(f"{folder}: layout {found.layout}, one {found.unit or 'unknown unit'} per image")
+    classes = results_table(f"{folder}: layout {found.layout}, one {found.unit or 'unknown unit'} per image")
     for heading in ("class", "images", "subjects"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
+        classes.add_column(heading, justify="left" if heading == "class" else "right")
     for label, n in found.counts.items():
         mark = "*" if label in found.malignant else ""
-        table.add_row(f"{label}{mark}", str(n), str(found.subjects[label]) if found.subjects else "not named")
-    console.print(table)
+        classes.add_row(f"{label}{mark}", str(n), str(found.subjects[label]) if found.subjects else "not named")
+    console.print(classes)
     for line in summary_lines(found):
         console.print(line)
     if sheet is not None:
@@ -63,6 +67,8 @@ def summary_lines(found: Survey) -> list[str]:
     lines = [f"* malignant: {', '.join(found.malignant) or 'the layout does not say'}"]
     lines.append(f"imbalance: the largest class has {found.imbalance:.1f} times the images of the smallest")
     lines.append(f"sizes: {shown}")
+    if found.parts:
+        lines.append(f"split by folders: {', '.join(f'{part} {n:,}' for part, n in found.parts.items())} images")
     lines.append(f"byte-identical files: {count(len(found.exact_copies), 'group')}")
     lines += [f"  {' = '.join(names)}" for names in found.exact_copies[:EXAMPLES_SHOWN]]
     lines.append(

@@ -1,38 +1,49 @@
 """Image folders and single images as sources, in the order of their names."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from leukolite.class_folders import truths
 from leukolite.clock import Clock
-from leukolite.edge.camera.source import Gap, Items, timed_frame
+from leukolite.edge.camera.source import Gap, Items, Note, timed_frame
 from leukolite.errors import ImageError, SourceError
-from leukolite.images import is_image_name, read_rgb
+from leukolite.file_kinds import SUFFIXES, why_skipped
+from leukolite.image_files import Unusable, by_kind_of_file, list_images, without_second_names
+from leukolite.images import read_rgb
+from leukolite.wording import count
+
+NAMED_PER_KIND = 10  # of the skipped files, where people read
 
 
 class ImageFolder:
     """The images below a folder, in the order of their names, or one image.
 
-    Class folders right below `path` are the truth of the images in them.
+    Class folders are the truth of the images in them, see `leukolite.class_folders.truths`.
+
+    Args:
+        labels: of the model that will classify them.
 
     Raises:
-        SourceError: `path` is a folder without images.
+        SourceError: `path` is a folder without images, or a file that is none.
     """
 
     live = False
 
-    def __init__(self, path: Path, *, clock: Clock = time.perf_counter_ns) -> None:
+    def __init__(self, path: Path, labels: Sequence[str] = (), *, clock: Clock = time.perf_counter_ns) -> None:
         self.name, self._clock = str(path), clock
-        if path.is_file():
+        self._skipped: tuple[Unusable, ...] = ()
+        if not path.is_dir():
+            if (reason := why_skipped(path)) not in (None, "hidden"):
+                raise SourceError(str(path), f"{reason}; expected an image ({_endings()}), a folder of images or a video")
             self._files: list[tuple[Path, str | None]] = [(path, None)]
         else:
-            found = sorted(file for file in path.rglob("*") if is_image_name(file) and file.is_file())
-            self._files = [(file, _class_folder(path, file)) for file in found]
-            if not self._files:
-                raise SourceError(str(path), "no image in this folder; expected .jpg, .png, .tif, .bmp or .webp files")
+            self._files = self._listed(path, labels)
         self.truths = tuple(sorted({truth for _, truth in self._files if truth is not None}))
 
     def frames(self) -> Items:
-        """An image that cannot be read is a gap."""
+        """What lies there and is no picture is noted first. An image that cannot be read is a gap."""
+        yield from self._notes()
         for index, (file, truth) in enumerate(self._files):
             started = self._clock()
             try:
@@ -42,7 +53,30 @@ class ImageFolder:
             else:
                 yield timed_frame(pixels, index, started, self._clock(), str(file), truth)
 
+    def _listed(self, path: Path, labels: Sequence[str]) -> list[tuple[Path, str | None]]:
+        try:
+            listed = list_images(path)
+        except OSError as error:
+            raise SourceError(str(path), f"cannot be read ({error.strerror})") from error
+        images, second = without_second_names(listed.images)
+        self._skipped = (*listed.skipped, *second)
+        if not images:
+            found = f"found {by_kind_of_file(self._skipped)}" if self._skipped else "it is empty"
+            raise SourceError(str(path), f"no image in this folder; expected {_endings()} files, {found}")
+        known = truths(listed, labels)
+        return [(image, known.get(image)) for image in images]
 
-def _class_folder(root: Path, file: Path) -> str | None:
-    parts = file.relative_to(root).parts
-    return parts[0] if len(parts) > 1 else None
+    def _notes(self) -> Items:
+        """One per kind of skipped file, and all of that kind in it for the record."""
+        kinds: dict[str, list[Unusable]] = {}
+        for item in self._skipped:
+            kinds.setdefault(item.kind, []).append(item)
+        for kind, items in kinds.items():
+            n = sum(item.files for item in items)
+            named = ", ".join(str(item.path.relative_to(self.name)) for item in items[:NAMED_PER_KIND])
+            more = f" and {len(items) - NAMED_PER_KIND:,} more" if len(items) > NAMED_PER_KIND else ""
+            yield Note(self.name, f"{count(n, 'file')} not classified, {kind}: {named}{more}", skipped=tuple(items))
+
+
+def _endings() -> str:
+    return ", ".join(sorted(SUFFIXES))

@@ -89,8 +89,11 @@ def _meant(name: str) -> str:
     return ""
 
 
-def open_source(path: Path) -> FrameSource:
+def open_source(path: Path, labels: Sequence[str] = ()) -> FrameSource:
     """A folder, an image or a video as a source, which is read ahead of what is classified.
+
+    Args:
+        labels: of the model that will classify its pictures: its class folders are known by them.
 
     Raises:
         SourceError: it is missing, empty or cannot be opened.
@@ -101,4 +104,4 @@ def open_source(path: Path) -> FrameSource:
         raise SourceError(str(path), f"{problem}; {expected}", advice="camera-address" if is_address else None)
     if not path.is_dir() and not path.is_file():
         raise SourceError(str(path), "a device or pipe, not a folder of images, an image or a video", advice="camera-device")
-    return ReadAhead(VideoFile(path) if is_video(path) else ImageFolder(path))
+    return ReadAhead(VideoFile(path) if is_video(path) else ImageFolder(path, labels))

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from leukolite.image_files import Unusable
 from leukolite.manifest import Unit
 
 OLDEST_BELIEVABLE_S = 60.0  # a camera's time stamp that says more, or lies ahead, is of another clock
@@ -51,12 +52,14 @@ class Note:
     Attributes:
         event: what a journal calls it.
         slide: with 'new slide', its salted id.
+        skipped: files of the source that it says are not classified.
     """
 
     source: str
     text: str
     event: Literal["note", "paused", "unpaused", "new slide"] = "note"
     slide: str | None = None
+    skipped: tuple[Unusable, ...] = ()
 
 
 Items = Generator[Frame | Gap | Note, None, None]

@@ -14,6 +14,7 @@ from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion
 from leukolite.edge.host.health import Health
 from leukolite.errors import text_of
 from leukolite.evaluation import ImageVerdict, metrics_by_sigma, result_row
+from leukolite.image_files import Unusable
 
 SCHEMA = {"name": "session", "version": 3}  # 3: counts, stages that add up, kinds of exclusions; 2: regions; 1: first
 
@@ -25,6 +26,7 @@ class ResultCollector:
         rows: of each frame and noise level, as the JSON has them.
         verdicts: all of them.
         notes: source and text of each.
+        skipped_files: of the source, that are not classified.
     """
 
     def __init__(self, labels: Sequence[str], sigmas: Sequence[float] = (0.0,)) -> None:
@@ -33,6 +35,7 @@ class ResultCollector:
         self.verdicts: list[ImageVerdict] = []
         self.gaps: list[Gap] = []
         self.notes: list[tuple[str, str]] = []
+        self.skipped_files: list[Unusable] = []
 
     def take(self, event: Event) -> None:
         match event:
@@ -45,7 +48,10 @@ class ResultCollector:
                 ]
             case Gap():
                 self.gaps.append(event)
-            case Note() | SessionEnd():
+            case Note():
+                self.notes.append((event.source, event.text))
+                self.skipped_files += event.skipped
+            case SessionEnd():
                 self.notes.append((event.source, event.text))
             case Health():
                 self.notes.append(("machine", ", ".join(event.conditions) or "well again"))
@@ -88,6 +94,7 @@ def session_json(
         "stopped_by": session.stopped_by,
         "failure": None if session.failure is None else text_of(session.failure),
         "gaps": [{"source": gap.source, "index": gap.index, "reason": gap.reason} for gap in collected.gaps],
+        "skipped_files": [{"source": str(item.path), "reason": item.reason} for item in collected.skipped_files],
         "notes": [{"source": source, "text": text} for source, text in collected.notes],
         "latency_ms": counts.latency_ms(),
         "results": results,

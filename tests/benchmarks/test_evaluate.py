@@ -101,6 +101,39 @@ def test_classes_match_whatever_their_case_and_order(evaluated, cells, tmp_path)
     )
 
 
+def test_of_data_that_folders_split_the_test_part_is_measured_and_said_so(call, evaluated, cells, tmp_path):
+    for part in ("train", "val", "test"):
+        shutil.copytree(cells, tmp_path / "split" / part)
+    result = evaluated(SHIPPED, tmp_path / "split")
+    assert (result["part"], result["n"]) == ("test", 40)
+    assert evaluated(SHIPPED, tmp_path / "split" / "train")["part"] is None
+    stderr = call(leukolite, "evaluate", SHIPPED, "--data", tmp_path / "split").stderr
+    assert "is split by its folders: the test part is measured" in stderr
+
+
+def test_labels_in_a_table_are_measured_like_those_of_folders(call, evaluated, cells, tmp_path):
+    rows = ["file,label"]
+    for path in sorted(cells.glob("*/*.png")):
+        (tmp_path / "pool").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "pool" / f"{path.parent.name}{path.name}")
+        rows.append(f"{path.parent.name}{path.name},{path.parent.name.upper()}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    result = evaluated(SHIPPED, tmp_path / "pool", "--labels-csv", tmp_path / "labels.csv")
+    assert result["results"][0]["confusion"] == evaluated(SHIPPED, cells)["results"][0]["confusion"]
+
+
+def test_a_tables_columns_can_be_named(call, refuses, cells, tmp_path):
+    folder = Path(shutil.copytree(cells, tmp_path / "cells"))
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.png"))
+    (tmp_path / "labels.csv").write_text("\n".join(["a,b", *(f"{name},{name.split('/')[0]}" for name in names)]))
+    given = ("evaluate", SHIPPED, "--data", folder, "--labels-csv", tmp_path / "labels.csv")
+    assert "name the columns with --csv-columns" in refuses(leukolite, *given)
+    assert call(leukolite, *given, "--csv-columns", "file=a,label=b").exit_code == 0
+    assert "expected each of file, label, subject once" in refuses(leukolite, *given, "--csv-columns", "x=a", code=2)
+    without = ("evaluate", SHIPPED, "--data", folder, "--csv-columns", "file=a")
+    assert "--csv-columns goes with --labels-csv" in refuses(leukolite, *without, code=2)
+
+
 def test_unreadable_images_are_named_and_left_out(call, evaluated, tiny_bundle, cells, tmp_path):
     folder = Path(shutil.copytree(cells, tmp_path / "cells"))
     (folder / "blast" / "text.jpg").write_text("no image")

@@ -22,7 +22,8 @@ from leukolite.bundle import Bundle
 from leukolite.classifier import open_classifier
 from leukolite.convert.android import ASSETS, export_android
 from leukolite.decision import calibrate, decide
-from leukolite.images import is_image_name, read_rgb
+from leukolite.image_files import list_images
+from leukolite.images import read_rgb
 from leukolite.preprocess import crop_and_resize, to_input
 from leukolite.shipped import find_bundle, shipped_bundles
 
@@ -115,7 +116,7 @@ def main(data: Path, python: str, every: int, json_path: Path | None) -> None:
     for name in shipped_bundles():
         training = Bundle.load(find_bundle(Path(name))).manifest.training
         folder = data / FOLDERS[training.dataset if training else "synthetic"]
-        images = sorted(path for path in folder.rglob("*") if is_image_name(path))[::every]
+        images = list_images(folder).images[::every]
         row = measure(name, images, python)
         rows.append(asdict(row))
         shown = [row.bundle, row.n, row.same_top, row.ties, row.same_verdict, f"{row.max_difference:.6f}"]

@@ -78,6 +78,37 @@ def test_foreign_class_folders_are_named_and_classified_without_accuracy(call, t
     assert strict_json(out)["results"] == []
 
 
+def test_files_that_are_no_pictures_are_counted_named_and_recorded(call, tiny_bundle, cells, tmp_path):
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    shutil.copy(cells / "blast" / "000.png", slides / "a.jfif")
+    for name in ("b.heic", "c.heic", "scan.svs"):
+        (slides / name).write_text("x")
+    out = tmp_path / "session.json"
+    result = call(edge_run, "--bundle", tiny_bundle, "--source", slides, "--json", out, "--journal", tmp_path / "journal")
+    assert result.exit_code == 0, result.output
+    assert f"{slides}: 2 files not classified, HEIC picture: b.heic, c.heic" in result.stderr
+    assert f"{slides}: 1 file not classified, whole-slide image: scan.svs" in result.stderr
+    content = strict_json(out)
+    assert [Path(item["source"]).name for item in content["skipped_files"]] == ["b.heic", "c.heic", "scan.svs"]
+    assert (content["counts"]["frames"], content["counts"]["gaps"]) == (1, 0)
+    assert b"2 files not classified, HEIC picture: b.heic, c.heic" in next((tmp_path / "journal").glob("*.jsonl")).read_bytes()
+
+
+def test_a_folder_or_file_without_a_picture_is_refused_in_one_line(refuses, tiny_bundle, tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    assert "found no picture 1" in refuses(edge_run, "--bundle", tiny_bundle, "--source", tmp_path)
+    assert "notes.txt: no picture (a .txt file)" in refuses(edge_run, "--bundle", tiny_bundle, "--source", tmp_path / "notes.txt")
+
+
+def test_a_wrapper_around_the_class_folders_takes_no_accuracy_away(call, tiny_bundle, cells, tmp_path):
+    shutil.copytree(cells, tmp_path / "slides" / "Original")
+    out = tmp_path / "session.json"
+    result = call(edge_run, "--bundle", tiny_bundle, "--source", tmp_path / "slides", "--json", out)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert strict_json(out)["results"][0]["n"] == 40
+
+
 def test_an_unreadable_image_is_told_and_the_rest_is_classified(call, tiny_bundle, tmp_path):
     slides = tmp_path / "slides"
     slides.mkdir()

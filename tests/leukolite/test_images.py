@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leukolite.errors import ImageError
-from leukolite.images import MAX_PIXELS, SUFFIXES, is_image_name, read_rgb
+from leukolite.file_kinds import SUFFIXES
+from leukolite.images import MAX_PIXELS, read_rgb
 
 RED, BLUE = (220, 30, 40), (40, 30, 220)
 
@@ -129,10 +130,3 @@ def test_no_beginning_of_a_file_gives_a_part_of_the_picture(tmp_path, suffix):
             assert np.array_equal(read_rgb(path), whole)
 
     check()
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"), [("a.JPG", True), ("a.tiff", True), (".a.jpg", False), ("a.txt", False), ("png", False)]
-)
-def test_image_names_end_like_an_image_and_are_not_hidden(name, expected):
-    assert is_image_name(Path(name)) is expected

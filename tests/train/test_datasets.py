@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from leukolite.errors import DatasetError
+from leukolite.image_files import describe_unusable
 from leukolite.preprocess import InputSpec
-from leukolite.train.datasets import TALEQANI_CLASSES, Dataset, describe_unusable, load_images, open_dataset
+from leukolite.train.datasets import TALEQANI_CLASSES, Dataset, load_images, open_dataset
 
 SPEC = InputSpec(height=8, width=8)
 
@@ -133,6 +134,122 @@ def test_synthetic_cells_are_recognised(cells):
     assert dataset.counts() == {"blast": 20, "healthy": 20}
 
 
+def test_cnmc_is_recognised_whatever_the_case_of_its_folders_and_without_folds(tmp_path):
+    for fold in ("Fold_1", "fold 2", "FOLD3"):
+        picture(tmp_path / "folds" / fold / "ALL" / f"UID_1{fold[-1]}_1_1_all.bmp")
+        picture(tmp_path / "folds" / fold / "Hem" / f"UID_H{fold[-1]}_1_1_HEM.bmp")
+    for name in ("all", "hem"):
+        picture(tmp_path / "plain" / name / f"UID_7_1_1_{name}.bmp")
+    assert (open_dataset(tmp_path / "folds").layout, open_dataset(tmp_path / "folds").counts()) == ("c-nmc", {"all": 3, "hem": 3})
+    assert (open_dataset(tmp_path / "plain").layout, open_dataset(tmp_path / "plain").labels) == ("c-nmc", ("all", "hem"))
+
+
+def test_cnmc_names_its_other_phases_files_whose_class_no_folder_tells(tmp_path):
+    picture(cnmc(tmp_path) / "validation_data" / "C-NMC_test_prelim_phase_data" / "1.bmp")
+    dataset = open_dataset(tmp_path)
+    assert [item.path.name for item in dataset.unusable] == ["1.bmp"]
+    assert "a table of labels may name its class" in dataset.unusable[0].reason
+    assert (len(dataset.samples), dataset.parts) == (9, {})
+
+
+def test_folds_without_the_names_of_cnmc_are_refused(tmp_path):
+    for fold in ("fold_0", "fold_1"):
+        folders(tmp_path / fold, ("all", "hem"))
+    assert "fold_0, fold_1 are no classes: the classes all, hem lie in" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("beside", ["Segmented", "Extra"])
+def test_taleqani_beside_another_folder_is_its_original(tmp_path, beside):
+    taleqani(tmp_path)
+    for name in TALEQANI_CLASSES:
+        picture(tmp_path / beside / name / "a.jpg")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.layout, len(dataset.samples)) == ("taleqani", 8)
+    assert [(item.path.name, item.files) for item in dataset.unusable] == [(beside, 4)]
+
+
+def test_taleqani_is_recognised_whatever_its_case_and_in_a_wrapper(tmp_path):
+    for name in ("benign", "EARLY", "pre", "pRO"):
+        picture(tmp_path / "ALL dataset" / "original" / name / "a.jpg")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.layout, dataset.labels) == ("taleqani", TALEQANI_CLASSES)
+    assert set(dataset.counts().values()) == {1}
+
+
+def test_an_extra_folder_in_taleqani_is_named(tmp_path):
+    picture(taleqani(tmp_path) / "Original" / "Unknown" / "a.jpg")
+    picture(tmp_path / "cover.jpg")
+    assert {item.path.name for item in open_dataset(tmp_path).unusable} == {"Unknown", "cover.jpg"}
+
+
+def test_allidb2_in_a_folder_of_any_name_is_recognised(tmp_path):
+    allidb2(tmp_path / "ALL_IDB2")
+    assert open_dataset(tmp_path).layout == "all-idb2"
+
+
+def test_allidb2_names_in_class_folders_are_class_folders(tmp_path):
+    picture(tmp_path / "ALL" / "Im001_1.tif")
+    picture(tmp_path / "Healthy" / "Im131_0.tif")
+    assert (open_dataset(tmp_path).layout, open_dataset(tmp_path).labels) == ("folders", ("ALL", "Healthy"))
+
+
+def test_whole_fields_among_allidb2_are_named_wherever_they_stand(tmp_path):
+    field = allidb2(tmp_path) / "img" / "Im999_1.tif"
+    Image.new("RGB", (1712, 1368)).save(field)
+    dataset = open_dataset(tmp_path)
+    assert [(item.path, item.reason) for item in dataset.unusable] == [(field, "whole field, as in ALL-IDB1 (1712x1368)")]
+    assert len(dataset.samples) == 3
+
+
+def test_allidb1_is_refused_by_the_size_of_its_fields(tmp_path):
+    for name in ("Im001_1", "Im002_0"):
+        (tmp_path / "im").mkdir(exist_ok=True)
+        Image.new("RGB", (1712, 1368)).save(tmp_path / "im" / f"{name}.jpg")
+    assert "1712x1368 is a whole field, as in ALL-IDB1" in refusal(tmp_path)
+
+
+# the parts that folders make
+
+
+def test_folders_of_a_split_are_its_parts_in_any_layout(tmp_path):
+    for part in ("train", "val", "test"):
+        folders(tmp_path / "plain" / part)
+        for name in TALEQANI_CLASSES:
+            picture(tmp_path / "taleqani" / part / name / "a.jpg")
+    plain, fields = open_dataset(tmp_path / "plain"), open_dataset(tmp_path / "taleqani")
+    assert {part: len(indices) for part, indices in plain.parts.items()} == {"train": 4, "validation": 4, "test": 4}
+    assert (plain.labels, fields.layout, fields.labels) == (("cats", "dogs"), "taleqani", TALEQANI_CLASSES)
+    assert {part: len(indices) for part, indices in fields.parts.items()} == {"train": 4, "validation": 4, "test": 4}
+
+
+def test_a_set_without_such_folders_has_no_parts(tmp_path):
+    assert open_dataset(folders(tmp_path)).parts == {}
+
+
+def test_one_file_linked_twice_into_a_class_is_one_sample(tmp_path):
+    (folders(tmp_path) / "cats" / "again.png").symlink_to(tmp_path / "cats" / "0.png")
+    (tmp_path / "dogs" / "dogs again").symlink_to(tmp_path / "dogs")
+    dataset = open_dataset(tmp_path)
+    assert dataset.counts() == {"cats": 2, "dogs": 2}
+    assert {item.path.name: item.kind for item in dataset.unusable} == {
+        "again.png": "the same file by another name",
+        "dogs again": "link to a folder above it",
+    }
+
+
+def test_a_file_linked_into_another_class_contradicts_itself(tmp_path):
+    (folders(tmp_path) / "cats" / "dog.png").symlink_to(tmp_path / "dogs" / "0.png")
+    assert {item.reason for item in open_dataset(tmp_path).unusable} == {"the same bytes stand in cats and dogs"}
+
+
+def test_classes_of_links_into_a_pool_are_classes(tmp_path):
+    folders(tmp_path / "pool")
+    (tmp_path / "data").mkdir()
+    for name in ("cats", "dogs"):
+        (tmp_path / "data" / name).symlink_to(tmp_path / "pool" / name)
+    assert open_dataset(tmp_path / "data").counts() == {"cats": 2, "dogs": 2}
+
+
 def test_any_folder_of_class_folders_is_a_dataset_of_unknown_unit_and_malignancy(tmp_path):
     folders(tmp_path)
     picture(tmp_path / "dogs" / "deeper" / "9.tiff")
@@ -176,8 +293,11 @@ def test_pixels_keep_the_order_of_the_samples_that_could_be_read(tmp_path):
 
 def test_a_file_that_is_no_image_by_its_name_is_skipped(tmp_path):
     (folders(tmp_path) / "cats" / "notes.txt").write_text("x")
-    (tmp_path / "cats" / ".DS_Store").write_text("x")  # the system's own hidden files are not worth a line
-    assert [item.path.name for item in open_dataset(tmp_path).unusable] == ["notes.txt"]
+    (tmp_path / "cats" / ".DS_Store").write_text("x")
+    assert {item.path.name: item.reason for item in open_dataset(tmp_path).unusable} == {
+        "notes.txt": "no picture (a .txt file)",
+        ".DS_Store": "file of the system",
+    }
 
 
 def test_the_same_bytes_in_two_classes_are_set_aside(tmp_path):
@@ -198,7 +318,7 @@ def test_what_was_skipped_is_listed_in_a_few_lines(tmp_path):
     for i in range(15):
         (folders(tmp_path) / "cats" / f"{i:02}.txt").write_text("x")
     lines = describe_unusable(open_dataset(tmp_path).unusable)
-    assert lines[0] == "15 files skipped:"
+    assert lines[0] == "15 files skipped: no picture 15"
     assert len(lines) == 12
     assert lines[-1].strip() == "... and 5 more"
     assert describe_unusable(()) == []

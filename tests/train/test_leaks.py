@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from leukolite.class_folders import PARTS
 from leukolite.errors import DatasetError, TrainingError
 from leukolite.preprocess import InputSpec
 from leukolite.synthetic import render_cell
@@ -15,7 +16,7 @@ from leukolite.train.datasets import Dataset, Sample, open_dataset
 from leukolite.train.fit import Prepared, SplitPlan, make_splits, prepare
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import load_split, split_record
-from leukolite.train.splits import PARTS, Split, k_folds, split_by_group, split_from_hashes
+from leukolite.train.splits import Split, k_folds, split_by_group, split_from_hashes
 
 RECIPE = resolve(RECIPES["small_cnn"], {"side": 32, "split": (0.6, 0.2, 0.2)})
 

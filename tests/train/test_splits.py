@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leukolite.class_folders import PARTS
 from leukolite.errors import DatasetError
 from leukolite.train.datasets import Dataset, Sample
-from leukolite.train.splits import PARTS, Split, k_folds, split_by_group, split_from_hashes
+from leukolite.train.splits import Split, k_folds, split_by_folders, split_by_group, split_from_hashes
 
 PAPER = (0.7, 0.1, 0.2)
 
@@ -152,6 +154,59 @@ def test_more_folds_than_groups_are_refused():
     groups = np.array([*range(60), *(60 + np.arange(60) % 2)])
     with pytest.raises(DatasetError, match="class class 1 has fewer groups of images than 3 folds"):
         k_folds(data, groups, 3, seed=0)
+
+
+# a split by folders
+
+
+def parted(data: Dataset, *sizes: int) -> Dataset:
+    """The first images of each class train, the next validate, the rest test."""
+    seen = Counter[int]()
+    samples = []
+    for sample in data.samples:
+        place = seen[sample.label]
+        seen[sample.label] += 1
+        part = PARTS[0] if place < sizes[0] else PARTS[1] if place < sizes[0] + sizes[1] else PARTS[2]
+        samples.append(replace(sample, part=part))
+    return replace(data, samples=tuple(samples))
+
+
+def test_folders_are_the_split_that_they_make():
+    data = parted(dataset(30, 20), 10, 5)
+    split, moved = split_by_folders(data, alone(data), PAPER, 0)
+    assert (split.train, split.validation, split.test, moved) == (*data.parts.values(), 0)
+
+
+def test_without_a_folder_that_validates_a_share_of_training_does():
+    data = parted(dataset(40, 24), 16, 0)
+    split, _ = split_by_folders(data, alone(data), PAPER, 0)
+    assert split.test == data.parts["test"]
+    assert sorted((*split.train, *split.validation)) == list(data.parts["train"])
+    assert [sizes(data, split, k)[1] for k in range(2)] == [2, 2]
+
+
+def test_copies_on_two_sides_of_a_split_by_folders_all_train():
+    data = parted(dataset(30, 20), 10, 5)
+    groups = alone(data)
+    groups[data.parts["test"][0]] = groups[data.parts["validation"][0]]
+    split, moved = split_by_folders(data, groups, PAPER, 0)
+    assert moved == 2
+    assert {data.parts["test"][0], data.parts["validation"][0]} <= set(split.train)
+
+
+def test_folders_without_a_training_part_are_refused():
+    data = parted(dataset(30, 20), 0, 5)
+    with pytest.raises(DatasetError, match="no training part, there is only validation and test"):
+        split_by_folders(data, alone(data), PAPER, 0)
+    with pytest.raises(DatasetError, match="no training part, there is no train, validation or test"):
+        split_by_folders(dataset(30, 20), alone(data), PAPER, 0)
+
+
+def test_a_class_that_no_folder_trains_is_refused():
+    data = parted(dataset(30, 20), 10, 5)
+    data = replace(data, samples=tuple(s for s in data.samples if s.part != "train" or s.label == 0))
+    with pytest.raises(DatasetError, match="class class 1 has no image in the training part"):
+        split_by_folders(data, alone(data), PAPER, 0)
 
 
 # a saved split

@@ -1,0 +1,303 @@
+"""Where the classes of a folder of pictures lie, whoever packed it: which folders are classes, which are parts of a split,
+and which are neither, such as wrappers, folds, masks and the two treatments of one picture."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leukolite.classes import label_key
+from leukolite.errors import DatasetError
+from leukolite.image_files import ImageList, Unusable
+
+BESIDE = "it lies beside the class folders, so its class is unknown"
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+PARTS = ("train", "validation", "test")
+_PART_OF_WORD = {
+    **dict.fromkeys(("train", "training", "trainset", "traindata", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "valset", "validset", "valdata", "dev", "eval"), "validation"),
+    **dict.fromkeys(("test", "testing", "testset", "testdata", "tst", "holdout"), "test"),
+}
+_SAYS_NOTHING = _set(
+    "cnmc data dataset datasets files final folder image images img imgs of part phase pictures prelim set sets split the"
+)
+_TREATMENTS = _set(  # of one picture, or what lies beside it
+    "annotated annotation annotations aug augmentation augmentations augmented bbox bboxes boxes contours cropped"
+    " crops enhanced filtered gray grayscale grey groundtruth gt heatmaps imagesets input inputs jpegimages label"
+    " labels left mask masked masks normalised normalized original originals output outputs overlay overlays patches"
+    " photo photos picture preprocessed processed raw resized results rgb right segmentation segmentationclass"
+    " segmentations segmented thumbnails tiles truth ground unlabeled unlabelled bmp jpeg jpg png tif tiff"
+)
+_NO_PICTURES = _set("annotation annotations groundtruth gt labels mask masks overlays segmentation segmented")  # within a class
+_NUMBERED = _set(  # of one thing several, where a number or a letter follows
+    "batch case center centre chunk cv day device donor exp experiment fold hospital lab microscope part patient"
+    " person pt run sample scan scanner section series session set site slide smear specimen split subject trial visit"
+    " vol volume"
+)
+_MAGNIFICATION = re.compile(r"\d+x|x\d+")
+_SURE_CLASSES = _set(  # a single folder of such a name is a class, not a wrapper
+    "all aml all_blast benign blast blasts cll cml early healthy hem leukemia leukaemia lymphoblast lymphoblasts"
+    " lymphocyte malignant normal pre pro positive negative"
+)
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """What a folder's folders say of its pictures.
+
+    Attributes:
+        labels: names of the classes, sorted; one of no image is among them.
+        label_of: of each image in a class.
+        unusable: images that are in no class.
+    """
+
+    labels: tuple[str, ...]
+    label_of: dict[Path, str]
+    unusable: tuple[Unusable, ...]
+
+
+@dataclass
+class _Folder:
+    """A folder, or several of one name in the parts of a split."""
+
+    name: str
+    paths: list[Path] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list)
+    below: dict[str, "_Folder"] = field(default_factory=dict)
+
+    def every_image(self) -> Iterator[Path]:
+        yield from self.images
+        for child in self.below.values():
+            yield from child.every_image()
+
+    @property
+    def holds_any(self) -> bool:
+        return bool(self.images) or any(child.holds_any for child in self.below.values())
+
+    def holding(self) -> list["_Folder"]:
+        return [child for child in self.below.values() if child.holds_any]
+
+
+def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -> ClassFolders | None:
+    """Which folder is the class of each image.
+
+    train, validation and test are parts of a split (see `parts_of`), above or below the classes. A folder alone that is no
+    class is a wrapper.
+    Names match by `label_key`.
+
+    Args:
+        known: sets of labels; where folders have all names of one, they are the classes.
+
+    Returns:
+        None where no folders could be classes.
+
+    Raises:
+        DatasetError: folders that are no classes (folds, treatments of one picture, patients) hold them, or two class folders
+            differ only by case.
+    """
+    top = _tree(listed)
+    loose: list[Path] = []
+    while (wrapper := _wrapper_in(top)) is not None:
+        loose += top.images
+        top = wrapper
+    loose += top.images
+    sure = {label_key(label) for labels in known for label in labels}
+    holding = top.holding()
+    aside = [folder for folder in holding if label_key(folder.name) not in sure and is_never_a_class(folder.name)]
+    classes = [folder for folder in top.below.values() if folder not in aside and not _is_aside_and_empty(folder, sure)]
+    if not holding or (len(classes) < 2 and not aside):
+        return None
+    if len(classes) < 2:
+        raise DatasetError(_refusal(listed.root, aside, sure))
+    keys = {label_key(folder.name) for folder in classes}
+    is_known = keys <= _SURE_CLASSES or any({label_key(label) for label in labels} <= keys for labels in known)
+    if not is_known and _lie_deeper([folder for folder in classes if folder.holds_any]):
+        raise DatasetError(_refusal(listed.root, [folder for folder in classes if folder.holds_any], sure))
+    for folder in classes:
+        _refuse_two_spellings(listed.root, folder)
+    label_of = {image: _label(folder) for folder in classes for image in folder.every_image()}
+    unusable = [Unusable(path, BESIDE) for path in loose]
+    unusable += [
+        Unusable(path, f"in a folder that is no class ({folder.name})") for folder in aside for path in folder.every_image()
+    ]
+    masks = [path for path in label_of if _is_beside_the_picture(listed.root, path, classes)]
+    for path in masks:
+        del label_of[path]
+    unusable += [Unusable(path, f"mask or annotation by its folder ({path.parent.name})") for path in masks]
+    return ClassFolders(
+        tuple(sorted(_label(folder) for folder in classes)), label_of, tuple(sorted(unusable, key=lambda item: item.path))
+    )
+
+
+def truths(listed: ImageList, labels: Sequence[str]) -> dict[Path, str]:
+    """What is known of each image by its folders: the one that a model's label names, whatever is packed around it.
+
+    Args:
+        labels: the model's. Without any, and for images in none of them, the class folder that there is.
+
+    Returns:
+        Image -> name of its class folder; images of two labels' folders, and of no class folder, are left out.
+    """
+    try:
+        found = find_class_folders(listed, [labels] if labels else [])
+    except DatasetError:  # nobody says that these pictures have classes
+        found = None
+    known = {} if found is None else dict(found.label_of)
+    names = {label_key(label) for label in labels}
+    for image in listed.images:
+        folders = {label_key(name): name for name in image.relative_to(listed.root).parts[:-1] if label_key(name) in names}
+        if len(folders) == 1:
+            known[image] = next(iter(folders.values()))
+        elif folders:
+            known.pop(image, None)
+    return known
+
+
+def parts_of(root: Path, label_of: Mapping[Path, str]) -> dict[Path, str]:
+    """The part of each labelled image, by its folders; empty where all are in one, which is only a wrapper's name then.
+
+    Raises:
+        DatasetError: some are in a part, others in none.
+    """
+    found = {path: _part_of(root, path) for path in label_of}
+    counted = Counter(found.values())
+    parts = [part for part in PARTS if counted[part]]
+    if counted[None] and parts:
+        outside = sorted({label_of[path] for path, part in found.items() if part is None})
+        raise DatasetError(
+            f"{root}: holds a split ({', '.join(parts)}), and beside it images of {', '.join(outside)};"
+            " put every class into a part, or give one of the folders"
+        )
+    return {path: part for path, part in found.items() if part is not None} if len(parts) > 1 else {}
+
+
+def part_named(name: str) -> str | None:
+    """The part of a split that a folder's name is, as `training_data`, `Test`, `val2`; None for any other."""
+    words = [word for word in _words(name) if not word.isdigit() and word not in _SAYS_NOTHING]
+    return _PART_OF_WORD.get(words[0]) if len(words) == 1 else None
+
+
+def is_never_a_class(name: str) -> bool:
+    """True of names of a split, a fold, a treatment, a patient or a magnification: `train_all`, `Segmented`, `Fold 1`, `40X`."""
+    words = _words(name)
+    letters = [word for word in words if not word.isdigit()]
+    if any(word in _PART_OF_WORD for word in letters) or _MAGNIFICATION.fullmatch(name.strip().casefold()):
+        return True
+    if letters and all(word in _TREATMENTS or word in _SAYS_NOTHING for word in letters):
+        return True
+    is_numbered = len(words) > len(letters) or any(len(word) == 1 or set(word) <= set("ivx") for word in letters)
+    plain = [word for word in letters if len(word) > 1 and not set(word) <= set("ivx")]
+    return is_numbered and bool(plain) and all(word in _NUMBERED or word in _SAYS_NOTHING for word in plain)
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+|\d+", re.sub(r"\bc[-_ ]nmc", "cnmc", name.casefold()))
+
+
+def _tree(listed: ImageList) -> _Folder:
+    """The folders below the root, without those that are parts of a split: the same names in two parts are one folder."""
+    top = _Folder(listed.root.name, [listed.root])
+
+    def at(folder: Path) -> _Folder:
+        here = top
+        walked = listed.root
+        for name in folder.relative_to(listed.root).parts:
+            walked = walked / name
+            if part_named(name) is None:
+                here = here.below.setdefault(label_key(name), _Folder(name))
+                if walked not in here.paths:
+                    here.paths.append(walked)
+        return here
+
+    for folder in listed.folders:
+        at(folder)
+    for image in listed.images:
+        at(image.parent).images.append(image)
+    return top
+
+
+def _wrapper_in(top: _Folder) -> _Folder | None:
+    """The only folder, where it holds others and is no class: what an archive unpacks to."""
+    holding = top.holding()
+    others = [folder for folder in top.below.values() if not folder.holds_any and not is_never_a_class(folder.name)]
+    if len(holding) != 1 or others or label_key(holding[0].name) in _SURE_CLASSES:
+        return None
+    return holding[0] if holding[0].holding() else None
+
+
+def _is_aside_and_empty(folder: _Folder, sure: set[str]) -> bool:
+    return not folder.holds_any and label_key(folder.name) not in sure and is_never_a_class(folder.name)
+
+
+def _lie_deeper(folders: Sequence[_Folder]) -> bool:
+    """Whether folders hold the same two or more others, as two treatments or centres of one set of classes do."""
+    inner = [{key for key, child in folder.below.items() if child.holds_any and _could_be(child.name)} for folder in folders]
+    largest = max(inner, key=len)
+    return len(largest) >= 2 and all(names and names <= largest for names in inner)
+
+
+def _could_be(name: str) -> bool:
+    return not is_never_a_class(name) and not name.strip().isdigit()
+
+
+def _refusal(root: Path, folders: Sequence[_Folder], sure: set[str]) -> str:
+    names = ", ".join(folder.name for folder in folders[:5]) + (", ..." if len(folders) > 5 else "")
+    head = f"{root}: {names} {'is no class' if len(folders) == 1 else 'are no classes'}"
+    by_promise = sorted(folders, key=lambda folder: not {"original", "originals", "images", "raw"} & set(_words(folder.name)))
+    for folder in by_promise:
+        inner = folder
+        while (wrapper := _wrapper_in(inner)) is not None:
+            inner = wrapper
+        classes = [child.name for child in inner.holding() if label_key(child.name) in sure or not is_never_a_class(child.name)]
+        if len(classes) >= 2:
+            return (
+                f"{head}: the classes {', '.join(sorted(classes)[:5])} lie in {inner.paths[0]}; give that folder,"
+                " or put all pictures of a class into one folder"
+            )
+    return f"{head} and hold none; expected two or more folders, one per class, with images"
+
+
+def _refuse_two_spellings(root: Path, folder: _Folder) -> None:
+    parents: dict[Path, str] = {}
+    for path in folder.paths:
+        other = parents.setdefault(path.parent, path.name)
+        if other != path.name:
+            raise DatasetError(
+                f"{root}: the folders {other!a} and {path.name!a} differ only by case, spaces or accents; join them or rename one"
+            )
+
+
+def _label(folder: _Folder) -> str:
+    return unicodedata.normalize("NFC", folder.name.strip())
+
+
+def _is_beside_the_picture(root: Path, path: Path, classes: Iterable[_Folder]) -> bool:
+    """Whether an image lies in a folder such as `masks` within its class."""
+    keys = {label_key(folder.name) for folder in classes}
+    names = path.relative_to(root).parts[:-1]
+    deepest = next((i for i, name in enumerate(names) if label_key(name) in keys), len(names))
+    beside = {
+        "annotation",
+        "annotations",
+        "groundtruth",
+        "gt",
+        "labels",
+        "mask",
+        "masks",
+        "segmentation",
+        "segmented",
+        "overlays",
+    }
+    return any(set(_words(name)) & beside and is_never_a_class(name) for name in names[deepest + 1 :])
+
+
+def _part_of(root: Path, path: Path) -> str | None:
+    """Of the innermost folder that names one."""
+    return next((part for name in reversed(path.relative_to(root).parts[:-1]) if (part := part_named(name)) is not None), None)

@@ -1,0 +1,274 @@
+"""Labels in a table beside the pictures."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from leukolite.errors import DatasetError
+from leukolite.train.datasets import Dataset, open_dataset
+from leukolite.train.label_table import LabelTable
+
+PRELIMINARY = """Patient_ID,new_names,labels
+UID_57_29_1_all.bmp,1.bmp,1
+UID_57_22_2_all.bmp,2.bmp,1
+UID_H12_8_3_hem.bmp,3.bmp,0
+"""
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(list("/".join(path.parts[-3:]).encode()))
+    Image.fromarray(rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    for name in ("1.bmp", "2.bmp", "3.bmp"):
+        picture(tmp_path / "data" / name)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def opened(root, tmp_path) -> Callable[..., Dataset]:
+    def of(text: str | bytes, **columns: str) -> Dataset:
+        table = tmp_path / "labels.csv"
+        table.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return open_dataset(root, LabelTable(table, columns))
+
+    return of
+
+
+def labels(dataset: Dataset) -> dict[str, str]:
+    return {sample.path.name: dataset.labels[sample.label] for sample in dataset.samples}
+
+
+def subjects(dataset: Dataset) -> list[str | None]:
+    return [sample.subject for sample in dataset.samples]
+
+
+@pytest.fixture
+def refusal(opened) -> Callable[..., str]:
+    def of(text: str | bytes, **columns: str) -> str:
+        with pytest.raises(DatasetError) as caught:
+            opened(text, **columns)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    return of
+
+
+# C-NMC's preliminary phase
+
+
+def test_the_preliminary_phase_of_cnmc_is_read_with_its_subjects(opened):
+    dataset = opened(PRELIMINARY)
+    assert (dataset.layout, dataset.unit, dataset.malignant) == ("c-nmc", "cell", ("all",))
+    assert labels(dataset) == {"1.bmp": "all", "2.bmp": "all", "3.bmp": "hem"}
+    assert subjects(dataset) == ["57", "57", "H12"]
+    assert dataset.unusable == ()
+
+
+def test_the_table_may_lie_among_the_pictures_in_a_wrapper(root):
+    inner = root / "C-NMC_test_prelim_phase_data"
+    inner.mkdir()
+    for name in ("1.bmp", "2.bmp", "3.bmp"):
+        (root / name).rename(inner / name)
+    table = root / "C-NMC_test_prelim_phase_data_labels.csv"
+    table.write_text(PRELIMINARY)
+    dataset = open_dataset(root, LabelTable(table))
+    assert (dataset.counts(), dataset.unusable) == ({"all": 2, "hem": 1}, ())
+
+
+def test_numbers_with_a_fraction_of_zero_are_the_numbers(opened):
+    assert opened(PRELIMINARY.replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n")).counts() == {"all": 2, "hem": 1}
+
+
+def test_a_row_whose_label_contradicts_the_name_is_refused(refusal):
+    assert "line 2 calls UID_57_29_1_all 0 (hem); its name says all" in refusal(PRELIMINARY.replace("1.bmp,1", "1.bmp,0", 1))
+
+
+def test_numbers_without_such_names_stay_the_labels(opened):
+    dataset = opened("file,label\n1.bmp,1\n2.bmp,0\n3.bmp,0\n")
+    assert (dataset.layout, dataset.unit, dataset.labels, dataset.malignant) == ("table", None, ("0", "1"), ())
+
+
+# how tables are written
+
+
+ROWS = [("file", "label", "subject"), ("1.bmp", "ALL", "p1"), ("2.bmp", "ALL", "p2"), ("3.bmp", "normal", "p3")]
+
+
+def written(delimiter: str = ",", newline: str = "\n", quote: str = "") -> str:
+    return newline.join(delimiter.join(f"{quote}{cell}{quote}" for cell in row) for row in ROWS) + newline
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        written(),
+        written(newline="\r\n"),
+        written(newline="\r"),
+        written(";"),
+        written("\t"),
+        written("|"),
+        written(quote='"'),
+        written(", "),
+        "\ufeff" + written(),
+        "\ufeff" + written(";", "\r\n", '"'),
+        "sep=;\n" + written(";"),
+        "\n" + written() + "\n,,\n\n",
+        written() + "1.bmp,ALL,p1\n",  # a row twice
+        written().replace("1.bmp", "1").replace("2.bmp", "2"),
+        written().replace("1.bmp", "1.BMP"),
+        written().replace("1.bmp", "./1.bmp"),
+        written().replace("1.bmp", "data/1.bmp"),
+        written().replace("1.bmp", "/home/somebody/cells/1.bmp"),
+        written().replace("1.bmp", r"C:\Users\somebody\1.bmp"),
+        written().replace("2.bmp,ALL", "2.bmp,all "),
+    ],
+)
+def test_a_table_is_read_however_it_was_written(opened, text):
+    dataset = opened(text)
+    assert labels(dataset) == {"1.bmp": "ALL", "2.bmp": "ALL", "3.bmp": "normal"}
+    assert subjects(dataset) == ["p1", "p2", "p3"]
+    assert dataset.unusable == ()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "filename,class,patient",
+        "Image,Diagnosis,Patient ID",
+        "image_id,labels,subject_id",
+        "File Name,Label,UID",
+        "img,target,case_id",
+        "path,category,donor",
+    ],
+)
+def test_columns_are_recognised_by_their_names(opened, header):
+    assert subjects(opened(written().replace("file,label,subject", header))) == ["p1", "p2", "p3"]
+
+
+def test_columns_of_other_names_are_given(opened, refusal):
+    text = written().replace("file,label,subject", "bild,befund,mensch")
+    assert "no column of the files; its header is 'bild', 'befund', 'mensch'" in refusal(text)
+    assert subjects(opened(text, file="bild", label="Befund", subject="mensch")) == ["p1", "p2", "p3"]
+
+
+def test_of_two_columns_that_may_be_the_file_the_one_that_fits_is_taken(opened):
+    text = "filename,image,label\nx,1.bmp,a\ny,2.bmp,a\nz,3.bmp,b\n"
+    assert opened(text).counts() == {"a": 2, "b": 1}
+
+
+def test_two_columns_that_may_be_the_label_are_asked_for(opened, refusal):
+    text = "file,label,diagnosis\n1.bmp,a,x\n2.bmp,a,x\n3.bmp,b,y\n"
+    assert "several columns that could be the label (label, diagnosis)" in refusal(text)
+    assert opened(text, label="diagnosis").labels == ("x", "y")
+
+
+def test_a_given_column_that_is_not_there_is_refused(refusal):
+    assert "no column 'nowhere'" in refusal(written(), label="nowhere")
+
+
+def test_a_folder_in_the_row_tells_files_of_one_name_apart(root, opened, refusal):
+    picture(root / "a" / "1.bmp")
+    assert labels(opened("file,label\na/1.bmp,x\n2.bmp,y\n")) == {"1.bmp": "x", "2.bmp": "y"}
+    picture(root / "b" / "1.bmp")
+    (root / "1.bmp").unlink()
+    assert "which may be a/1.bmp and b/1.bmp; give its folder" in refusal("file,label\n1.bmp,x\n2.bmp,y\n")
+
+
+def test_a_row_never_leads_out_of_the_folder(root, opened):
+    picture(root.parent / "outside.bmp")
+    dataset = opened("file,label\n../outside.bmp,x\n1.bmp,x\n2.bmp,y\n3.bmp,y\n")
+    assert [item.reason for item in dataset.unusable] == ["named in labels.csv, but not there (line 2)"]
+
+
+# what is named
+
+
+def test_a_file_without_a_row_a_row_without_a_file_and_one_without_a_label_are_named(root, opened):
+    picture(root / "4.bmp")
+    dataset = opened("file,label\n1.bmp,a\n2.bmp,b\n3.bmp,\ngone.bmp,b\n")
+    assert {item.path.name: item.reason for item in dataset.unusable} == {
+        "3.bmp": "no label in labels.csv (line 4)",
+        "4.bmp": "no row in labels.csv",
+        "gone.bmp": "named in labels.csv, but not there (line 5)",
+    }
+    assert dataset.counts() == {"a": 1, "b": 1}
+
+
+def test_rows_that_contradict_each_other_are_refused_with_their_lines(refusal):
+    assert "lines 2 and 5 give 1.bmp two labels, 'ALL' and 'normal'" in refusal(written() + "1.bmp,normal,p1\n")
+    assert "lines 2 and 5 give 1.bmp two subjects, 'p1' and 'p9'" in refusal(written() + "1.bmp,ALL,p9\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "empty; expected a header"),
+        (b"\n \n", "empty; expected a header"),
+        (b"file,label\n", "none of its 0 rows names an image"),
+        (b"1.bmp,ALL\n2.bmp,normal\n", "no column of the files"),
+        (b"file,label\nx.bmp,a\ny.bmp,b\n", "none of its 2 rows names an image"),
+        (b"file,label\n1.bmp,a\n2.bmp,a\n", "expected two or more labels, found a alone"),
+        (b"file,label\n,a\n", "line 2 names no file"),
+        (b"PK\x03\x04\x14\0", "an Excel or other zipped file, not a table of text; save it as CSV"),
+        (b"\xd0\xcf\x11\xe0", "an old Excel file"),
+        ("file,label\n1.bmp,Leucémie\n".encode("latin-1"), "not UTF-8 (byte 21); save it as CSV (UTF-8)"),
+        ("file,label\n1.bmp,a\n".encode("utf-16"), "not UTF-8 (it is UTF-16)"),
+        (b"file,label\n1.bmp,\0\n", "holds zero bytes"),
+        (b'file,label\n1.bmp,"a\n', "no CSV"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_in_one_line(refusal, text, words):
+    assert words in refusal(text)
+
+
+def test_a_table_that_is_missing_or_a_folder_is_refused(root, tmp_path):
+    with pytest.raises(DatasetError, match=r"nowhere.csv: cannot be read \(No such file or directory\)"):
+        open_dataset(root, LabelTable(tmp_path / "nowhere.csv"))
+    with pytest.raises(DatasetError, match="a folder; expected a CSV file of labels"):
+        open_dataset(root, LabelTable(tmp_path))
+
+
+def test_a_row_of_a_file_that_is_no_picture_is_named_for_what_it_is(root, opened):
+    (root / "4.heic").write_bytes(b"x")
+    dataset = opened("file,label\n1.bmp,a\n2.bmp,b\n3.bmp,b\n4.heic,b\n")
+    assert [(item.path.name, item.kind) for item in dataset.unusable] == [("4.heic", "HEIC picture")]
+
+
+def test_names_that_are_not_utf_8_are_without_a_row(root, opened):
+    (root / "3.bmp").rename(os.fsdecode(os.fsencode(root) + b"/\xff.bmp"))
+    dataset = opened("file,label\n1.bmp,a\n2.bmp,b\n")
+    assert [item.reason for item in dataset.unusable] == ["no row in labels.csv"]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_table_or_one_line(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("table")
+    picture(folder / "1.bmp")
+    (folder / "labels.csv").write_bytes(data)
+    with pytest.raises(DatasetError) as caught:
+        open_dataset(folder, LabelTable(folder / "labels.csv"))
+    assert not re.search(r"[\n\r]", str(caught.value))
+
+
+@given(st.permutations(ROWS[1:]), st.sampled_from(",;\t"), st.booleans())
+def test_the_order_of_rows_and_columns_does_not_matter(tmp_path_factory, rows, delimiter, turned):
+    folder = tmp_path_factory.mktemp("table")
+    for name in ("1.bmp", "2.bmp", "3.bmp"):
+        picture(folder / name)
+    lines = [delimiter.join(row[::-1] if turned else row) for row in (ROWS[0], *rows)]
+    (folder / "labels.csv").write_text("\n".join(lines))
+    dataset = open_dataset(folder, LabelTable(folder / "labels.csv"))
+    assert labels(dataset) == {"1.bmp": "ALL", "2.bmp": "ALL", "3.bmp": "normal"}
+    assert subjects(dataset) == ["p1", "p2", "p3"]
