@@ -15,6 +15,7 @@ import simplejpeg
 
 from leukolite.errors import ImageError
 
+MAX_PIXELS = 50_000_000  # ten times a 2592x1944 camera still; 150 MB decoded, more would not fit beside the model on a Pi
 START, END = b"\xff\xd8", b"\xff\xd9"
 STRAY_BYTES = 9  # before a marker: Logitech's C270, C910 and others put 1 to 9 there (github.com/Motion-Project/motion/issues/65)
 PADDING_BYTES = 16  # of one value before the end: cameras fill up to a multiple of 4, 8 or 16
@@ -75,6 +76,12 @@ def decode_jpeg(data: bytes, name: str) -> np.ndarray:
     return found
 
 
+def check_size(width: int, height: int, name: str) -> None:
+    """Raises: ImageError, if a picture is larger than `MAX_PIXELS`."""
+    if width * height > MAX_PIXELS:
+        raise ImageError(name, f"{width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first")
+
+
 def has_torn_profile(data: bytes, name: str) -> bool:
     """Whether it holds parts of a colour profile; libjpeg and Pillow ignore one whose parts are not all there."""
     header = _header(data, name)
@@ -121,6 +128,8 @@ def _check_process(data: bytes, header: Header, name: str) -> None:
     depth, components = data[header.frame], data[header.frame + 5]
     if depth != 8:
         raise ImageError(name, f"expected 8-bit RGB or grey, found {depth}-bit samples; convert it first")
+    height, width = struct.unpack_from(">HH", data, header.frame + 1)
+    check_size(width, height, name)
     if components not in (1, 3):
         raise ImageError(name, f"expected 8-bit RGB or grey, found {components} channels (CMYK); convert it first")
 
