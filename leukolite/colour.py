@@ -34,7 +34,7 @@ def to_srgb(image: Image.Image, profile: bytes, name: str) -> Image.Image:
     """
     space = _colour_space(profile, name)
     if space not in ("RGB", "GRAY") or (space == "GRAY" and image.mode != "L"):
-        raise ImageError(name, f"its colour profile is for {space.strip()}, not for its {image.mode} pixels; {REMEDY}")
+        raise ImageError(name, f"its colour profile is for {space}, not for its {image.mode} pixels; {REMEDY}")
     mode = "RGB" if space == "RGB" else "L"
     transform = _transform(profile, mode, name)
     pixels = image.convert(mode)
@@ -95,7 +95,7 @@ def _colour_space(profile: bytes, name: str) -> str:
     parsed = _parsed(profile)
     if parsed is None:
         raise broken_profile(name)
-    return str(parsed.profile.xcolor_space)
+    return str(parsed.profile.xcolor_space).strip()
 
 
 def _transform(profile: bytes, mode: str, name: str) -> ImageCms.ImageCmsTransform | None:

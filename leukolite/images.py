@@ -7,6 +7,7 @@ lets it be seen: JPEG by its strict decoder, PNG and deflated TIFF by their chec
 import ctypes
 import io
 import json
+import logging
 import re
 import warnings
 from functools import cache
@@ -66,11 +67,13 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
     """As `read_rgb`, of an image file's bytes; `name` stands in its errors."""
     if not data:
         raise ImageError(name, "empty (0 bytes)")
-    _silence_libtiff()
+    _silence_pillow()
     try:
-        with _open(data) as image:
-            check_size(*image.size, name)
-            return np.ascontiguousarray(_decoded(image, data, name))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the size is checked here, and damage raises
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                check_size(*image.size, name)
+                return np.ascontiguousarray(_decoded(image, data, name))
     except Image.DecompressionBombError as error:
         raise ImageError(name, f"more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first") from error
     except UnidentifiedImageError as error:
@@ -129,11 +132,9 @@ def _in_srgb(picture: Image.Image, image: Image.Image, exif: Image.Exif, data: b
 def _exif(image: Image.Image) -> Image.Exif:
     """Its EXIF; an empty one where it is broken, which says nothing about the pixels."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exif = image.getexif()
-            exif.get_ifd(_EXIF)
-            return exif
+        exif = image.getexif()
+        exif.get_ifd(_EXIF)
+        return exif
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError):
         return Image.Exif()
 
@@ -196,18 +197,12 @@ def _not_an_image(data: bytes, name: str) -> ImageError:
     return ImageError(name, f"not an image that can be read; expected {_EXPECTED}")
 
 
-def _open(data: bytes) -> ImageFile.ImageFile:
-    """Pillow's open, which reads the header alone, without its warnings: `decode_rgb` checks the size, damage raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-
-
 @cache
-def _silence_libtiff() -> None:
-    """Keep libtiff's lines from the terminal: Pillow raises what they say."""
+def _silence_pillow() -> None:
+    """Keep Pillow's and libtiff's lines from the terminal: what they say is raised too."""
     from PIL import _imaging
 
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
         library = ctypes.CDLL(_imaging.__file__)
         library.TIFFSetErrorHandler(None)
