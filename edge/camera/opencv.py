@@ -10,6 +10,7 @@ from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame, Gap, is_believable
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import decode_rgb
+from leukolite.jpeg import START, decode_jpeg
 
 READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts as lost
 
@@ -40,7 +41,7 @@ def read_frames(
         if not got or picture is None:
             raise SourceError(name, "no more frames come; is it still plugged in and running?")
         try:
-            pixels = decode_rgb(picture.tobytes(), name) if encoded else _to_rgb(picture)
+            pixels = _decode(picture.tobytes(), name) if encoded else to_rgb(picture)
         except ImageError as error:
             failures += 1
             yield Gap(index, name, error.reason)
@@ -54,10 +55,26 @@ def read_frames(
     raise SourceError(name, f"{READ_FAILURES} pictures in a row cannot be decoded")
 
 
-def _to_rgb(picture: np.ndarray) -> np.ndarray:
+def _decode(file: bytes, name: str) -> np.ndarray:
+    if not file.startswith(START):  # a camera that gives anything else is not the camera that was opened
+        raise ImageError(name, "damaged or truncated (not a JPEG)")
+    return decode_rgb(file, name)
+
+
+def to_rgb(picture: np.ndarray) -> np.ndarray:
+    """OpenCV's B,G,R as R,G,B. Raises: ImageError, if it is no 8-bit colour picture."""
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ImageError("", f"expected 8-bit colour pictures, found {picture.dtype} of shape {picture.shape}")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def jpeg_fault(file: bytes) -> str | None:
+    """What is wrong with a JPEG whose pixels another decoder gives; None if nothing is."""
+    try:
+        decode_jpeg(file, "")
+    except ImageError as error:
+        return error.reason
+    return None
 
 
 def fourcc(video: cv2.VideoCapture) -> str:
