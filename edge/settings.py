@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from leukolite.bundle import Bundle
+from leukolite.edge.camera.containers import is_video
 from leukolite.edge.camera.open import open_camera, open_source
 from leukolite.edge.camera.source import FrameSource
-from leukolite.edge.camera.video import is_video
 from leukolite.edge.classify import FrameProcessing
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.one_cell import CELLS, Cells

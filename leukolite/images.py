@@ -1,75 +1,207 @@
-"""Image files to pixels: one decoder for training, evaluation and the edge, which refuses what it cannot vouch for."""
+"""Image files to pixels: one decoder for training, evaluation and the edge, which refuses what it cannot vouch for.
 
+What it gives is upright and in sRGB: EXIF's turn is applied, an ICC profile is converted. Damage is refused where the format
+lets it be seen: JPEG by its strict decoder, PNG and deflated TIFF by their checksums, all others by what breaks off.
+"""
+
+import ctypes
 import io
+import json
+import logging
+import re
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from leukolite.checksums import check_tiff, png_chunks
+from leukolite.colour import broken_profile, check_exif_colours, check_png_colours, to_srgb
 from leukolite.errors import ImageError
 from leukolite.file_kinds import SUFFIXES
+from leukolite.jpeg import MAX_PIXELS, START, check_size, decode_jpeg, has_torn_profile
 from leukolite.places import problem_at
 
-MAX_PIXELS = 50_000_000  # ten times a 2592x1944 camera still; 150 MB decoded, more would not fit beside the model on a Pi
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow's; GIF so that its frames are counted
+MAX_BYTES = 4 * MAX_PIXELS  # of a file: what `MAX_PIXELS` take uncompressed, and their alpha
 
 _EIGHT_BIT_MODES = frozenset({"RGB", "L", "P", "1"})
+_ORIENTATION, _EXIF, _INTEROPERABILITY, _COLOUR_SPACE, _INTEROPERABILITY_INDEX = 0x112, 0x8769, 0xA005, 0xA001, 1
+_DESCRIPTION = 270  # of a TIFF
 
 
 def read_rgb(path: Path) -> np.ndarray:
     """Decode an image file.
 
     Returns:
-        uint8 RGB, shape (height, width, 3), contiguous.
+        uint8 RGB, shape (height, width, 3), contiguous, upright, sRGB.
 
     Raises:
-        ImageError: the file is missing, empty, truncated, not an image, larger than `MAX_PIXELS`, or holds what
-            8-bit RGB cannot (16-bit or float samples, CMYK, real transparency).
+        ImageError: the file is missing, empty, damaged, not an image, of more than one page or frame, larger than
+            `MAX_PIXELS`, of colours that are not known, or holds what 8-bit RGB cannot (16-bit or float samples, CMYK, real
+            transparency).
     """
     if problem := problem_at(path, "file"):
         raise ImageError(str(path), problem)
     try:
-        if path.stat().st_size == 0:
+        size = path.stat().st_size
+        if size == 0:
             raise ImageError(str(path), "the file is empty (0 bytes)")
+        if size > MAX_BYTES:
+            megapixels = MAX_PIXELS // 1_000_000
+            raise ImageError(
+                str(path), f"{size / 1e6:.0f} MB are more than {megapixels} megapixels need; crop or shrink it first"
+            )
+        data = path.read_bytes()
     except OSError as error:
         raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
-    return _decode(path, str(path))
+    return decode_rgb(data, str(path))
 
 
 def decode_rgb(data: bytes, name: str) -> np.ndarray:
     """As `read_rgb`, of an image file's bytes; `name` stands in its errors."""
     if not data:
         raise ImageError(name, "empty (0 bytes)")
-    return _decode(io.BytesIO(data), name)
-
-
-def _decode(file: Path | io.BytesIO, name: str) -> np.ndarray:
+    _silence_pillow()
     try:
-        with _open(file) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ImageError(
-                    name, f"{width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first"
-                )
-            if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would halve 16-bit RGB to 8 without a word
-                raise ImageError(name, "expected 8-bit RGB or grey, found 16-bit samples; convert it first")
-            picture = image.convert("RGBA") if "transparency" in image.info else image
-            opaque = picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255)
-            if not opaque and picture.mode not in _EIGHT_BIT_MODES:
-                raise ImageError(name, f"expected 8-bit RGB or grey, found Pillow mode {picture.mode}; convert it first")
-            return np.ascontiguousarray(np.asarray(picture.convert("RGB"), dtype=np.uint8))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the size is checked here, and damage raises
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                check_size(*image.size, name)
+                return np.ascontiguousarray(_decoded(image, data, name))
     except Image.DecompressionBombError as error:
         raise ImageError(name, f"more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first") from error
     except UnidentifiedImageError as error:
-        raise ImageError(name, f"not an image that can be read; expected {', '.join(sorted(SUFFIXES))}") from error
-    except FileNotFoundError as error:
-        raise ImageError(name, "no such file") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow's decoders raise these on damaged data
+        raise _not_an_image(data, name) from error
+    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, OverflowError) as error:
+        # Pillow's decoders raise these on damaged data
         raise ImageError(name, f"damaged or truncated ({error})") from error
 
 
-def _open(file: Path | io.BytesIO) -> ImageFile.ImageFile:
-    """Pillow's open, which reads the header alone, without its warnings: `read_rgb` checks the size, damage raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Image.open(file)
+def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
+    _check_pages(image, data, name)
+    if image.format in ("JPEG", "MPO"):
+        decoded = decode_jpeg(data, name)
+        exif = _exif(image)
+        picture = Image.fromarray(decoded)
+        if image.mode == "L":
+            picture = picture.getchannel(0)
+    else:
+        if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would halve 16-bit RGB to 8 without a word
+            raise ImageError(name, "expected 8-bit RGB or grey, found 16-bit samples; convert it first")
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            check_tiff(data, image.tag_v2, name)
+        picture = _opaque(image, name)
+        exif = _exif(image)  # after its pixels: a PNG's may stand behind them, and Pillow has turned a TIFF upright
+    return _upright(np.asarray(_in_srgb(picture, image, exif, data, name), dtype=np.uint8), exif.get(_ORIENTATION, 1))
+
+
+def _opaque(image: Image.Image, name: str) -> Image.Image:
+    picture = image.convert("RGBA") if "transparency" in image.info else image
+    picture.load()
+    opaque = picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255)
+    if not opaque and picture.mode not in _EIGHT_BIT_MODES:
+        raise ImageError(name, f"expected 8-bit RGB or grey, found Pillow mode {picture.mode}; convert it first")
+    return picture.convert("L" if picture.mode in ("L", "1") else "RGB")
+
+
+def _in_srgb(picture: Image.Image, image: Image.Image, exif: Image.Exif, data: bytes, name: str) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    codes = None
+    if image.format == "PNG":
+        chunks = png_chunks(data, name)
+        codes = tuple(chunks[b"cICP"]) if b"cICP" in chunks else None
+    is_torn = image.format in ("JPEG", "MPO") and not profile and has_torn_profile(data, name)
+    if is_torn or (profile is None and "icc_profile" in image.info):
+        raise broken_profile(name)
+    if profile and codes is None:
+        return to_srgb(picture, profile, name)
+    if image.format == "PNG":
+        check_png_colours(image.info, codes, name)
+    interoperability = exif.get_ifd(_EXIF).get(_INTEROPERABILITY)
+    index = interoperability.get(_INTEROPERABILITY_INDEX) if isinstance(interoperability, dict) else None
+    check_exif_colours(exif.get_ifd(_EXIF).get(_COLOUR_SPACE), index, name)
+    return picture.convert("RGB")
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    """Its EXIF; an empty one where it is broken, which says nothing about the pixels."""
+    try:
+        exif = image.getexif()
+        exif.get_ifd(_EXIF)
+        return exif
+    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError):
+        return Image.Exif()
+
+
+def _upright(pixels: np.ndarray, orientation: object) -> np.ndarray:
+    """Turned and mirrored as EXIF's orientation, 1 to 8, asks; any other means nothing."""
+    match orientation:
+        case 2:
+            return pixels[:, ::-1]
+        case 3:
+            return pixels[::-1, ::-1]
+        case 4:
+            return pixels[::-1]
+        case 5:
+            return pixels.swapaxes(0, 1)
+        case 6:
+            return np.rot90(pixels, -1)
+        case 7:
+            return pixels[::-1, ::-1].swapaxes(0, 1)
+        case 8:
+            return np.rot90(pixels)
+    return pixels
+
+
+def _check_pages(image: ImageFile.ImageFile, data: bytes, name: str) -> None:
+    """One file, one picture. An MPO's first is its picture; what follows is for 3-D screens, or a map of its highlights."""
+    pages = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        pages = max(pages, _described_pages(str(image.tag_v2.get(_DESCRIPTION, ""))))
+    if pages > 1:
+        what = "pages" if image.format == "TIFF" else "frames"
+        raise ImageError(name, f"expected one picture, found {pages} {what}; save the one that is meant as a file of its own")
+    if image.format == "GIF":
+        raise ImageError(name, f"not an image that can be read; expected {_EXPECTED}, found GIF, which holds 256 colours")
+
+
+def _described_pages(description: str) -> int:
+    """Planes that a TIFF's single directory stands for: ImageJ and tifffile write the others behind it without their own."""
+    if description.startswith("ImageJ="):
+        found = re.search(r"^images=(\d+)", description, re.MULTILINE)
+        return int(found[1]) if found else 1
+    if description.startswith('{"shape": ['):
+        try:
+            shape = json.loads(description)["shape"]
+            return int(np.prod(shape[: -3 if shape[-1] in (3, 4) else -2]))
+        except (ValueError, TypeError, KeyError, IndexError):
+            return 1
+    return 1
+
+
+_EXPECTED = ", ".join(sorted(SUFFIXES))
+
+
+def _not_an_image(data: bytes, name: str) -> ImageError:
+    if data.startswith(START):
+        try:
+            decode_jpeg(data, name)  # says why
+        except ImageError as error:
+            return error
+    return ImageError(name, f"not an image that can be read; expected {_EXPECTED}")
+
+
+@cache
+def _silence_pillow() -> None:
+    """Keep Pillow's and libtiff's lines from the terminal: what they say is raised too."""
+    from PIL import _imaging
+
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    try:
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
+    except (OSError, AttributeError):  # a Pillow that hides it, or has none
+        return

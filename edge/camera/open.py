@@ -7,13 +7,14 @@ from pathlib import Path
 
 from leukolite.edge.camera import stream
 from leukolite.edge.camera.ahead import ReadAhead
+from leukolite.edge.camera.containers import is_video
 from leukolite.edge.camera.folder import ImageFolder
 from leukolite.edge.camera.picamera import open_picamera2, plugged_in_picamera2
 from leukolite.edge.camera.source import CameraInfo, CameraOptions, FrameSource, Size
 from leukolite.edge.camera.stream import open_stream
 from leukolite.edge.camera.synthetic import open_synthetic
 from leukolite.edge.camera.v4l2 import open_v4l2, plugged_in_v4l2
-from leukolite.edge.camera.video import VideoFile, is_video
+from leukolite.edge.camera.video import VideoFile
 from leukolite.errors import SourceError
 from leukolite.manifest import Unit
 from leukolite.places import problem_at

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame, Gap, is_believable
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import decode_rgb
-from leukolite.wording import is_utf8
+from leukolite.jpeg import START, decode_jpeg
 
 READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts as lost
 
@@ -20,15 +19,6 @@ def silence_opencv() -> None:
     """Keep OpenCV's and FFmpeg's lines from the terminal; without a redirection, which would swallow other threads' lines."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read when the first video opens
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-
-def open_video_file(path: Path) -> cv2.VideoCapture:
-    """A video file, opened or not as its `isOpened` says. OpenCV crashes on a name that is not UTF-8: it gets another one."""
-    silence_opencv()
-    if is_utf8(str(path)):
-        return cv2.VideoCapture(str(path))
-    with path.open("rb") as file:
-        return cv2.VideoCapture(f"/proc/self/fd/{file.fileno()}")
 
 
 def read_frames(
@@ -51,7 +41,7 @@ def read_frames(
         if not got or picture is None:
             raise SourceError(name, "no more frames come; is it still plugged in and running?")
         try:
-            pixels = decode_rgb(picture.tobytes(), name) if encoded else _to_rgb(picture)
+            pixels = _decode(picture.tobytes(), name) if encoded else to_rgb(picture)
         except ImageError as error:
             failures += 1
             yield Gap(index, name, error.reason)
@@ -65,10 +55,26 @@ def read_frames(
     raise SourceError(name, f"{READ_FAILURES} pictures in a row cannot be decoded")
 
 
-def _to_rgb(picture: np.ndarray) -> np.ndarray:
+def _decode(file: bytes, name: str) -> np.ndarray:
+    if not file.startswith(START):  # a camera that gives anything else is not the camera that was opened
+        raise ImageError(name, "damaged or truncated (not a JPEG)")
+    return decode_rgb(file, name)
+
+
+def to_rgb(picture: np.ndarray) -> np.ndarray:
+    """OpenCV's B,G,R as R,G,B. Raises: ImageError, if it is no 8-bit colour picture."""
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ImageError("", f"expected 8-bit colour pictures, found {picture.dtype} of shape {picture.shape}")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def jpeg_fault(file: bytes) -> str | None:
+    """What is wrong with a JPEG whose pixels another decoder gives; None if nothing is."""
+    try:
+        decode_jpeg(file, "")
+    except ImageError as error:
+        return error.reason
+    return None
 
 
 def fourcc(video: cv2.VideoCapture) -> str:

@@ -1,23 +1,22 @@
-"""Video files as sources, decoded by OpenCV."""
+"""Video files as sources."""
 
 import time
 from pathlib import Path
 
-import cv2
-
 from leukolite.clock import Clock
-from leukolite.edge.camera.opencv import open_video_file
-from leukolite.edge.camera.source import Gap, Items, timed_frame
-from leukolite.errors import SourceError
-
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+from leukolite.edge.camera.opencv_video import OpenCvVideo
+from leukolite.edge.camera.pictures import PictureReader
+from leukolite.edge.camera.pyav_video import PyAvVideo
+from leukolite.edge.camera.source import Gap, Items, Note, timed_frame
 
 
 class VideoFile:
-    """The frames of a video file, turned from OpenCV's B,G,R to R,G,B.
+    """The frames of a video file, R,G,B.
+
+    PyAV tells which are damaged; without it OpenCV decodes them, and what is not checked is a note.
 
     Raises:
-        SourceError: the file is missing or cannot be decoded.
+        SourceError: the file is missing, cannot be decoded or holds no video.
     """
 
     truths: tuple[str, ...] = ()
@@ -25,33 +24,32 @@ class VideoFile:
 
     def __init__(self, path: Path, *, clock: Clock = time.perf_counter_ns) -> None:
         self.name, self._path, self._clock = str(path), path, clock
-        self._open().release()  # refused at once, not only when its first frame is wanted
+        self._open().close()  # refused at once, not only when its first frame is wanted
 
     def frames(self) -> Items:
-        """A video that breaks off ends in a gap."""
-        video = self._open()
-        announced = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        """A damaged frame is a gap, and so is the end of a video that breaks off."""
+        reader = self._open()
         index = 0
         try:
-            while True:
-                started = self._clock()
-                got, picture = video.read()
-                if not got:
-                    break
-                yield timed_frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), index, started, self._clock(), self.name, None)
+            if reader.unchecked is not None:
+                yield Note(self.name, reader.unchecked)
+            started = self._clock()
+            for picture in reader.pictures():
+                if isinstance(picture, str):
+                    yield Gap(index, self.name, picture)
+                else:
+                    yield timed_frame(picture, index, started, self._clock(), self.name, None)
                 index += 1
+                started = self._clock()
         finally:
-            video.release()
-        if index + 1 < announced:  # containers may count one frame too many
-            yield Gap(index, self.name, f"the video breaks off after {index} of {announced} frames")
+            reader.close()
+        if index + 1 < reader.announced:  # containers may count one frame too many
+            yield Gap(index, self.name, f"the video breaks off after {index} of {reader.announced} frames")
+        elif reader.is_torn:
+            yield Gap(index, self.name, f"the video breaks off after {index} frames")
 
-    def _open(self) -> cv2.VideoCapture:
-        video = open_video_file(self._path)
-        if not video.isOpened():
-            raise SourceError(self.name, "the video cannot be opened; is it whole, and of a format that OpenCV reads?")
-        return video
-
-
-def is_video(path: Path) -> bool:
-    """Whether a source is a video file, by its name."""
-    return path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
+    def _open(self) -> PictureReader:
+        try:
+            return PyAvVideo(self._path)
+        except ImportError:  # the extra is not installed, or not for this machine
+            return OpenCvVideo(self._path)

@@ -1,0 +1,74 @@
+"""Which files are videos, by how they begin: `.h264` from a Pi's camera program, or a video without any ending."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from leukolite.wording import is_utf8
+
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+_HEAD_BYTES = 1024
+
+_PICTURES = (b"\x89PNG", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8", b"\xff\xd8")
+_VIDEOS = (
+    b"\x1aE\xdf\xa3",  # Matroska, WebM
+    b"FLV\1",
+    b"OggS",
+    b"DKIF",  # IVF
+    b"\x30\x26\xb2\x75",  # ASF: .wmv
+    b"YUV4MPEG2",
+    b"\x06\x0e\x2b\x34",  # MXF
+    b"\0\0\1",  # MPEG, and bare H.264 and H.265
+    b"\0\0\0\1",
+)
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # the first of MP4, MOV, 3GP
+_PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
+_TRANSPORT_PACKETS = ((0, 188), (4, 192), (0, 204))  # first sync byte, and bytes from one to the next, of .ts and .m2ts
+
+
+def is_video(path: Path) -> bool:
+    """Whether a source is a video file: by its first bytes, or by its name where they say nothing."""
+    return path.is_file() and _is_video(_head(path), path.suffix.lower())
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file begins like a picture of a format that can be read."""
+    return _is_picture(_head(path))
+
+
+def counts_its_frames(path: Path) -> bool:
+    """Whether its container says how many frames it holds; of the others, OpenCV multiplies duration and rate."""
+    head = _head(path)
+    return head[4:8] in _BOXES or head.startswith(b"RIFF")
+
+
+@contextmanager
+def name_for_ffmpeg(path: Path) -> Iterator[str]:
+    """A name under which FFmpeg opens a file within the block: absolute, for `a:b.mp4` would be a protocol, and in UTF-8."""
+    if is_utf8(str(path.absolute())):
+        yield str(path.absolute())
+        return
+    with path.open("rb") as file:
+        yield f"/proc/self/fd/{file.fileno()}"
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def _is_picture(head: bytes) -> bool:
+    return head.startswith(_PICTURES) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
+
+
+def _is_video(head: bytes, suffix: str) -> bool:
+    if head.startswith(b"\xff\xd8"):  # one JPEG, or one behind the other
+        return suffix in VIDEO_SUFFIXES
+    if _is_picture(head) or (head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS):
+        return False
+    is_stream = any(head[at : at + 2 * step + 1 : step] == b"GGG" for at, step in _TRANSPORT_PACKETS)
+    is_riff = head.startswith(b"RIFF") and head[8:11] == b"AVI"
+    return is_riff or is_stream or head.startswith(_VIDEOS) or head[4:8] in _BOXES or suffix in VIDEO_SUFFIXES

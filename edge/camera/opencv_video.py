@@ -1,0 +1,84 @@
+"""Video files by OpenCV, where PyAV is not installed. It fills in damage without a word, so that only MJPEG is checked."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
+from leukolite.edge.camera.opencv import jpeg_fault, silence_opencv, to_rgb
+from leukolite.edge.camera.pictures import CANNOT_BE_OPENED, EXTRA, Pictures
+from leukolite.errors import ImageError, SourceError
+from leukolite.jpeg import START
+
+
+class OpenCvVideo:
+    """See `PictureReader`.
+
+    MJPEG's files are read a second time beside OpenCV's decoder, which gives the pixels, and checked strictly.
+
+    Raises:
+        SourceError: the file cannot be decoded.
+    """
+
+    is_torn = False
+
+    def __init__(self, path: Path) -> None:
+        silence_opencv()
+        self._name = str(path)
+        self._decoded, self._files = _open(path), _open(path)
+        self._files.set(cv2.CAP_PROP_FORMAT, -1)  # gives the frames as they are stored
+        got, first = self._files.read()
+        self._is_mjpeg = got and first.tobytes().startswith(START)
+        self._first = (got, first)
+        self.announced = int(self._decoded.get(cv2.CAP_PROP_FRAME_COUNT)) if counts_its_frames(path) else 0
+        self.unchecked = None if self._is_mjpeg else f"damage within the frames of this video is not checked; install {EXTRA}"
+
+    def pictures(self) -> Pictures:
+        if self._is_mjpeg:
+            yield from self._checked()
+        while (found := self._next()) is not None:
+            yield found
+
+    def close(self) -> None:
+        self._decoded.release()
+        self._files.release()
+
+    def _checked(self) -> Pictures:
+        """In step by time stamps: OpenCV skips what it cannot decode at all."""
+        is_there = self._decoded.grab()
+        (got, file) = self._first
+        while got:
+            at = self._files.get(cv2.CAP_PROP_POS_MSEC)
+            fault = jpeg_fault(file.tobytes())
+            is_this = is_there and self._decoded.get(cv2.CAP_PROP_POS_MSEC) <= at
+            if fault is not None:
+                yield fault
+            elif is_this:
+                yield _pixels(*self._decoded.retrieve())
+            else:
+                yield "cannot be decoded"
+            if is_this:
+                is_there = self._decoded.grab()
+            got, file = self._files.read()
+
+    def _next(self) -> np.ndarray | str | None:
+        got, picture = self._decoded.read()
+        return _pixels(got, picture) if got else None
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    with name_for_ffmpeg(path) as name:
+        video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+    if not video.isOpened():
+        raise SourceError(str(path), CANNOT_BE_OPENED)
+    return video
+
+
+def _pixels(got: bool, picture: np.ndarray) -> np.ndarray | str:
+    if not got:
+        return "cannot be decoded"
+    try:
+        return to_rgb(picture)
+    except ImageError as error:
+        return error.reason

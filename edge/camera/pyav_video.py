@@ -1,0 +1,182 @@
+"""Video files by PyAV (the extra `video`), which tells what FFmpeg's decoders found wrong with each frame.
+
+FFmpeg fills in what is damaged from the frames around it, and gives it out as any other. It says so in its log alone. Pixels
+are OpenCV's to the bit: the same decoders, and the same conversion to R,G,B. docs/evidence/damaged-pictures.md says which
+codecs show their damage.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
+from leukolite.edge.camera.opencv import jpeg_fault
+from leukolite.edge.camera.pictures import CANNOT_BE_OPENED, Pictures
+from leukolite.errors import SourceError
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+
+SHOWS_DAMAGE = frozenset(  # others, as VP8 and VP9, decode damage into other pictures without a word
+    ("h263", "h264", "hevc", "flv", "ffv1", "mpeg1video", "mpeg2video", "mpeg4")
+    + ("msmpeg4v1", "msmpeg4v2", "msmpeg4", "vc1", "wmv1", "wmv2", "wmv3", "mjpeg", "png")
+)
+_ERROR, _INFO = 16, 32  # FFmpeg's levels of logging; what it conceals it says as an information
+_AFTER_DAMAGE = "after a damaged frame, until the next whole picture"
+
+Log = list[tuple[int, str, str]]  # level, who, what
+
+
+class PyAvVideo:
+    """See `PictureReader`.
+
+    Raises:
+        SourceError: the file cannot be decoded, or holds no video.
+        ImportError: PyAV is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        self._name, self.is_torn = str(path), False
+        try:
+            with _listening(), name_for_ffmpeg(path) as name:
+                self._container = av.open(name, metadata_errors="ignore", options={"protocol_whitelist": "file"})
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceError(self._name, CANNOT_BE_OPENED) from error
+        streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
+        if not streams:
+            self._container.close()
+            raise SourceError(self._name, "no video in this file, only sound or other tracks")
+        self._stream = streams[0]
+        self._decoder = self._stream.codec_context
+        self._decoder.thread_type, self._decoder.thread_count = "SLICE", 1  # its log is heard in its own thread alone
+        self._to_bgr = av.video.reformatter.VideoReformatter()
+        self.announced = self._stream.frames if counts_its_frames(path) else 0
+        codec = self._decoder.name.removeprefix("lib")
+        is_blind = codec not in SHOWS_DAMAGE
+        self.unchecked = f"damage within its frames may go unnoticed: {codec} does not show it" if is_blind else None
+
+    def pictures(self) -> Pictures:
+        suspects = _Suspects()
+        for number, packet in enumerate(self._packets()):
+            frames, fault, is_lost = self._decode(packet, number)
+            if packet is not None:
+                suspects.add(number, fault, is_lost=is_lost)
+            if fault is not None and is_lost:
+                yield fault
+            for frame in frames:
+                reason, lost = suspects.of(frame)
+                yield from [_AFTER_DAMAGE] * lost
+                yield self._pixels(frame) if reason is None else reason
+        yield from [_AFTER_DAMAGE] * suspects.lost()
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _packets(self) -> Iterator["Packet | None"]:
+        """The stored frames, and None at the end for those that the decoder holds back."""
+        import av
+
+        packets = self._container.demux(self._stream)
+        while True:
+            with _listening() as log:
+                try:
+                    packet = next(packets, None)
+                except av.error.FFmpegError:
+                    packet, self.is_torn = None, True
+            self.is_torn |= any(level <= _ERROR and "prematurely" in text for level, _, text in log)
+            if packet is None:
+                break
+            if packet.size > 0:  # an empty one repeats the frame before
+                yield packet
+        yield None
+
+    def _decode(self, packet: "Packet | None", number: int) -> tuple[list["VideoFrame"], str | None, bool]:
+        """The frames that come out, what is wrong with the one that went in, and whether that will never come out.
+
+        A frame's `pts` is its packet's number.
+        """
+        import av
+
+        if packet is not None:
+            if self._decoder.name == "mjpeg" and (fault := jpeg_fault(bytes(packet))) is not None:
+                return [], fault, True
+            packet.pts = packet.dts = number
+        with _listening() as log:
+            try:
+                frames = self._decoder.decode(packet)
+            except av.error.FFmpegError as error:
+                return [], f"damaged ({error.strerror})", packet is not None
+        found = [text.strip() for level, _, text in log if level <= _ERROR or "concealing" in text]
+        if packet is not None and packet.is_corrupt:
+            found.append("breaks off")
+        return frames, f"damaged ({found[0]})" if found else None, False
+
+    def _pixels(self, frame: "VideoFrame") -> np.ndarray:
+        picture = self._to_bgr.reformat(frame, format="bgr24", interpolation="BICUBIC").to_ndarray()  # as OpenCV does
+        pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)) if frame.rotation else pixels
+
+
+class _Suspects:
+    """Which frames are damaged or were made from one that is: all that are decoded behind it, until a whole picture is shown.
+
+    Frames are named by their number in the order of decoding, and asked about in the order in which they are shown.
+    """
+
+    def __init__(self) -> None:
+        self._faults: dict[int, str] = {}
+        self._awaited: set[int] = set()
+
+    def add(self, number: int, fault: str | None, *, is_lost: bool) -> None:
+        """What went into the decoder; of a lost one nothing will come out."""
+        if fault is not None:
+            self._faults[number] = fault
+        if not is_lost:
+            self._awaited.add(number)
+
+    def of(self, frame: "VideoFrame") -> tuple[str | None, int]:
+        """Why a frame is not to be trusted, and how many that should have been shown before it never were."""
+        number = max(self._awaited, default=0) if frame.pts is None else frame.pts
+        self._awaited.discard(number)
+        if frame.is_corrupt:
+            self._faults.setdefault(number, "damaged")
+        if number in self._faults:
+            return self._faults[number], 0
+        if not frame.key_frame:
+            return _AFTER_DAMAGE if any(fault < number for fault in self._faults) else None, 0
+        lost = self.lost(before=number)
+        self._faults = {fault: why for fault, why in self._faults.items() if fault > number}
+        return None, lost
+
+    def lost(self, before: int | None = None) -> int:
+        """How many frames, of those behind damage, never came out of the decoder."""
+        past = {number for number in self._awaited if before is None or number < before}
+        self._awaited -= past
+        first = min(self._faults, default=None)
+        return 0 if first is None else sum(number >= first for number in past)
+
+
+@contextmanager
+def _listening() -> Iterator[Log]:
+    """What FFmpeg logs in this thread, which would else be dropped or printed."""
+    from av import logging
+
+    before = logging.get_level()
+    logging.set_level(_INFO)
+    try:
+        with logging.Capture(local=True) as log:
+            yield log
+    finally:
+        logging.set_level(before)
+
+
+def _is_cover(stream: object) -> bool:
+    """The picture on a sound file's cover, which FFmpeg shows as a video of one frame."""
+    disposition = getattr(stream, "disposition", None)
+    return bool(disposition) and "attached_pic" in str(disposition).lower()
