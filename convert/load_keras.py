@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     import keras
 
 SUFFIX_OF: dict[ModelKind, str] = {"keras": ".keras", "hdf5": ".h5"}  # by which the libraries choose how they read
-UNKNOWN_LAYER = ("Could not locate", "Unknown layer", "Unknown object", "Lambda")  # what Keras says of a layer it cannot load
+UNKNOWN_LAYER = ("Could not locate", "Unknown layer", "Unknown object", "custom class", "Lambda")  # what Keras says of a layer
 DAMAGED = (  # what the libraries raise of bytes that are not what they wrote
     *(ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, ImportError, AssertionError),
     *(NotImplementedError, EOFError, MemoryError, OverflowError, zipfile.BadZipFile, zlib.error),
 )
-SAVE_AGAIN = "build it with keras.Input((height, width, 3)), load its weights, and save it again"
+SAVE_AGAIN = "load its weights, and save it again"
+BUILD = "build the same layers on keras.Input((height, width, 3))"
 
 
 def load_keras(path: Path) -> "keras.Model":
@@ -45,12 +46,12 @@ def load_keras(path: Path) -> "keras.Model":
     kind = recognise(path)
     if kind == "saved-model":
         function, spec, output_shape = load_signature(path)
-        check_picture(path, tuple(spec.shape.as_list()) if spec.shape.rank is not None else None, spec.dtype.name, EXPORT)
+        check_picture(path, None if spec.shape.rank is None else tuple(spec.shape.as_list()), spec.dtype.name, EXPORT)
         return _as_keras_3(function, tuple(spec.shape.as_list()[1:]), output_shape)
     model, is_keras_2 = _load(path, kind)
     inputs, outputs = (_tensors(getattr(model, name, None)) for name in ("inputs", "outputs"))
     if not inputs or not outputs:
-        raise ConversionError(f"{path}: its input has no shape yet; {SAVE_AGAIN}")
+        raise ConversionError(f"{path}: its input has no shape yet; {BUILD}, {SAVE_AGAIN}")
     if len(inputs) == 1:
         check_picture(path, tuple(inputs[0].shape), str(getattr(inputs[0].dtype, "name", inputs[0].dtype)), SAVE_AGAIN)
     if not is_keras_2:
@@ -72,16 +73,18 @@ def check_picture(path: Path, shape: tuple[int | None, ...] | None, dtype: str, 
     """
     if shape is None or len(shape) != 4:
         found = "of any shape" if shape is None else f"of shape {shape}"
-        raise ConversionError(f"{path}: expected RGB images (batch, height, width, 3), found an input {found}; {remedy}")
+        raise ConversionError(
+            f"{path}: expected RGB images (batch, height, width, 3), found an input {found}; {BUILD}, {remedy}"
+        )
     if shape[1] == 3 and shape[3] != 3:
         raise ConversionError(
             f"{path}: its input {shape} has the channels first, expected (batch, height, width, 3);"
-            f" build it with data_format='channels_last'; {remedy}"
+            f" {BUILD} with data_format='channels_last', {remedy}"
         )
     if dtype != "float32":
         raise ConversionError(
-            f"{path}: its input is of {dtype}, expected float32; give keras.Input dtype='float32' and the same layers, then"
-            f" {remedy}; the values that it takes stay what they are (of bytes 0 to 255)"
+            f"{path}: its input is of {dtype}, expected float32; {BUILD}, of float32, {remedy}; of bytes it then takes the"
+            " values 0 to 255"
         )
 
 

@@ -20,6 +20,7 @@ _TO_KERAS = "build the network in Keras, copy the weights into it, and save it w
 
 # first bytes -> what it is and what to do
 STARTS: tuple[tuple[bytes, str], ...] = (
+    (b"PK", "a damaged archive, without its end; copy or download it again"),
     (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9", f"a PyTorch file; {_TO_KERAS}"),
     *((bytes([0x80, n]), f"a pickle, which may run any code and is not opened; {_SAVE_WHOLE}") for n in range(2, 6)),
     (b"\x93NUMPY", f"a NumPy array, so it {WEIGHTS_ALONE}"),
@@ -119,5 +120,5 @@ def _of_folder(path: Path) -> ModelKind:
         raise ConversionError(f"{path}: a TensorFlow checkpoint, so it {WEIGHTS_ALONE}")
     inner = sorted(child.parent for child in path.glob("*/saved_model.pb"))
     if inner:
-        raise ConversionError(f"{path}: no SavedModel itself; it holds {inner[0].name}, name {inner[0]}")
+        raise ConversionError(f"{path}: no SavedModel itself; name the one in it, {inner[0]}")
     raise ConversionError(f"{path}: a folder without saved_model.pb; {EXPECTED}")

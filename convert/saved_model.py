@@ -59,11 +59,12 @@ def load_signature(path: Path) -> tuple[Callable[[Any], Any], Any, tuple[int | N
 
     def serve(images: Any) -> Any:
         if batch == 1 and images.shape[0] != 1:
-            return tf.map_fn(lambda image: function(**{argument: image[tf.newaxis]})[output][0], images, result.dtype)
+            one = lambda image: function(**{argument: image[tf.newaxis]})[output][0]  # noqa: E731
+            return tf.map_fn(one, images, fn_output_signature=result.dtype)
         return function(**{argument: images})[output]
 
     serve.keeps = loaded  # type: ignore[attr-defined]  # its variables live as long as it does
-    return serve, spec, (None, *result.shape.as_list()[1:])
+    return serve, spec, tuple(result.shape.as_list()) if result.shape.rank is not None else ()
 
 
 def _check_objects(path: Path) -> None:
