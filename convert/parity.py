@@ -65,7 +65,7 @@ def find_runtime(python: Path) -> tuple[str, str]:
         try:
             result = _ask(python, folder, sorted(CPU_RUNTIMES, reverse=True), no_progress)
         except ChildDied as error:
-            raise ConversionError(_broken(python, "TFLite runtime", str(error), "")) from error
+            raise ConversionError(_broken(python, "TFLite runtime", str(error))) from error
         except ChildFailed as error:
             raise ConversionError(
                 f"{python}: {error}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
@@ -88,12 +88,12 @@ def known_pictures() -> np.ndarray:
     return pixels
 
 
-def _broken(python: Path, runtime: str, reason: str, numpy: str) -> str:
-    beside = f" beside NumPy {numpy}" if numpy else ""
-    remedy = "'numpy<2'" if numpy.partition(".")[0] != "1" and "litert" not in runtime else "--force-reinstall ai-edge-litert"
+def _broken(python: Path, runtime: str, reason: str, numpy: str = "") -> str:
+    is_numpy = runtime.startswith("tflite-runtime") and numpy.partition(".")[0] not in ("", "1")
+    remedy = f"`{python} -m pip install 'numpy<2'`" if is_numpy else "install it again"
     return (
-        f"{python}: its {runtime} is broken{beside}: it does not run a model that every runtime runs ({reason});"
-        f" `{python} -m pip install {remedy}`, or leave this interpreter out"
+        f"{python}: its {runtime}{f' beside NumPy {numpy}' if numpy else ''} is broken, it fails on a model that every runtime"
+        f" runs ({reason}); {remedy}, or leave this interpreter out"
     )
 
 

@@ -47,6 +47,7 @@ def _version(package: str) -> str:
 
 
 def _one_line(error: BaseException) -> str:
+    error = error.__cause__ or error  # a SystemError's says more
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

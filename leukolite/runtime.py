@@ -159,7 +159,7 @@ class TfliteRuntime:
         remedy = RUNTIMES[self.info.name][2]
         return RuntimeUnavailable(
             f"the runtime {self.info.name} {self.info.version} does not work beside NumPy {np.__version__}"
-            f" ({first_line(error)}); {remedy}"
+            f" ({first_line(error.__cause__ or error)}); {remedy}"
         )
 
     def tensor_dtypes(self) -> dict[str, str]:
