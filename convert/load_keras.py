@@ -73,9 +73,7 @@ def check_picture(path: Path, shape: tuple[int | None, ...] | None, dtype: str, 
     """
     if shape is None or len(shape) != 4:
         found = "of any shape" if shape is None else f"of shape {shape}"
-        raise ConversionError(
-            f"{path}: expected RGB images (batch, height, width, 3), found an input {found}; {BUILD}, {remedy}"
-        )
+        raise ConversionError(f"{path}: expected RGB images (batch, height, width, 3), found an input {found}; {BUILD}, {remedy}")
     if shape[1] == 3 and shape[3] != 3:
         raise ConversionError(
             f"{path}: its input {shape} has the channels first, expected (batch, height, width, 3);"

@@ -19,6 +19,7 @@ import numpy as np
 # tflite-runtime beside NumPy 2 fails with an AttributeError or an ImportError when it is loaded, with a SystemError later
 FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, ImportError, SystemError, OSError, MemoryError)
 
+
 def main(folder: Path) -> None:
     """Do the job in `folder`: {"runtimes": {name: [module, package]}}, of which the first that is installed runs the model."""
     job = json.loads((folder / "job.json").read_text())
