@@ -32,12 +32,12 @@ _KERAS = "leukolite convert-keras FILE --labels FILE --unit cell|field --values 
 @bundle_options(variants=VARIANTS, seed="the choice of images, of the noise and of fine-tuning")
 @run_data_option
 @click.option("--auto", is_flag=True, help=f"Try {', '.join(AUTO_ORDER)} in turn and make the first that passes the gate.")
+@malignant_option("those of the run")
 @qat_epochs_option
 @moved_option("leukolite convert", "--keras", _KERAS, is_flag=False, flag_value="FILE")
 @moved_option("leukolite convert", "--labels", _KERAS)
 @moved_option("leukolite convert", "--unit", _KERAS)
 @moved_option("leukolite convert", "--values", _KERAS)
-@moved_option("leukolite convert", "--malignant", _KERAS)
 @moved_option("leukolite convert", "--calibration-study", "leukolite calibration-study RUN", is_flag=True)
 def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qat_epochs: int) -> None:
     """Make bundles of a finished RUN folder, each no worse than the float model by more than the gate allows.

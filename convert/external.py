@@ -61,13 +61,15 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         DatasetError: the images are of other classes, or too few.
     """
     labels = read_labels(external.labels)
-    data = _in_order(open_dataset(external.data), labels)
-    malignant = declared_malignant(external.malignant, labels, data.malignant, external.data)
+    if external.malignant:  # a slip of the pen is told before the work
+        declared_malignant(external.malignant, labels, (), external.labels)
     model = _from_zero_to_one(load_keras(external.model), external.values)
     spec = check_model(model, labels, external)
-    total = len(data.samples)
+    dataset = _in_order(open_dataset(external.data), labels)
+    malignant = declared_malignant(external.malignant, labels, dataset.malignant, external.data)
+    total = len(dataset.samples)
     done = iter(range(1, total + 1))
-    dataset, pixels = load_images(data, spec, lambda: progress("images", next(done), total))
+    dataset, pixels = load_images(dataset, spec, lambda: progress("images", next(done), total))
     hashes = [sample.sha256 for sample in dataset.samples]
     groups = group(len(hashes), near_duplicates(pixels), [hashes])
     split = split_by_group(dataset, groups, FRACTIONS, seed)

@@ -40,7 +40,7 @@ def read_keras_archive(path: Path) -> tuple[str, Any]:
 
 
 def read_hdf5(path: Path) -> tuple[str, Any]:
-    """The same of an .h5 file. Raises: ConversionError, where it holds weights alone, or no Keras model; OSError or ValueError."""
+    """The same of an .h5 file. Raises: ConversionError, where it holds no architecture; OSError or ValueError."""
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs:
             is_weights = "layer_names" in file.attrs or not {"layers", "_layer_checkpoint_dependencies", "vars"}.isdisjoint(file)

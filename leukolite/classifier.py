@@ -184,8 +184,8 @@ def check_golden(bundle: Bundle, classifier: Classifier) -> None:
         refused = [one for one in bundle.manifest.runtimes if one.name == runtime.info.name and one.outcome == "refused"]
         if refused:
             raise BundleError(
-                f"{bundle.path}: {refused[0].name} did not run the model when the bundle was made ({refused[0].reason}); use another"
-                " runtime",
+                f"{bundle.path}: {refused[0].name} did not run the model when the bundle was made ({refused[0].reason});"
+                " use another runtime",
                 advice="litert" if refused[0].name != "litert" else None,
             )
         known = ", ".join(sorted(bundle.manifest.golden.tolerance))
