@@ -39,7 +39,9 @@ _KERAS = "leukolite convert-keras FILE --labels FILE --unit cell|field --values 
 @moved_option("leukolite convert", "--unit", _KERAS)
 @moved_option("leukolite convert", "--values", _KERAS)
 @moved_option("leukolite convert", "--calibration-study", "leukolite calibration-study RUN", is_flag=True)
-def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qat_epochs: int) -> None:
+def convert(
+    run: Path, options: BundleOptions, data: Path | None, auto: bool, malignant: tuple[str, ...], qat_epochs: int
+) -> None:
     """Make bundles of a finished RUN folder, each no worse than the float model by more than the gate allows.
 
     The gate holds accuracy and malignant recall, at noise of sigma 0 and 10, against the float model's on the validation
