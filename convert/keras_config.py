@@ -128,14 +128,16 @@ def make_float32(path: Path, config: Any) -> bool:
     """
     changed = False
     for entry in entries(config):
-        keys = ["dtype", "default_policy", *(["name"] if _is_policy(entry) else [])]
-        for key in keys:
-            value = entry.get(key)
-            if not isinstance(value, str):
-                continue
-            if "_from_float" in value:  # as int8_from_float32
-                raise ConversionError(f"{path}: its weights are quantised already ({value}); save the float model it was made of")
-            if value in OTHER_FLOATS:
+        policy = str(entry.get("class_name"))
+        if policy.endswith("DTypePolicy") and policy not in (
+            "DTypePolicy",
+            "FloatDTypePolicy",
+        ):  # QuantizedDTypePolicy and others
+            raise ConversionError(
+                f"{path}: Keras has quantised its weights already ({policy}); save the float model it was made of"
+            )
+        for key in ("dtype", "default_policy", *(["name"] if _is_policy(entry) else [])):
+            if isinstance(entry.get(key), str) and entry[key] in OTHER_FLOATS:
                 entry[key] = "float32"
                 changed = True
     return changed
@@ -143,4 +145,4 @@ def make_float32(path: Path, config: Any) -> bool:
 
 def _is_policy(entry: dict[str, Any]) -> bool:
     """True for the inner object of {"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}: a name and little else."""
-    return set(entry) <= {"name", "source_name", "loss_scale", "mode", "block_size"}
+    return set(entry) <= {"name", "loss_scale"}

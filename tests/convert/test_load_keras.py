@@ -20,6 +20,10 @@ from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.preprocess import InputSpec
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file"),
+    pytest.mark.filterwarnings("ignore:.*has not been built|.*not yet built:UserWarning"),
+]
 SIDE = 16
 PICTURES = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
 INPUTS = PICTURES / np.float32(255)
@@ -211,9 +215,7 @@ def test_an_input_of_another_rank_is_refused_with_the_remedy(library, shape, tmp
 
 def test_a_network_that_never_saw_a_shape_is_refused(keras_3, tmp_path):
     model = keras_3.Sequential([keras_3.layers.Flatten(), keras_3.layers.Dense(2)])
-    with pytest.warns(UserWarning, match="has not been built"):
-        saved(model, tmp_path / "net.keras")
-    assert "its input has no shape yet" in refusal(tmp_path / "net.keras")
+    assert "its input has no shape yet" in refusal(saved(model, tmp_path / "net.keras"))
 
 
 def test_two_inputs_are_refused(library, tmp_path):
@@ -484,4 +486,4 @@ def test_a_model_of_a_keras_to_come_asks_for_that_keras(keras_3, tmp_path):
 def test_a_network_that_keras_quantised_is_refused(keras_3, tmp_path):
     model = network(keras_3)
     model.quantize("int8")
-    assert "its weights are quantised already" in refusal(saved(model, tmp_path / "net.keras"))
+    assert "quantised its weights already" in refusal(saved(model, tmp_path / "net.keras"))
