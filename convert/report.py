@@ -33,7 +33,7 @@ def outcome_lines(outcome: Outcome, float_bytes: int) -> list[str]:
     if outcome.path is None:
         lines = [f"{name}: not written, it fails the gate: {'; '.join(outcome.reasons)}", f"  {share}"]
     if manifest.gate is not None:
-        lines += [f"  {manifest.gate.part} part, {_level(level)}" for level in manifest.gate.levels]
+        lines += [f"  {manifest.gate.part} part, {_level(level, manifest.malignant)}" for level in manifest.gate.levels]
     lines += [f"    flipped: {_flip(flip)}" for flip in outcome.flips[:FLIPS_SHOWN]]
     if len(outcome.flips) > FLIPS_SHOWN:
         lines.append(f"    ... and {count(len(outcome.flips) - FLIPS_SHOWN, 'more flip')}; --json lists them")
@@ -159,13 +159,21 @@ def study_json(rows: Sequence[StudyRow]) -> dict[str, Any]:
     }
 
 
-def _level(level: GateLevel) -> str:
-    change, label = min(((level.recall[label] - level.float_recall[label], label) for label in level.recall), default=(0.0, ""))
-    recall = f", recall of {label} {100 * change:+.1f} points" if change < 0 else ", no malignant recall lost"
+def _level(level: GateLevel, malignant: Sequence[str]) -> str:
     return (
-        f"n {level.n}, sigma {level.sigma:g}: accuracy {percent(level.float_accuracy)} -> {percent(level.accuracy)}{recall},"
-        f" {count(level.flips, 'flip')}"
+        f"n {level.n}, sigma {level.sigma:g}: accuracy {percent(level.float_accuracy)} -> {percent(level.accuracy)},"
+        f" {_recall(level, malignant)}, {count(level.flips, 'flip')}"
     )
+
+
+def _recall(level: GateLevel, malignant: Sequence[str]) -> str:
+    """What became of the malignant recall, which is nothing where there is none."""
+    if not level.recall:
+        return "no recall held: " + (
+            f"no image of {', '.join(malignant)} is here" if malignant else "no label is said to be malignant"
+        )
+    change, label = min((level.recall[label] - level.float_recall[label], label) for label in level.recall)
+    return f"recall of {label} {100 * change:+.1f} points" if change < 0 else "no malignant recall lost"
 
 
 def _flip(flip: Flip) -> str:

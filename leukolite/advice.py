@@ -7,6 +7,7 @@ ADVICE = {
     "csv-columns": "name the columns with --csv-columns file=NAME,label=NAME,subject=NAME",
     "data-moved": "say where the data folder is now with --data",
     "learning-rate": "as with --set learning_rate=1e-4",
+    "malignant": "give --malignant LABELS, or --malignant none",
     "no-imagenet": "use --weights none or a file",
     "no-resume": "run without --resume",
     "no-resume-replaces": "leave --resume out and give --force to replace it",
@@ -32,6 +33,7 @@ ADVICE = {
     "finding-of-field": "--cell-diameter and --channel are for bundles that classify cells, leave them out",
     "force": "--force replaces it",
     "list-cameras": "edge-run --list-cameras shows what is plugged in",
+    "litert": "give --runtime litert, or convert again with a Python of --check-with whose runtime works",
     "no-cell-picture": "give --cells one, or convert again with --cell-window",
 }
 

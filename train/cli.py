@@ -10,12 +10,12 @@ import numpy as np
 from leukolite import __version__
 from leukolite import synthetic as smears
 from leukolite.class_folders import PARTS
+from leukolite.classes import choose_malignant
 from leukolite.files import new_folder, path_of_text, text_of_path, write_file, write_json
 from leukolite.image_files import SYNTHETIC_MARK, describe_unusable
 from leukolite.imports import require
 from leukolite.metrics import wilson_interval
-from leukolite.names import look_alikes
-from leukolite.options import SEED, force_option
+from leukolite.options import SEED, force_option, malignant_option
 from leukolite.outputs import check_outputs
 from leukolite.sheets import encode_png
 from leukolite.tables import results_table
@@ -77,7 +77,7 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     " run or split.json to repeat.  [default: folders where there are such, else image]",
 )
 @click.option("--unit", type=click.Choice(["cell", "field"]), help="What an image shows.  [default: the layout's, else field]")
-@click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: the layout's]")
+@malignant_option("the layout's")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
 @click.option("--resume", is_flag=True, help="Go on where the same command was stopped.")
 @click.option("--cache", help="Folder where decoded images are kept, or none.  [default: ~/.cache/leukolite]")
@@ -95,7 +95,7 @@ def train(
     seed: int | None,
     split_by: str | None,
     unit: str | None,
-    malignant: str | None,
+    malignant: tuple[str, ...],
     settings: tuple[str, ...],
     resume: bool,
     cache: str | None,
@@ -125,9 +125,7 @@ def train(
     if table is None and repeated is not None and repeated.labels_csv is not None:
         table = LabelTable(Path(repeated.labels_csv), repeated.csv_columns)
     dataset = open_dataset(data, table)
-    if malignant is None and repeated is not None:
-        malignant = ",".join(repeated.malignant)
-    chosen_malignant = _malignant(dataset, malignant)
+    chosen_malignant = _malignant(dataset, malignant, dataset.malignant if repeated is None else repeated.malignant)
     chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
     chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
     chosen_split = split_by or (str(from_run) if from_run is not None else "folders" if dataset.parts else "image")
@@ -214,15 +212,14 @@ def _print_folds(runs: "Sequence[Run]") -> None:
     stdout().print(f"{count(len(runs), 'fold')}: test accuracy {spread}; all {count(n, 'image')} together {pooled}")
 
 
-def _malignant(dataset: Dataset, given: str | None) -> tuple[str, ...]:
-    chosen = dataset.malignant if given is None else tuple(label.strip() for label in given.split(",") if label.strip())
-    if unknown := [label for label in chosen if label not in dataset.labels]:
-        raise click.BadParameter(
-            f"{', '.join(unknown)}: not among the labels {', '.join(dataset.labels)}{look_alikes(unknown, dataset.labels)}",
-            param_hint="--malignant",
-        )
-    if given is None and not chosen:
-        warn("note: this layout does not say which labels are malignant; name them with --malignant")
+def _malignant(dataset: Dataset, said: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+    """What was said, or the default. Raises: BadParameter, where it is not of the dataset's labels."""
+    try:
+        chosen = choose_malignant(said or default, dataset.labels)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--malignant") from error
+    if not said and not chosen:
+        warn("note: this layout does not say which labels are malignant; name them with --malignant, or in the conversion")
     return chosen
 
 
