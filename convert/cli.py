@@ -53,7 +53,8 @@ def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qa
     """Make bundles of a finished RUN folder, each no worse than the float model by more than the gate allows.
 
     The gate holds accuracy and malignant recall, at noise of sigma 0 and 10, against the float model's on the validation
-    part. What fails is not written, and nothing is where the float model itself is no better than the commonest class. Prints every verdict that flipped, and how each runtime at hand answers.
+    part. What fails is not written, nor is anything of a float model that is no better than the commonest class. Prints every
+    verdict that flipped, and how each runtime at hand answers.
 
     \b
     Example:
@@ -84,8 +85,8 @@ def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qa
     required=True,
     type=Values(),
     metavar="VALUES",
-    help="What black and white are to the model: 0..1, -1..1, 0..255, imagenet (its mean and deviation), or mean=R,G,B:std=R,G,B of"
-    " levels from 0 to 1, with :of=255 behind it of levels from 0 to 255.",
+    help="What black and white are to the model: 0..1, -1..1, 0..255, imagenet (its mean and deviation), or mean=R,G,B:std=R,G,B"
+    " of levels from 0 to 1, with :of=255 behind it of levels from 0 to 255.",
 )
 @click.option(
     "--channels", type=click.Choice(get_args(Channels)), default="RGB", show_default=True, help="Order of the model's channels."
@@ -95,7 +96,7 @@ def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qa
     type=click.Choice(list(RESIZE)),
     default="crop",
     show_default=True,
-    help="What the model sees of a picture that is not square: its centre square, all of it stretched, or all with black beside it.",
+    help="What the model sees of a picture that is not square: the centre square, all of it stretched, or all with black beside.",
 )
 @click.option("--positive", help="Label that a model's one sigmoid is the probability of.  [default: told by the pictures]")
 @click.option(

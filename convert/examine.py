@@ -29,7 +29,7 @@ from leukolite.convert.usefulness import (
 from leukolite.errors import ConversionError
 from leukolite.metrics import confusion_matrix
 from leukolite.network_input import CAFFE, NAMED, NetworkInput, parse_values
-from leukolite.preprocess import Crop
+from leukolite.preprocess import CROPS, Crop
 from leukolite.progress import OnProgress
 from leukolite.wording import percent
 
@@ -37,12 +37,7 @@ if TYPE_CHECKING:
     import keras
 
 BATCH = 32  # pictures at a time through the model
-SAMPLE = 200  # pictures, in turns of the classes, on which other ways to feed a model are tried
-CROPS: dict[Crop, str] = {
-    "centre-square": "the centre square",
-    "stretch": "the whole picture, stretched",
-    "pad": "the whole picture, padded with black",
-}
+SAMPLE = 300  # pictures, in turns of the classes, on which other ways to feed a model are tried
 _CHANGE_COSTS = 0.01  # of accuracy: of two ways that do equally well the one nearer to what was said is named
 
 Pictures = Callable[[Crop], np.ndarray]  # the sample as the network would see it, uint8 RGB, shape (n, height, width, 3)
@@ -61,7 +56,7 @@ class Feeding:
     order: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"{self.wanted}, {CROPS[self.crop]}"
+        return f"{self.wanted}; {CROPS[self.crop]}"
 
 
 @dataclass(frozen=True)
@@ -150,7 +145,7 @@ def examine(
     as_said = f"{path}: as it was taken ({said}) it {useless or f'is right on {percent(full.accuracy)} of {n} labelled pictures'}"
     share = f"right on {percent(best.accuracy)} of {len(chosen)} of them (as taken: {percent(base.accuracy)})"
     remedies = _remedies(said, best.feeding, classes, one)
-    taken = "; ".join(text for text, _, _ in remedies)
+    taken = " and ".join(text for text, _, _ in remedies)
     objection = None
     if one and positive is None and told is None and not fits:
         raise ConversionError(
@@ -204,21 +199,21 @@ def check_probabilities(outputs: np.ndarray, activation: str | None, path: Path)
             )
         if low < -1e-4 or high > 1 + 1e-4 or activation == "linear":
             raise ConversionError(
-                f"{path}: its one output is no probability (from {low:.3g} to {high:.3g} on the pictures); end it in a sigmoid and"
-                " save it again"
+                f"{path}: expected a probability, found one output from {low:.3g} to {high:.3g} on the pictures; end it in a"
+                " sigmoid and save it again"
             )
         return
     sums = outputs.sum(axis=1)
     if low >= -1e-4 and high <= 1 + 1e-4 and (activation == "sigmoid" or not np.allclose(sums, 1, atol=1e-2)):
-        what = f"{n} sigmoids, each independent of the others" if activation == "sigmoid" else f"{n} outputs"
+        what = f"{n} sigmoids that know nothing of each other" if activation == "sigmoid" else f"{n} outputs"
         raise ConversionError(
-            f"{path}: its {what} are no probabilities that add up to 1 (on the pictures from {sums.min():.3f} to {sums.max():.3f});"
-            " end it in a softmax, train and save it again"
+            f"{path}: expected probabilities that add up to 1, found {what} (sums from {sums.min():.3f} to {sums.max():.3f} on"
+            " the pictures); end it in a softmax, train and save it again"
         )
     if not np.allclose(sums, 1, atol=1e-2) or low < -1e-4:
         raise ConversionError(
-            f"{path}: its outputs are no probabilities that add up to 1 (logits, from {low:.3g} to {high:.3g} on the pictures);"
-            " end it in a softmax and save it again"
+            f"{path}: expected probabilities that add up to 1, found logits ({low:.3g} to {high:.3g} on the pictures); end it in"
+            " a softmax and save it again"
         )
 
 
@@ -241,8 +236,8 @@ def _others(
     is_order_free: bool,
     progress: OnProgress,
 ) -> Iterator[_Tried]:
-    """The other ways on the sample: values and channels, then what of the picture is seen, each with the labels as said and in the
-    order that suits it best."""
+    """The other ways on the sample: values and channels, then what of the picture is seen; with the labels as said, and as suits
+    best."""
     said = base.feeding
     named = [
         NetworkInput(channels=channels, mean=mean, deviation=deviation) for channels, (mean, deviation) in _values(said.wanted)

@@ -69,7 +69,8 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
 
     Raises:
         ConversionError: the file is no Keras model, has layers of its own, open shapes, other inputs or outputs than one RGB
-            image and one probability per label, or the labels are not its own; or the images do not tell what its one sigmoid means.
+            image and one probability per label, or the labels are not its own; or the images do not tell what its one sigmoid
+            means.
         UselessModelError: the images speak against it, or against what was said of it.
         DatasetError: the images are of other classes, or too few.
     """

@@ -1,7 +1,7 @@
 """Layers around a network that leukolite did not train, so that every bundle takes and gives the same.
 
-In front: values from 0 to 1 of R, G, B become what the network takes, so that raw bytes go into the converted file and no device can
-get values or channel order wrong. Behind: one sigmoid's probability becomes one of each of two labels.
+In front: values from 0 to 1 of R, G, B become what the network takes, so that raw bytes go into the converted file and no device
+can get values or channel order wrong. Behind: one sigmoid's probability becomes one of each of two labels.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Is a model of use on labelled pictures, and is another way to feed it clearly the right one? Arithmetic on confusion matrices."""
+"""Is a model of use on labelled pictures, and is another way to feed it clearly better? Arithmetic on confusion matrices."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from leukolite.wording import percent
 
 INFORMED = 0.5  # share of the way from chance to always right, in balanced accuracy, that makes a model of use in any case
 LEAST_GAIN, CHANCE = 0.05, 0.01  # of accuracy, and of a false alarm: another way to feed a model is clearly better
-NOTED_GAIN, NOTED_CHANCE = 0.02, 0.05  # worth a line
+NOTED_GAIN, NOTED_CHANCE = 0.01, 0.05  # worth a line
 
 
 class UselessModelError(ConversionError):
@@ -53,12 +53,12 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
     """
     counts, n = confusion.sum(axis=1), int(confusion.sum())
     malignant = [k for k in classes.malignant_indices if counts[k]]
-    missed = [f"recognises 0 of {counts[k]} {classes.labels[k]}" for k in malignant if not confusion[k, k]]
+    missed = [f"recognises 0 of {counts[k]} pictures of {classes.labels[k]}" for k in malignant if not confusion[k, k]]
     found = int(confusion[np.ix_(malignant, classes.malignant_indices)].sum())
     if len(malignant) > 1 and not found:
         missed = [f"gives 0 of {counts[malignant].sum()} pictures of malignant classes a malignant label"]
     if missed:
-        return " and ".join(missed)
+        return f"is right on {percent(accuracy_of(confusion))} of {n} labelled pictures and {' and '.join(missed)}"
     common = int(counts.argmax())
     lowest, _ = wilson_interval(int(np.trace(confusion)), n)
     if lowest > counts[common] / n:

@@ -15,6 +15,11 @@ from leukolite.frozen import Frozen
 Kernel = Literal["area", "halve-linear"]
 KERNELS: tuple[Kernel, ...] = ("area", "halve-linear")
 Crop = Literal["centre-square", "stretch", "pad"]
+CROPS: dict[Crop, str] = {  # what of a picture the network sees, in words
+    "centre-square": "the centre square",
+    "stretch": "the whole picture stretched",
+    "pad": "the whole picture with black beside it",
+}
 
 
 class InputSpec(Frozen):

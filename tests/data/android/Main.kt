@@ -47,7 +47,8 @@ private fun resize(input: DataInputStream, output: DataOutputStream) = repeat(in
     val width = input.readInt()
     val fraction = input.readDouble()
     val kernel = if (input.readBoolean()) "halve-linear" else "area"
-    output.write(Preprocess.cropAndResize(image(input), width, height, fraction, kernel).bytes)
+    val crop = listOf("centre-square", "stretch", "pad")[input.readInt()]
+    output.write(Preprocess.cropAndResize(image(input), width, height, fraction, kernel, crop).bytes)
 }
 
 private fun decide(input: DataInputStream, output: DataOutputStream) = repeat(input.readInt()) {
