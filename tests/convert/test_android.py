@@ -494,7 +494,7 @@ def test_the_kotlin_opens_no_damaged_assets(jvm, tmp_path, name):
     (tmp_path / "assets" / name).write_bytes(content)
     (tmp_path / "none.bin").write_bytes(struct.pack(">i", 0))
     answers = jvm.answer(jvm.bundle.golden.frames)
-    result = jvm.run("judge", tmp_path / "none.bin", tmp_path / "out.bin", answers=answers, assets=tmp_path / "assets")
+    result = jvm.run("classify", tmp_path / "none.bin", tmp_path / "out.bin", answers=answers, assets=tmp_path / "assets")
     assert result.returncode == 1
     assert "Exception" in result.stderr
 
@@ -504,7 +504,7 @@ def test_the_kotlin_classifies_as_leukolite(jvm):
     classifier = open_classifier(jvm.bundle)
     cases = struct.pack(">i", len(captures)) + b"".join(pack_image(frame) for frame in captures)
     record = np.dtype([("index", ">i4"), ("probabilities", ">f4", len(LABELS))])
-    found = np.frombuffer(jvm.ask("judge", cases, answers=jvm.answer(captures)), record)
+    found = np.frombuffer(jvm.ask("classify", cases, answers=jvm.answer(captures)), record)
     expected = [classifier(frame) for frame in captures]
     indices = [-1 if verdict.index is None else verdict.index for verdict in expected]
     assert set(indices) == {-1, 0, 1}
