@@ -14,6 +14,8 @@ from leukolite.manifest import (
     RuntimeCheck,
     Training,
 )
+from leukolite.network_input import NetworkInput
+from leukolite.preprocess import CROPS
 from leukolite.wording import RESEARCH_USE, count, percent, percent_with_interval, shown
 
 DATASETS = {
@@ -49,8 +51,12 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         f"Classifies one **{manifest.unit}** per image: {', '.join(manifest.labels)}"
         f" (malignant: {', '.join(manifest.malignant) or 'none is said to be'}).",
         f"{_kind(manifest)}, {model_bytes / 1e6:.2f} MB, {manifest.input.width}x{manifest.input.height} RGB bytes in.",
+        *([] if manifest.input.crop == "centre-square" else [f"Of a picture it sees {CROPS[manifest.input.crop]}."]),
         "",
     ]
+    if manifest.objections:
+        lines += ["## What labelled pictures say against it", "", *(f"- {line}" for line in manifest.objections)]
+        lines += ["- It was converted because the user insisted.", ""]
     if training is not None:
         lines += [
             "## Training",
@@ -58,6 +64,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             f"- Data: {DATASETS[training.dataset]}",
             *(f"- {part}: {_counts(counts)}" for part, counts in training.split.items() if sum(counts.values())),
             *_how(training),
+            *([] if manifest.network_input is None else [_taken(manifest.network_input)]),
             f"- Versions: {', '.join(f'{name} {version}' for name, version in training.versions.items())}",
             "",
         ]
@@ -121,6 +128,10 @@ def _how(training: Training) -> list[str]:
         f" {recipe['batch_size']}, Adam at {recipe['learning_rate']}, schedule {recipe['schedule']}; seed {training.seed}",
         f"- Augmentation: {_settings(recipe['augmentation'])}",
     ]
+
+
+def _taken(wanted: NetworkInput) -> str:
+    return f"- The network takes {wanted}; the first step in `model.tflite` makes them of R, G, B bytes, no device needs to"
 
 
 def _recipe(training: Training) -> str:

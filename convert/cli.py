@@ -3,16 +3,27 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 from rich.console import Console
 
-from leukolite.convert.options import BundleOptions, bundle_options, qat_epochs_option, run_data_option, stage_bar, start_keras
+from leukolite.convert.options import (
+    RESIZE,
+    BundleOptions,
+    Values,
+    bundle_options,
+    qat_epochs_option,
+    remedy,
+    run_data_option,
+    stage_bar,
+    start_keras,
+)
 from leukolite.convert.targets import compile_bundle
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.files import write_json
+from leukolite.network_input import Channels, NetworkInput, Triple
 from leukolite.options import malignant_option, moved_option
 from leukolite.terminal import Command, stdout
 from leukolite.train.label_table import LabelTable
@@ -24,7 +35,6 @@ if TYPE_CHECKING:
     from leukolite.convert.source import ConversionSource
     from leukolite.progress import OnProgress
 
-VALUES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 UNTRAINED = [name for name, variant in VARIANTS.items() if not variant.is_trained]
 _KERAS = "leukolite convert-keras FILE --labels FILE --unit cell|field --values RANGE --data DIR --out DIR"
 
@@ -47,7 +57,8 @@ def convert(
     """Make bundles of a finished RUN folder, each no worse than the float model by more than the gate allows.
 
     The gate holds accuracy and malignant recall, at noise of sigma 0 and 10, against the float model's on the validation
-    part. What fails is not written. Prints every verdict that flipped, and how each runtime at hand answers.
+    part. What fails is not written, nor is anything of a float model that is no better than the commonest class. Prints every
+    verdict that flipped, and how each runtime at hand answers.
 
     \b
     Example:
@@ -76,7 +87,25 @@ def convert(
     help="Text file of the model's labels, one per line, in the order of its outputs.",
 )
 @click.option("--unit", required=True, type=click.Choice(["cell", "field"]), help="What one image shows.")
-@click.option("--values", required=True, type=click.Choice(list(VALUES)), help="What black and white are to the model.")
+@click.option(
+    "--values",
+    required=True,
+    type=Values(),
+    metavar="VALUES",
+    help="What black and white are to the model: 0..1, -1..1, 0..255, imagenet (its mean and deviation), or mean=R,G,B:std=R,G,B"
+    " of levels from 0 to 1, with :of=255 behind it of levels from 0 to 255.",
+)
+@click.option(
+    "--channels", type=click.Choice(get_args(Channels)), default="RGB", show_default=True, help="Order of the model's channels."
+)
+@click.option(
+    "--resize",
+    type=click.Choice(list(RESIZE)),
+    default="crop",
+    show_default=True,
+    help="What the model sees of a picture that is not square: the centre square, all of it stretched, or all with black beside.",
+)
+@click.option("--positive", help="Label that a model's one sigmoid is the probability of.  [default: told by the pictures]")
 @click.option(
     "--data",
     required=True,
@@ -91,7 +120,10 @@ def convert_keras(
     file: Path,
     labels: Path,
     unit: Literal["cell", "field"],
-    values: str,
+    values: tuple[Triple, Triple],
+    channels: Channels,
+    resize: str,
+    positive: str | None,
     data: Path,
     table: LabelTable | None,
     malignant: tuple[str, ...],
@@ -99,12 +131,16 @@ def convert_keras(
 ) -> None:
     """Make bundles of a Keras model that leukolite did not train: FILE, .keras or .h5 of Keras 2 or 3, or a SavedModel.
 
-    Nothing about it is guessed: its labels, what an image shows, what black and white are to it. The gate and what is printed
-    are those of `leukolite convert`. What the model saw in training is not known, and the bundle's card says so.
+    Nothing about it is guessed: its labels, what an image shows, what black and white are to it. All of it is held against the
+    labelled images, beside other values, channel orders, crops and orders of the labels: where one of those is clearly right, or
+    the model no better than the commonest class, it is refused with the options that fit. The gate and what is printed are
+    those of `leukolite convert`. What the model saw in training is not known, and the bundle's card says so.
 
     \b
     Example:
       leukolite convert-keras net.keras --labels labels.txt --unit cell --values 0..1 --data cells --out bundles/net
+      leukolite convert-keras resnet.keras --labels labels.txt --unit field --values imagenet --resize stretch --data fields \\
+      --out bundles/resnet
     """
     if trained := [name for name in options.variants or () if name not in UNTRAINED]:
         raise click.UsageError(f"{trained[0]} fine-tunes a run of `leukolite train`, not a Keras file: leave it out of --to.")
@@ -113,7 +149,16 @@ def convert_keras(
     from leukolite.convert.external import ExternalModel, source_of_keras
 
     external = ExternalModel(
-        model=file, labels=labels, unit=unit, values=VALUES[values], malignant=malignant, data=data, table=table
+        model=file,
+        labels=labels,
+        unit=unit,
+        wanted=NetworkInput(channels=channels, mean=values[0], deviation=values[1]),
+        malignant=malignant,
+        data=data,
+        table=table,
+        crop=RESIZE[resize],
+        positive=positive,
+        allow_useless=options.allow_useless,
     )
     settings = options.settings()
     _convert(options, settings, partial(source_of_keras, external, settings.seed))
@@ -125,11 +170,15 @@ def _convert(
     """Convert and print what came of it. Raises: ConversionError, if a bundle that was asked for is not written."""
     from leukolite.convert.make_bundle import make_bundles
     from leukolite.convert.report import conversion_json
+    from leukolite.convert.usefulness import UselessModelError
 
-    with stage_bar() as progress:
-        result = make_bundles(
-            open_source, options.out, name=options.bundle_name, settings=settings, progress=progress, force=options.force
-        )
+    try:
+        with stage_bar() as progress:
+            result = make_bundles(
+                open_source, options.out, name=options.bundle_name, settings=settings, progress=progress, force=options.force
+            )
+    except UselessModelError as error:
+        raise ConversionError(f"{error}; {remedy(error.remedies)}") from error
     _print(result, options.targets, stdout(options.json_path))
     if options.json_path is not None:
         write_json(options.json_path, conversion_json(result), force=options.force)
@@ -142,6 +191,8 @@ def _print(result: "Conversion", targets: tuple[str, ...], console: Console) -> 
     """Each variant's lines, with what accelerators' compilers make of it, then the runtimes beside the float model."""
     from leukolite.convert import report
 
+    for line in result.notes:
+        console.print(line)
     for outcome in result.outcomes:
         for line in report.outcome_lines(outcome, result.float_bytes):
             console.print(line)

@@ -9,17 +9,21 @@ import numpy as np
 
 from leukolite.class_folders import PARTS
 from leukolite.classes import LONGEST_LABEL, Classes, is_label, label_key
+from leukolite.convert.examine import SAMPLE, Examination, Feeding, examine
+from leukolite.convert.fold import fold_input, fold_sigmoid
 from leukolite.convert.load_keras import load_keras
 from leukolite.convert.provenance import recipe_of_external
+from leukolite.convert.quantise import pick_calibration
 from leukolite.convert.source import ConversionSource, declared_malignant
 from leukolite.errors import ConversionError, DatasetError
 from leukolite.files import text_of_path
+from leukolite.images import read_rgb
 from leukolite.manifest import Unit
 from leukolite.names import look_alikes
-from leukolite.preprocess import InputSpec
+from leukolite.network_input import NetworkInput
+from leukolite.preprocess import Crop, InputSpec, crop_and_resize
 from leukolite.progress import OnProgress
 from leukolite.textfiles import read_text
-from leukolite.train.batches import to_float
 from leukolite.train.datasets import Dataset, load_images, open_dataset
 from leukolite.train.duplicates import group, near_duplicates
 from leukolite.train.fit import versions
@@ -41,19 +45,25 @@ class ExternalModel:
         model: .keras or .h5 file.
         labels: text file, one per line, in the order of the outputs.
         unit: what one image shows.
-        values: what black and white are to the network, as (0, 1), (-1, 1) or (0, 255).
+        wanted: the values and the order of the channels that the network takes.
         malignant: those of the labels that mean leukaemia, see `choose_malignant`; empty: those of the data's layout.
         data: labelled images.
         table: that says their labels; None: folders and names do.
+        crop: what of an image the network sees.
+        positive: label that one sigmoid is the probability of; None: the images tell.
+        allow_useless: take it although the images speak against it, or against what was said.
     """
 
     model: Path
     labels: Path
     unit: Unit
-    values: tuple[float, float]
+    wanted: NetworkInput
     malignant: Sequence[str]
     data: Path
     table: LabelTable | None = None
+    crop: Crop = "centre-square"
+    positive: str | None = None
+    allow_useless: bool = False
 
 
 def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) -> ConversionSource:
@@ -64,7 +74,9 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
 
     Raises:
         ConversionError: the file is no Keras model, has layers of its own, open shapes, other inputs or outputs than one RGB
-            image and one probability per label, or the labels are not its own.
+            image and one probability per label, or the labels are not its own; or the images do not tell what its one sigmoid
+            means.
+        UselessModelError: the images speak against it, or against what was said of it.
         DatasetError: the images are of other classes, or too few.
     """
     labels = read_labels(external.labels)
@@ -75,13 +87,20 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         )
     if external.malignant:  # a slip of the pen is told before the work
         declared_malignant(external.malignant, labels, (), external.labels)
-    model = _from_zero_to_one(load_keras(external.model), external.values)
+    if external.positive is not None and external.positive.casefold() not in map(str.casefold, labels):
+        raise ConversionError(
+            f"{external.labels}: expected the sigmoid's label among {', '.join(labels)}, found {external.positive}"
+        )
+    model = load_keras(external.model)
     spec = check_model(model, labels, external)
     dataset = _in_order(open_dataset(external.data, external.table), labels)
     malignant = declared_malignant(external.malignant, labels, dataset.malignant, external.data)
     total = len(dataset.samples)
     done = iter(range(1, total + 1))
     dataset, pixels = load_images(dataset, spec, lambda: progress("images", next(done), total))
+    classes = Classes.of(labels, malignant)
+    found = _examine(model, external, classes, dataset, pixels, spec, seed, progress)
+    model = fold_input(model if found.positive is None else fold_sigmoid(model, found.positive), external.wanted)
     hashes = [sample.sha256 for sample in dataset.samples]
     groups = group(len(hashes), near_duplicates(pixels), [hashes])
     if dataset.parts:
@@ -90,7 +109,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         split = split_by_group(dataset, groups, FRACTIONS, seed)
     return ConversionSource(
         model=model,
-        classes=Classes.of(labels, malignant),
+        classes=classes,
         unit=external.unit,
         spec=spec,
         root=dataset.root,
@@ -104,6 +123,47 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         seen_before=[],
         recipe=recipe_of_external(text_of_path(external.model.name), spec, FRACTIONS),
         fine_tuning=None,
+        network_input=external.wanted,
+        notes=found.notes,
+        objections=found.objections,
+    )
+
+
+def _examine(
+    model: "keras.Model",
+    external: ExternalModel,
+    classes: Classes,
+    dataset: Dataset,
+    pixels: np.ndarray,
+    spec: InputSpec,
+    seed: int,
+    progress: OnProgress,
+) -> Examination:
+    """What the labelled images say of the model as the user takes it."""
+    samples = dataset.samples
+    chosen = pick_calibration([classes.labels[sample.label] for sample in samples], SAMPLE, seed)
+    order = tuple(range(len(classes)))
+    if model.outputs[0].shape[1] == 1 and external.positive is not None:
+        order = (1, 0) if classes.labels[0].casefold() == external.positive.casefold() else (0, 1)
+
+    def pictures(crop: Crop) -> np.ndarray:
+        if crop == spec.crop:
+            return pixels[chosen]
+        other = spec.model_copy(update={"crop": crop})
+        return np.stack([crop_and_resize(read_rgb(samples[k].path), other) for k in chosen])
+
+    return examine(
+        model,
+        external.model,
+        classes,
+        Feeding(external.wanted, external.crop, order),
+        pixels,
+        np.array([sample.label for sample in samples]),
+        chosen,
+        pictures,
+        positive=external.positive,
+        insists=external.allow_useless,
+        progress=progress,
     )
 
 
@@ -116,23 +176,11 @@ def read_labels(path: Path) -> list[str]:
     return labels
 
 
-def _from_zero_to_one(model: "keras.Model", values: tuple[float, float]) -> "keras.Model":
-    """The network with a layer before it, so that black is 0 and white 1: raw bytes then go into the int8 file as they are."""
-    import keras
-
-    black, white = values
-    shape = tuple(model.inputs[0].shape[1:])
-    if values == (0, 1) or len(model.inputs) != 1:
-        return model
-    image = keras.layers.Input(shape)
-    return keras.Model(image, model(keras.layers.Rescaling(white - black, black)(image)))
-
-
 def check_model(model: "keras.Model", labels: Sequence[str], external: ExternalModel) -> InputSpec:
-    """What the network, of values from 0 to 1, expects by its shapes.
+    """What the network expects by its shapes, and what was said.
 
     Raises:
-        ConversionError: it takes or gives something else than one RGB image and one probability per label.
+        ConversionError: it takes or gives something else than one RGB image and one output per label, or one for two labels.
     """
     path = external.model
     if len(model.inputs) != 1 or len(model.outputs) != 1:
@@ -142,14 +190,11 @@ def check_model(model: "keras.Model", labels: Sequence[str], external: ExternalM
         raise ConversionError(f"{path}: expected RGB images (batch, height, width, 3), found an input of shape {shape}")
     if shape[1] is None or shape[2] is None:
         raise ConversionError(f"{path}: its input {shape} leaves height or width open; save it with a fixed size")
-    if len(answer) != 2 or answer[1] != len(labels):
+    if len(answer) != 2 or answer[1] not in ({len(labels), 1} if len(labels) == 2 else {len(labels)}):
         raise ConversionError(f"{path}: expected one output per label ({len(labels)} in {external.labels}), found shape {answer}")
-    spec = InputSpec(height=shape[1], width=shape[2], kernel="halve-linear")
-    noise = np.random.default_rng(0).integers(0, 256, (4, spec.height, spec.width, 3), dtype=np.uint8)
-    outputs = np.asarray(model.predict_on_batch(to_float(noise, spec)))
-    if not (np.isfinite(outputs).all() and outputs.min() >= -1e-4 and np.allclose(outputs.sum(axis=1), 1, atol=1e-2)):
-        raise ConversionError(f"{path}: its outputs are no probabilities that add up to 1; end it in a softmax and save it again")
-    return spec
+    if external.positive is not None and answer[1] != 1:
+        raise ConversionError(f"{path}: has an output per label, so no sigmoid stands for {external.positive}; leave that out")
+    return InputSpec(height=shape[1], width=shape[2], crop=external.crop, kernel="halve-linear")
 
 
 def _in_order(dataset: Dataset, labels: Sequence[str]) -> Dataset:

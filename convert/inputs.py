@@ -12,12 +12,15 @@ import numpy as np
 from leukolite.convert.appearance import ranges_of_files
 from leukolite.convert.gate import GATE_SIGMAS
 from leukolite.convert.images import Images, calibration_images, located, prepare
+from leukolite.convert.provenance import is_external
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource
+from leukolite.convert.usefulness import uselessness
 from leukolite.convert.variants import VARIANTS
 from leukolite.images import read_rgb
 from leukolite.manifest import AppearanceRanges, Calibration
+from leukolite.metrics import confusion_matrix
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.progress import OnProgress
 from leukolite.train.fit import predict
@@ -47,6 +50,16 @@ class ConversionInputs:
     def floats(self) -> np.ndarray:
         """The float Keras model's probabilities of the validation part, shape (sigmas, n, classes)."""
         return np.stack([self._predict(level) for level in self.validation.levels])
+
+    @cached_property
+    def objections(self) -> tuple[str, ...]:
+        """What labelled images say against the float model: of an external one those that it was opened with, of a run its
+        validation part."""
+        if is_external(self.source.recipe):
+            return tuple(self.source.objections)
+        classes, truth = self.source.classes, self.validation.truth
+        useless = uselessness(confusion_matrix(truth, self.floats[0].argmax(axis=1), len(classes)), classes)
+        return () if useless is None else (f"the run's float model {useless}, of its validation part",)
 
     @cached_property
     def holdout(self) -> list[tuple[Path, int]]:

@@ -19,6 +19,7 @@ from leukolite.convert.inputs import ConversionInputs, open_inputs
 from leukolite.convert.parity import ask_runtime, check_parity, check_runtimes, compare, find_runtime
 from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource
+from leukolite.convert.usefulness import UselessModelError
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
 from leukolite.decision import Decision
 from leukolite.errors import BundleError, ConversionError
@@ -26,6 +27,7 @@ from leukolite.evaluation import evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
 from leukolite.manifest import (
     NAME_PATTERN,
+    SCHEMA,
     CellPicture,
     ConversionGate,
     Fitted,
@@ -73,11 +75,13 @@ class Conversion:
     """What a conversion made and what it cost.
 
     Attributes:
+        notes: what was found out about the model before.
         float_bytes: size of the float32 file.
         float_tflite: that file on LiteRT beside the float Keras model: what the conversion changes without quantisation.
         float_p50_ms: its median invoke on this machine, one thread.
     """
 
+    notes: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     float_bytes: int
     float_tflite: RuntimeCheck
@@ -108,6 +112,7 @@ def make_bundles(
     Raises:
         ConversionError: the name cannot be one, or another interpreter has no runtime. A variant that cannot be made, or
             does not pass, is an outcome and no error.
+        UselessModelError: the model is of no use on the validation part, and nobody insists.
         DatasetError: the images are gone or changed.
         LeukoliteError: `out` cannot be written; and what `open_source` raises.
     """
@@ -127,6 +132,8 @@ def make_bundles(
     for python in settings.other_pythons:
         find_runtime(python)
     with open_inputs(open_source(progress), settings, progress) as inputs:
+        if inputs.objections and not settings.allow_useless:
+            raise UselessModelError("; ".join(inputs.objections))
         outcomes: list[Outcome] = []
         for variant in wanted:
             outcomes.append(_convert(inputs, VARIANTS[variant], names[variant], places[variant], force))
@@ -135,6 +142,7 @@ def make_bundles(
         answers = ask_runtime(inputs.float_tflite, inputs.validation, inputs.source.spec, progress)
         golden = np.zeros(0) if answers.golden is None else answers.golden
         return Conversion(
+            notes=(*inputs.source.notes, *inputs.objections),
             outcomes=tuple(outcomes),
             float_bytes=len(inputs.float_tflite),
             float_tflite=check_parity(answers, inputs.floats, golden, VARIANTS["float32"].tolerance[answers.name]),
@@ -215,7 +223,7 @@ def _manifest(
     measured, holdout_ece = _measure(inputs, runtime, decision)
     refused = {one.name for one in runtimes if one.outcome == "refused"}
     return Manifest(
-        schema_version=2,
+        schema_version=SCHEMA,
         name=name,
         variant=variant.name,
         unit=source.unit,
@@ -246,6 +254,8 @@ def _manifest(
         runtimes=runtimes,
         cell=(settings.cell or CELL_PICTURES.get(source.dataset)) if source.unit == "cell" else None,
         appearance=inputs.appearance,
+        network_input=source.network_input,
+        objections=list(inputs.objections),
     )
 
 

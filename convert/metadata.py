@@ -15,6 +15,7 @@ from leukolite.bundle import LABELS
 from leukolite.convert.archive import append_files
 from leukolite.errors import ConversionError
 from leukolite.manifest import Manifest
+from leukolite.preprocess import CROPS, InputSpec
 from leukolite.wording import RESEARCH_USE
 
 FIELD, MODEL_IDENTIFIER, METADATA_IDENTIFIER = "TFLITE_METADATA", b"TFL3", b"M001"
@@ -84,7 +85,7 @@ def _model_metadata(manifest: Manifest) -> bytes:
     image = tables.table(  # TensorMetadata
         {
             0: "image",
-            1: f"{spec.width}x{spec.height} RGB: a {spec.crop} crop of {spec.crop_fraction:g} of the shorter side, resized",
+            1: f"{spec.width}x{spec.height} RGB: {_seen(spec)}, resized",
             3: tables.table(  # Content
                 {0: _Byte(_IMAGE_PROPERTIES), 1: tables.table({0: _Byte(_RGB)})}
             ),
@@ -114,6 +115,13 @@ def _model_metadata(manifest: Manifest) -> bytes:
     )
     tables.builder.Finish(root, METADATA_IDENTIFIER)
     return bytes(tables.builder.Output())
+
+
+def _seen(spec: InputSpec) -> str:
+    """What of a picture goes in; MediaPipe has no field for it and stretches what it is given."""
+    if spec.crop == "centre-square":
+        return f"a centre-square crop of {spec.crop_fraction:g} of the shorter side"
+    return CROPS[spec.crop]
 
 
 class _Byte(int):

@@ -1,6 +1,7 @@
 """What the commands that convert share: the options of a bundle, each declared once, and the bar of their progress."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -16,8 +17,10 @@ from leukolite.convert.targets import TARGETS
 from leukolite.convert.variants import VARIANTS
 from leukolite.errors import LeukoliteError
 from leukolite.imports import package_of
+from leukolite.network_input import Triple, parse_values
 from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, FunctionT, Sigmas, force_option, json_option, moved_option
 from leukolite.outputs import check_outputs
+from leukolite.preprocess import Crop
 from leukolite.terminal import add_task, progress_bar
 from leukolite.train.backend import import_keras
 
@@ -44,6 +47,36 @@ class Variants(click.ParamType):
         return wanted
 
 
+class Values(click.ParamType):
+    """What a network takes for the levels of R, G and B, as `leukolite.network_input.parse_values` reads it."""
+
+    name = "values"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Triple, Triple]:
+        try:
+            return parse_values(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+RESIZE: dict[str, Crop] = {"crop": "centre-square", "stretch": "stretch", "pad": "pad"}
+
+
+def remedy(remedies: Iterable[tuple[str, str]]) -> str:
+    """What a user can do about an `UselessModelError`: the options that fit, or to insist."""
+    options, labels = [], ""
+    for what, value in remedies:
+        if what == "labels":
+            labels = f"write the labels in the order {value} into the file of --labels"
+        elif what == "crop":
+            options.append(f"--resize {next(name for name, crop in RESIZE.items() if crop == value)}")
+        else:
+            options.append(f"--{what} {shlex.quote(value)}")
+    given = f"give {' '.join(options)}" if options else ""
+    fitting = " and ".join(words for words in (given, labels) if words)
+    return f"{fitting}, or insist with --allow-useless" if fitting else "--allow-useless insists"
+
+
 @dataclass(frozen=True)
 class BundleOptions:
     """The options of `bundle_options`, as they were given; `variants` is None where `--to` was not."""
@@ -54,6 +87,7 @@ class BundleOptions:
     calibration: int
     max_drop: float
     max_recall_drop: float
+    allow_useless: bool
     abstain: bool
     abstain_error: float
     check_with: tuple[Path, ...]
@@ -108,6 +142,7 @@ class BundleOptions:
             qat_epochs=qat_epochs,
             other_pythons=self.check_with,
             dense_per_channel="edgetpu" not in self.targets,
+            allow_useless=self.allow_useless,
             cell=None if self.cell_window is None else CellPicture(window=self.cell_window, background=background),
         )
 
@@ -163,6 +198,11 @@ _BETWEEN = (
         default=0.5,
         show_default=True,
         help="Points of recall that a variant may lose in any malignant class.",
+    ),
+    click.option(
+        "--allow-useless",
+        is_flag=True,
+        help="Write a bundle although labelled pictures speak against the model, or against how it is taken.",
     ),
     click.option("--abstain", is_flag=True, help="Put the fitted abstain band in force: no verdict within it."),
     click.option(

@@ -23,6 +23,7 @@ class ConversionSettings:
         qat_epochs: of fine-tuning, for int8-qat.
         other_pythons: Python interpreters whose TFLite runtimes are tried beside this one's LiteRT.
         dense_per_channel: a scale per unit in the weights of dense layers, which the Edge TPU's compiler does not know.
+        allow_useless: write a bundle although labelled pictures speak against the model.
         cell: how the training pictures show a cell; None takes the published layout's, if it is one.
     """
 
@@ -38,4 +39,5 @@ class ConversionSettings:
     qat_epochs: int = 1
     other_pythons: tuple[Path, ...] = ()
     dense_per_channel: bool = True
+    allow_useless: bool = False
     cell: CellPicture | None = None

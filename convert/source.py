@@ -13,6 +13,7 @@ from leukolite.convert.provenance import recipe_of_run
 from leukolite.errors import ConversionError
 from leukolite.files import path_of_text
 from leukolite.manifest import Unit
+from leukolite.network_input import NetworkInput
 from leukolite.preprocess import InputSpec
 from leukolite.train.augment import Augmentation
 from leukolite.train.runs import SplitFile, load_model, load_run, load_run_split
@@ -52,6 +53,9 @@ class ConversionSource:
         seen_before: SHA-256 of images that the weights had seen before this split's training part.
         recipe: how it was trained, as the manifest records it.
         fine_tuning: None: it cannot be fine-tuned, because nobody knows how it was trained.
+        network_input: what an external network takes, before what was put in front of it; None of a run.
+        notes: lines for the user about what was found when it was opened.
+        objections: what labelled images say against it, where the conversion is insisted on.
     """
 
     model: "keras.Model"
@@ -69,6 +73,9 @@ class ConversionSource:
     seen_before: Sequence[str]
     recipe: Mapping[str, object]
     fine_tuning: FineTuningSource | None
+    network_input: NetworkInput | None = None
+    notes: Sequence[str] = ()
+    objections: Sequence[str] = ()
 
     @property
     def holdout_part(self) -> str:

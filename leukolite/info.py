@@ -11,6 +11,7 @@ from leukolite.files import is_stdout, write_json
 from leukolite.manifest import CellPicture, Manifest, NoiseMetrics
 from leukolite.options import force_option, json_option
 from leukolite.outputs import check_outputs
+from leukolite.preprocess import CROPS, InputSpec
 from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.tables import WholeTable, results_table
 from leukolite.terminal import Command, stdout
@@ -116,10 +117,9 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
         ("name", manifest.name),
         ("classifies", f"one {manifest.unit} per image"),
         ("labels", f"{_labels(manifest)}  (* malignant)"),
-        (
-            "input",
-            f"{spec.width}x{spec.height} {spec.channels}, {spec.crop} crop of {spec.crop_fraction:.0%}, resized by {spec.kernel}",
-        ),
+        ("input", f"{spec.width}x{spec.height} {spec.channels}, {_crop(spec)}, resized by {spec.kernel}"),
+        *([] if manifest.network_input is None else [("network takes", f"{manifest.network_input}, put before it in the file")]),
+        *(("objection", f"{objection}; insisted on") for objection in manifest.objections),
         (
             "gates",
             "none: what its training pictures look like is not known"
@@ -169,6 +169,10 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
             for row in measured.results
         ]
     return [*rows, ("use", RESEARCH_USE)]
+
+
+def _crop(spec: InputSpec) -> str:
+    return f"{spec.crop} crop of {spec.crop_fraction:.0%}" if spec.crop == "centre-square" else CROPS[spec.crop]
 
 
 def _cells(picture: CellPicture) -> str:

@@ -8,9 +8,13 @@ from leukolite.classes import Classes, Label, check_labels
 from leukolite.decision import Decision
 from leukolite.frozen import Frozen
 from leukolite.metrics import Metrics
+from leukolite.network_input import NetworkInput
 from leukolite.preprocess import InputSpec
 
-SCHEMA, READABLE = 2, (1, 2)  # 2: variant, calibration, fine_tuning, fitted, gate, runtimes, compiled; 1: first
+SCHEMA, READABLE = (
+    3,
+    (1, 2, 3),
+)  # 3: network_input, objections, crops; 2: variant, calibration, fine_tuning, fitted, gate, runtimes, compiled; 1: first
 TARGET_PATTERN = r"^(edgetpu|ethos-u(55|65|85)-\d+)$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -198,7 +202,7 @@ class AppearanceRanges(Frozen):
 class Manifest(Frozen):
     """All that is to be known of a model; see the module's docstring and docs/reference/bundle.md."""
 
-    schema_version: Literal[1, 2]
+    schema_version: Literal[1, 2, 3]
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
     unit: Unit
     labels: Annotated[list[Label], Field(min_length=2, max_length=1000)]
@@ -220,6 +224,11 @@ class Manifest(Frozen):
     compiled: list[CompiledModel] = Field(default=[])
     cell: CellPicture | None = None
     appearance: AppearanceRanges | None = None
+    network_input: NetworkInput | None = Field(
+        default=None,
+        description="what a network that leukolite did not train takes, behind the step that the conversion put first",
+    )
+    objections: list[str] = Field(default=[], description="what labelled images said against it when it was made, insisted on")
 
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "Manifest":

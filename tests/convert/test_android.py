@@ -273,7 +273,8 @@ def test_the_kotlin_knows_all_that_changes_a_verdict():
     assert set(Decision.model_fields) == {"temperature", "threshold", "abstain"}
     assert set(InputSpec.model_fields) == {"height", "width", "crop", "crop_fraction", "kernel", "channels", "scale", "offset"}
     properties = InputSpec.model_json_schema()["properties"]
-    assert [properties[name]["const"] for name in ("crop", "channels")] == ["centre-square", "RGB"]
+    assert properties["channels"]["const"] == "RGB"
+    assert properties["crop"]["enum"] == ["centre-square", "stretch", "pad"]
     assert properties["kernel"]["enum"] == ["area", "halve-linear"]
 
 
@@ -495,7 +496,7 @@ def test_the_kotlin_opens_no_damaged_assets(jvm, tmp_path, name):
     (tmp_path / "assets" / name).write_bytes(content)
     (tmp_path / "none.bin").write_bytes(struct.pack(">i", 0))
     answers = jvm.answer(jvm.bundle.golden.frames)
-    result = jvm.run("judge", tmp_path / "none.bin", tmp_path / "out.bin", answers=answers, assets=tmp_path / "assets")
+    result = jvm.run("classify", tmp_path / "none.bin", tmp_path / "out.bin", answers=answers, assets=tmp_path / "assets")
     assert result.returncode == 1
     assert "Exception" in result.stderr
 
@@ -505,7 +506,7 @@ def test_the_kotlin_classifies_as_leukolite(jvm):
     classifier = open_classifier(jvm.bundle)
     cases = struct.pack(">i", len(captures)) + b"".join(pack_image(frame) for frame in captures)
     record = np.dtype([("index", ">i4"), ("probabilities", ">f4", len(LABELS))])
-    found = np.frombuffer(jvm.ask("judge", cases, answers=jvm.answer(captures)), record)
+    found = np.frombuffer(jvm.ask("classify", cases, answers=jvm.answer(captures)), record)
     expected = [classifier(frame) for frame in captures]
     indices = [-1 if verdict.index is None else verdict.index for verdict in expected]
     assert set(indices) == {-1, 0, 1}
@@ -513,12 +514,18 @@ def test_the_kotlin_classifies_as_leukolite(jvm):
     np.testing.assert_allclose(found["probabilities"], [verdict.probabilities for verdict in expected], rtol=1e-6)
 
 
+CROPS = ["centre-square", "stretch", "pad"]
+
+
+@pytest.mark.parametrize("crop", CROPS)
 @pytest.mark.parametrize("kernel", ["area", "halve-linear"])
-def test_the_kotlin_crops_and_resizes_to_leukolites_bytes(jvm, kernel):
+def test_the_kotlin_crops_and_resizes_to_leukolites_bytes(jvm, kernel, crop):
     rng = np.random.default_rng(0)
-    sizes = [(450, 450), (480, 640), (900, 901)]
+    sizes = [(450, 450), (480, 640), (900, 901), (1080, 1920), (1000, 300)]
+    fraction = 0.9 if crop == "centre-square" else 1.0
     cases = [
-        (np.zeros((*size, 3), np.uint8), InputSpec(height=224, width=224, crop_fraction=0.9, kernel=kernel)) for size in sizes
+        (np.zeros((*size, 3), np.uint8), InputSpec(height=224, width=224, crop=crop, crop_fraction=fraction, kernel=kernel))
+        for size in sizes
     ]
     for i in range(250):
         height, width = (int(length) for length in rng.integers(8, 100, 2))
@@ -530,11 +537,13 @@ def test_the_kotlin_crops_and_resizes_to_leukolites_bytes(jvm, kernel):
             (2 * height, 2 * width + int(rng.integers(0, 50))),  # twice, which OpenCV rounds in its own way
             tuple(rng.integers(1, 40, 2)),  # enlarged
         ][i % 4]
-        spec = InputSpec(height=height, width=width, crop_fraction=[1.0, 0.9, float(rng.uniform(0.05, 1))][i % 3], kernel=kernel)
+        fraction = [1.0, 0.9, float(rng.uniform(0.05, 1))][i % 3] if crop == "centre-square" else 1.0
+        spec = InputSpec(height=height, width=width, crop=crop, crop_fraction=fraction, kernel=kernel)
         cases.append((np.zeros((*source, 3), np.uint8), spec))
     cases = [(rng.integers(0, 256, pixels.shape).astype(np.uint8), spec) for pixels, spec in cases]
     packed = [
-        struct.pack(">iid?", spec.height, spec.width, spec.crop_fraction, kernel == "halve-linear") + pack_image(pixels)
+        struct.pack(">iid?i", spec.height, spec.width, spec.crop_fraction, kernel == "halve-linear", CROPS.index(crop))
+        + pack_image(pixels)
         for pixels, spec in cases
     ]
     found = np.frombuffer(jvm.ask("resize", struct.pack(">i", len(cases)) + b"".join(packed)), np.uint8)

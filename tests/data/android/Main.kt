@@ -10,7 +10,7 @@ import leukolite.LeukoliteGoldenTest
 import leukolite.Preprocess
 import leukolite.Rgb
 
-/** `test`, `resize IN OUT`, `decide IN OUT` or `judge IN OUT`: the generated Kotlin on the cases of a binary file. */
+/** `test`, `resize IN OUT`, `decide IN OUT` or `classify IN OUT`: the generated Kotlin on the cases of a binary file. */
 fun main(arguments: Array<String>) {
     if (arguments[0] == "test") return test()
     DataInputStream(File(arguments[1]).inputStream().buffered()).use { input ->
@@ -18,7 +18,7 @@ fun main(arguments: Array<String>) {
             when (arguments[0]) {
                 "resize" -> resize(input, output)
                 "decide" -> decide(input, output)
-                "judge" -> judge(input, output)
+                "classify" -> classify(input, output)
             }
         }
     }
@@ -47,7 +47,8 @@ private fun resize(input: DataInputStream, output: DataOutputStream) = repeat(in
     val width = input.readInt()
     val fraction = input.readDouble()
     val kernel = if (input.readBoolean()) "halve-linear" else "area"
-    output.write(Preprocess.cropAndResize(image(input), width, height, fraction, kernel).bytes)
+    val crop = listOf("centre-square", "stretch", "pad")[input.readInt()]
+    output.write(Preprocess.cropAndResize(image(input), width, height, fraction, kernel, crop).bytes)
 }
 
 private fun decide(input: DataInputStream, output: DataOutputStream) = repeat(input.readInt()) {
