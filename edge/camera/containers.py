@@ -29,7 +29,7 @@ def is_video(path: Path) -> bool:
 
 def is_picture(path: Path) -> bool:
     """Whether a file begins like a picture of a format that can be read."""
-    return _is_picture(_head(path))
+    return _is_picture(_head(path))  # an HEIC is none: it cannot be read
 
 
 def counts_its_frames(path: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leukolite.edge.camera import stream
 from leukolite.edge.camera.ahead import ReadAhead
-from leukolite.edge.camera.containers import is_video
+from leukolite.edge.camera.containers import is_picture, is_video
 from leukolite.edge.camera.folder import ImageFolder
 from leukolite.edge.camera.picamera import open_picamera2, plugged_in_picamera2
 from leukolite.edge.camera.source import CameraInfo, CameraOptions, FrameSource, Size
@@ -76,8 +76,12 @@ def open_source(path: Path) -> FrameSource:
     """A folder, an image or a video as a source, which is read ahead of what is classified.
 
     Raises:
-        SourceError: it is missing, empty or cannot be opened.
+        SourceError: it is missing, empty, neither image nor video, or cannot be opened.
     """
     if not path.exists():
         raise SourceError(str(path), "no such file or folder; expected a folder of images, an image or a video")
-    return ReadAhead(VideoFile(path) if is_video(path) else ImageFolder(path))
+    if is_video(path):
+        return ReadAhead(VideoFile(path))
+    if path.is_file() and path.stat().st_size > 0 and not is_picture(path):
+        raise SourceError(str(path), "neither an image nor a video that can be read; expected JPEG, PNG, TIFF, BMP, WebP or a video")
+    return ReadAhead(ImageFolder(path))
