@@ -21,8 +21,8 @@ from leukolite.errors import SourceError
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
-SHOWS_DAMAGE = frozenset(  # others, as VP8 and VP9, decode damage into other pictures without a word
-    {"ffv1", "flv", "h263", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v1"}
+SHOWS_DAMAGE = frozenset(  # others, as H.265, VP8 and VP9, decode some damage into other pictures without a word
+    {"ffv1", "flv", "h263", "h264", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v1"}
     | {"msmpeg4v2", "png", "vc1", "wmv1", "wmv2", "wmv3"}
 )
 _ERROR, _INFO = 16, 32  # FFmpeg's levels of logging; what it conceals it says as an information
