@@ -83,7 +83,5 @@ def open_source(path: Path) -> FrameSource:
     if is_video(path):
         return ReadAhead(VideoFile(path))
     if path.is_file() and path.stat().st_size > 0 and not is_picture(path):
-        raise SourceError(
-            str(path), "neither an image nor a video that can be read; expected JPEG, PNG, TIFF, BMP, WebP or a video"
-        )
+        raise SourceError(str(path), "neither a video nor an image that can be read; expected JPEG, PNG, TIFF, BMP or WebP")
     return ReadAhead(ImageFolder(path))
