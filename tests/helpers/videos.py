@@ -57,3 +57,9 @@ def flipped(frame: bytes) -> bytes:
     for _ in range(12):
         changed[rng.randrange(len(frame) // 4, len(frame))] ^= 1 << rng.randrange(8)
     return bytes(changed)
+
+
+def cut_short(frame: bytes) -> bytes:
+    """A JPEG's end before its end."""
+    middle = len(frame) * 2 // 3
+    return frame[:middle] + b"\xff\xd9" + frame[middle + 2 :]

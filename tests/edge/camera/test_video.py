@@ -15,7 +15,7 @@ from leukolite.edge.camera.video import VideoFile
 from leukolite.errors import SourceError
 
 pytest.importorskip("av")
-from videos import FRAMES, GROUP, coded, damaged, flipped, zeroed
+from videos import FRAMES, GROUP, coded, cut_short, damaged, flipped, zeroed
 
 CODED = {  # ending and codec; FFmpeg's own encoders and the commonest others
     "mp4": ("libx264", "yuv420p"),
@@ -110,7 +110,7 @@ def test_a_video_can_be_seen_again_from_its_start(tmp_path, with_pyav):
 
 
 @pytest.mark.parametrize("ending", ["avi", "mov", "mkv", "mjpeg"])
-@pytest.mark.parametrize("damage", [zeroed, lambda frame: frame[:300] + b"\xff\xd9" + frame[302:]], ids=["zeroed", "early end"])
+@pytest.mark.parametrize("damage", [zeroed, cut_short], ids=["zeroed", "early end"])
 def test_a_damaged_jpeg_in_a_video_is_a_gap_and_the_others_keep_their_place(tmp_path, ending, damage, with_pyav):
     whole = coded(tmp_path / f"a.{ending}", "mjpeg", "yuvj420p")
     items, notes = items_of(damaged(whole, 7, damage))
@@ -122,7 +122,7 @@ def test_a_damaged_jpeg_in_a_video_is_a_gap_and_the_others_keep_their_place(tmp_
     assert notes == []
 
 
-@pytest.mark.parametrize("ending", ["mp4", "avi", "mpg", "wmv", "flv"])
+@pytest.mark.parametrize("ending", ["mp4", "avi", "mpg", "flv"])
 @pytest.mark.parametrize("damage", [zeroed, flipped])
 def test_a_damaged_frame_and_those_made_from_it_are_gaps(tmp_path, ending, damage):
     whole = coded(tmp_path / f"a.{ending}", *CODED[ending])
