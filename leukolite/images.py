@@ -82,6 +82,8 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
 def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
     _check_pages(image, data, name)
     if image.format in ("JPEG", "MPO"):
+        if not image.info.get("icc_profile") and has_torn_profile(data, name):
+            raise broken_profile(name)
         decoded = decode_jpeg(data, name)
         exif = _exif(image)
         picture = Image.fromarray(decoded)
@@ -112,15 +114,13 @@ def _in_srgb(picture: Image.Image, image: Image.Image, exif: Image.Exif, data: b
     if image.format == "PNG":
         chunks = png_chunks(data, name)
         codes = tuple(chunks[b"cICP"]) if b"cICP" in chunks else None
-    is_torn = image.format in ("JPEG", "MPO") and not profile and has_torn_profile(data, name)
-    if is_torn or (profile is None and "icc_profile" in image.info):
+    if profile is None and "icc_profile" in image.info:
         raise broken_profile(name)
     if profile and codes is None:
         return to_srgb(picture, profile, name)
     if image.format == "PNG":
         check_png_colours(image.info, codes, name)
-    interoperability = exif.get_ifd(_EXIF).get(_INTEROPERABILITY)
-    index = interoperability.get(_INTEROPERABILITY_INDEX) if isinstance(interoperability, dict) else None
+    index = exif.get_ifd(_INTEROPERABILITY).get(_INTEROPERABILITY_INDEX)
     check_exif_colours(exif.get_ifd(_EXIF).get(_COLOUR_SPACE), index, name)
     return picture.convert("RGB")
 
@@ -130,6 +130,7 @@ def _exif(image: Image.Image) -> Image.Exif:
     try:
         exif = image.getexif()
         exif.get_ifd(_EXIF)
+        exif.get_ifd(_INTEROPERABILITY)
         return exif
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError):
         return Image.Exif()

@@ -135,20 +135,22 @@ def _check_process(data: bytes, header: Header, name: str) -> None:
 
 
 def _check_zeroed(data: bytes, header: Header, end: int, name: str) -> None:
-    """Zeros are codes too, and a decoder that reads a zeroed sector may be in step again behind it without a warning."""
-    shortest = [symbol for _, symbol in _shortest_symbols(data, header)]
-    is_natural = header.process == _SOF2 or not shortest or all(symbol & 15 == 0 for symbol in shortest)  # "no more": flat areas
-    if not is_natural and bytes(ZERO_BYTES) in data[header.scan : end]:
+    """Zeros are codes too, and a decoder that reads a zeroed sector may be in step again behind it without a warning.
+
+    Flat areas may be zeros: in a progressive JPEG, and where the shortest code of a table stands for "no more in this block".
+    """
+    shortest = _shortest_symbols(data, header)
+    if header.process != _SOF2 and any(symbol & 15 for symbol in shortest) and bytes(ZERO_BYTES) in data[header.scan : end]:
         raise ImageError(name, "damaged or truncated (zeros in the place of pixels)")
 
 
-def _shortest_symbols(data: bytes, header: Header) -> Iterator[tuple[int, int]]:
-    """Each Huffman table of the AC coefficients, and what its shortest code, zeros alone, stands for."""
+def _shortest_symbols(data: bytes, header: Header) -> Iterator[int]:
+    """What the shortest code, zeros alone, stands for in each Huffman table of the AC coefficients."""
     for marker, first, last in header.segments:
         at = first
         while marker == _DHT and at + 17 < last:
             if data[at] >> 4:
-                yield data[at] & 15, data[at + 17]
+                yield data[at + 17]
             at += 17 + sum(data[at + 1 : at + 17])
 
 

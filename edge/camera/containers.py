@@ -31,11 +31,6 @@ def is_video(path: Path) -> bool:
     return path.is_file() and _is_video(_head(path), path.suffix.lower())
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file begins like a picture of a format that can be read."""
-    return _is_picture(_head(path))
-
-
 def counts_its_frames(path: Path) -> bool:
     """Whether its container says how many frames it holds; of the others, OpenCV multiplies duration and rate."""
     head = _head(path)

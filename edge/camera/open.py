@@ -97,7 +97,7 @@ def open_source(path: Path, labels: Sequence[str] = ()) -> FrameSource:
         labels: of the model that will classify its pictures: its class folders are known by them.
 
     Raises:
-        SourceError: it is missing, empty or cannot be opened.
+        SourceError: it is missing, empty, neither image nor video, or cannot be opened.
     """
     if problem := problem_at(path, "file or folder"):
         is_address = _ADDRESS.match(str(path)) is not None

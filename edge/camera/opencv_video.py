@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
-from leukolite.edge.camera.opencv import jpeg_fault, silence_opencv, to_rgb
+from leukolite.edge.camera.opencv import READ_FAILURES, jpeg_fault, silence_opencv, to_rgb
 from leukolite.edge.camera.pictures import CANNOT_BE_OPENED, EXTRA, Pictures
 from leukolite.errors import ImageError, SourceError
 from leukolite.jpeg import START
@@ -35,10 +35,7 @@ class OpenCvVideo:
         self.unchecked = None if self._is_mjpeg else f"damage within the frames of this video is not checked; install {EXTRA}"
 
     def pictures(self) -> Pictures:
-        if self._is_mjpeg:
-            yield from self._checked()
-        while (found := self._next()) is not None:
-            yield found
+        return self._checked() if self._is_mjpeg else self._unchecked()
 
     def close(self) -> None:
         self._decoded.release()
@@ -50,6 +47,7 @@ class OpenCvVideo:
         (got, file) = self._first
         while got:
             at = self._files.get(cv2.CAP_PROP_POS_MSEC)
+            is_there = is_there or self._decoded.grab()  # which fails once for each frame that cannot be decoded
             fault = jpeg_fault(file.tobytes())
             is_this = is_there and self._decoded.get(cv2.CAP_PROP_POS_MSEC) <= at
             if fault is not None:
@@ -62,9 +60,16 @@ class OpenCvVideo:
                 is_there = self._decoded.grab()
             got, file = self._files.read()
 
-    def _next(self) -> np.ndarray | str | None:
-        got, picture = self._decoded.read()
-        return _pixels(got, picture) if got else None
+    def _unchecked(self) -> Pictures:
+        failures = 0
+        while failures < READ_FAILURES:
+            got, picture = self._decoded.read()
+            if not got:
+                failures += 1
+                continue
+            yield from ["cannot be decoded"] * failures  # it went on behind them
+            failures = 0
+            yield _pixels(got, picture)
 
 
 def _open(path: Path) -> cv2.VideoCapture:

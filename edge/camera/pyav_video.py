@@ -21,9 +21,8 @@ from leukolite.errors import SourceError
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
-SHOWS_DAMAGE = frozenset(  # others, as VP8 and VP9, decode damage into other pictures without a word
-    ("h263", "h264", "hevc", "flv", "ffv1", "mpeg1video", "mpeg2video", "mpeg4")
-    + ("msmpeg4v1", "msmpeg4v2", "msmpeg4", "vc1", "wmv1", "wmv2", "wmv3", "mjpeg", "png")
+SHOWS_DAMAGE = frozenset(  # measured; others, as H.265, VP8, VP9 and WMV, decode some damage into other pictures without a word
+    {"ffv1", "flv", "h263", "h264", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "png"}
 )
 _ERROR, _INFO = 16, 32  # FFmpeg's levels of logging; what it conceals it says as an information
 _AFTER_DAMAGE = "after a damaged frame, until the next whole picture"
@@ -62,18 +61,20 @@ class PyAvVideo:
         self.unchecked = f"damage within its frames may go unnoticed: {codec} does not show it" if is_blind else None
 
     def pictures(self) -> Pictures:
-        suspects = _Suspects()
+        suspects, lost = _Suspects(), _Lost()
         for number, packet in enumerate(self._packets()):
+            shown_at = None if packet is None else packet.pts
             frames, fault, is_lost = self._decode(packet, number)
             if packet is not None:
                 suspects.add(number, fault, is_lost=is_lost)
-            if fault is not None and is_lost:
-                yield fault
+                lost.add(number, shown_at, fault if is_lost else None)
             for frame in frames:
-                reason, lost = suspects.of(frame)
-                yield from [_AFTER_DAMAGE] * lost
+                yield from lost.before(frame)
+                reason, missing = suspects.of(frame)
+                yield from [_AFTER_DAMAGE] * missing
                 yield self._pixels(frame) if reason is None else reason
-        yield from [_AFTER_DAMAGE] * suspects.lost()
+        yield from lost.before(None)
+        yield from [_AFTER_DAMAGE] * suspects.missing()
 
     def close(self) -> None:
         self._container.close()
@@ -150,16 +151,37 @@ class _Suspects:
             return self._faults[number], 0
         if not frame.key_frame:
             return _AFTER_DAMAGE if any(fault < number for fault in self._faults) else None, 0
-        lost = self.lost(before=number)
+        missing = self.missing(before=number)
         self._faults = {fault: why for fault, why in self._faults.items() if fault > number}
-        return None, lost
+        return None, missing
 
-    def lost(self, before: int | None = None) -> int:
+    def missing(self, before: int | None = None) -> int:
         """How many frames, of those behind damage, never came out of the decoder."""
         past = {number for number in self._awaited if before is None or number < before}
         self._awaited -= past
         first = min(self._faults, default=None)
         return 0 if first is None else sum(number >= first for number in past)
+
+
+class _Lost:
+    """Frames that will not come out, held back until the place where they would have been shown."""
+
+    def __init__(self) -> None:
+        self._shown_at: dict[int, int | None] = {}
+        self._reasons: list[tuple[int, str]] = []
+
+    def add(self, number: int, shown_at: int | None, reason: str | None) -> None:
+        """A stored frame, when its container says that it is shown, and why it is lost; None if it is not."""
+        self._shown_at[number] = shown_at
+        if reason is not None:
+            self._reasons.append((-1 if shown_at is None else shown_at, reason))
+
+    def before(self, frame: "VideoFrame | None") -> list[str]:
+        """Why frames have none that would have been shown before this one; None: all that are left."""
+        now = None if frame is None or frame.pts is None else self._shown_at.pop(frame.pts, None)
+        due = [reason for at, reason in sorted(self._reasons) if now is None or at < now]
+        self._reasons = [(at, reason) for at, reason in self._reasons if now is not None and at >= now]
+        return due
 
 
 @contextmanager

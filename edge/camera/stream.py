@@ -12,12 +12,14 @@ from leukolite.errors import SourceError
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 OPEN_MS, READ_MS = 5_000, 5_000
+UNCHECKED = "damage within the frames of this stream is not checked; MJPEG is, where the camera offers it"
 
 
 class StreamCamera:
     """A network camera: RTSP, or HTTP with MJPEG or a video.
 
-    MJPEG is decoded by Pillow, which refuses a picture that breaks off; FFmpeg would fill in the picture before.
+    MJPEG is decoded strictly, so that a damaged picture is a gap; FFmpeg would fill in the picture before, and does so with
+    any other coding.
 
     Raises:
         SourceError: from `frames`: the server does not answer, or the stream ends.
@@ -39,6 +41,8 @@ class StreamCamera:
                 raise SourceError(self.name, f"no video there: {why_no_video(self._url)}")
             encoded = fourcc(video) == "MJPG" and video.set(cv2.CAP_PROP_FORMAT, -1)
             yield Note(self.name, describe(video))
+            if not encoded:
+                yield Note(self.name, UNCHECKED)
             for item in read_frames(video, self.name, self._next, self._clock, encoded=encoded, stamped=False):
                 self._next = item.index + 1
                 yield item

@@ -56,7 +56,7 @@ RAW_SENSOR_DRIVERS = frozenset({"unicam", "rp1-cfe", "bcm2835-isp"})  # the Pi's
 class V4l2Camera:
     """A UVC microscope or another camera at /dev/videoN, with a buffer of one frame.
 
-    Pictures that come as JPEG are decoded by Pillow, which refuses one that breaks off; OpenCV would fill in grey.
+    Pictures that come as JPEG are decoded strictly, so that a damaged one is a gap; OpenCV would fill in grey.
 
     Raises:
         SourceError: from `frames`: the device is missing, closed to this user, gives another size than asked for, or is another
