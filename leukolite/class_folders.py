@@ -261,7 +261,7 @@ def _refusal(root: Path, folders: Sequence[_Folder], sure: set[str]) -> str:
                 f"{head}: the classes {', '.join(sorted(classes)[:5])} lie in {inner.paths[0]}; give that folder,"
                 " or put all pictures of a class into one folder"
             )
-    return f"{head} and hold none; expected two or more folders, one per class, with images"
+    return f"{head} and {'holds' if len(folders) == 1 else 'hold'} none; expected two or more folders, one per class, with images"
 
 
 def _refuse_two_spellings(root: Path, folder: _Folder) -> None:

@@ -352,5 +352,8 @@ def _without_contradictions(samples: list[Sample], labels: tuple[str, ...]) -> t
 def _refuse_empty_classes(dataset: Dataset) -> None:
     empty = [label for label, n in dataset.counts().items() if n == 0]
     if empty:
-        detail = f" ({dataset.unusable[0].path}: {dataset.unusable[0].reason})" if dataset.unusable else ""
+        keys = {label_key(label) for label in empty}
+        of_it = [item for item in dataset.unusable if keys & {label_key(name) for name in item.path.parts}]
+        telling = (of_it or dataset.unusable)[-1:]  # what the decoder refused comes last
+        detail = "".join(f" ({item.path}: {item.reason})" for item in telling)
         raise DatasetError(f"{dataset.root}: no usable image of class {', '.join(empty)}{detail}; every class needs some")
