@@ -102,6 +102,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         seen_before=[],
         recipe=recipe_of_external(external.model.name, spec, fractions),
         fine_tuning=None,
+        unusable=dataset.unusable,
     )
 
 

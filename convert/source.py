@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from leukolite.classes import Classes
 from leukolite.convert.provenance import recipe_of_run
+from leukolite.image_files import Unusable
 from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
 from leukolite.train.augment import Augmentation
@@ -50,6 +51,7 @@ class ConversionSource:
         seen_before: SHA-256 of images that the weights had seen before this split's training part.
         recipe: how it was trained, as the manifest records it.
         fine_tuning: None: it cannot be fine-tuned, because nobody knows how it was trained.
+        unusable: files of the data folder that take no part; of a run none, its record counts them.
     """
 
     model: "keras.Model"
@@ -67,6 +69,7 @@ class ConversionSource:
     seen_before: Sequence[str]
     recipe: Mapping[str, object]
     fine_tuning: FineTuningSource | None
+    unusable: Sequence[Unusable] = ()
 
     @property
     def holdout_part(self) -> str:

@@ -118,9 +118,11 @@ def open_dataset(root: Path, table: LabelTable | None = None) -> Dataset:
         found = recognise(listed)
         if found is not None:
             return _with_hashes(found, root)
+    has_table = any(item.path.suffix.lower() in (".csv", ".tsv") for item in listed.skipped)
     raise DatasetError(
         f"{root}: unknown layout; expected Original/{{{','.join(TALEQANI_CLASSES)}}}, fold_*/{{all,hem}},"
-        f" ImNNN_{{0,1}}.tif, or two or more folders, one a class, with images; found {_what_is_there(listed)}"
+        f" ImNNN_{{0,1}}.tif, or two or more folders, one a class, with images; found {_what_is_there(listed)}",
+        advice="labels-csv" if has_table else None,
     )
 
 

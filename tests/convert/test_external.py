@@ -190,6 +190,7 @@ def test_data_that_folders_split_calibrates_gates_and_measures_by_them(cells, tm
         place = tmp_path / "data" / ("Training", "valid", "TEST_images")[k % 3] / path.parent.name / path.name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place)
+    (tmp_path / "data" / "notes.txt").write_text("x")
     external = ExternalModel(tmp_path / "net.keras", tmp_path / "labels.txt", "cell", (0.0, 1.0), ["BLAST"], tmp_path / "data")
     source = source_of_keras(external, 3, no_progress)
     assert {part: {file.path.split("/")[0] for file in files} for part, files in source.split.items()} == {
@@ -198,6 +199,7 @@ def test_data_that_folders_split_calibrates_gates_and_measures_by_them(cells, tm
         "test": {"TEST_images"},
     }
     assert (source.split_by, source.classes.labels) == ("folders image", ("Healthy", "BLAST"))
+    assert [item.path.name for item in source.unusable] == ["notes.txt"]
 
 
 def test_fine_tuning_a_source_that_nobody_knows_the_training_of_is_refused(source, tmp_path):
