@@ -169,7 +169,7 @@ class _Listing:
 def _taleqani(listed: ImageList) -> _Listing | None:
     """Its four folders, whatever lies beside them; those in `Original`, where that is beside its `Segmented` twin."""
     keys = {label_key(label) for label in TALEQANI_CLASSES}
-    places = [folder for folder in (listed.root, *listed.folders) if keys <= _names_in(listed, folder)]
+    places = [folder for folder, names in _names_below(listed).items() if keys <= names]
     originals = [folder for folder in places if label_key(folder.name) == "original"]
     place = next((found[0] for found in (places, originals) if len(found) == 1), None)
     if place is None:
@@ -202,7 +202,8 @@ def _cnmc(listed: ImageList) -> _Listing | None:
     folds = [folder for folder in listed.folders if _FOLD_NAME.match(folder.name)]
     if not named or not (folds or _FOLD_NAME.match(listed.root.resolve().name) or 2 * len(named) > len(listed.images)):
         return None
-    partial = [fold for fold in folds if not set(CNMC_CLASSES) <= _names_in(listed, fold)]
+    names_below = _names_below(listed)
+    partial = [fold for fold in folds if not set(CNMC_CLASSES) <= names_below.get(fold, set())]
     in_partial = {image: fold for image in listed.images for fold in partial if image.is_relative_to(fold)}
     files: list[tuple[Path, int, str | None]] = []
     unusable = list(listed.skipped)
@@ -298,9 +299,12 @@ def _by_class(files: Iterable[tuple[Path, int, str | None]]) -> list[tuple[Path,
     return sorted(files, key=lambda file: file[1])
 
 
-def _names_in(listed: ImageList, folder: Path) -> set[str]:
-    """Keys of the folders right in a folder."""
-    return {label_key(inner.name) for inner in listed.folders if inner.parent == folder}
+def _names_below(listed: ImageList) -> dict[Path, set[str]]:
+    """Keys of the folders right in each folder that has some."""
+    names: dict[Path, set[str]] = {}
+    for folder in listed.folders:
+        names.setdefault(folder.parent, set()).add(label_key(folder.name))
+    return names
 
 
 def _branch(image: Path, place: Path, root: Path) -> Path:
