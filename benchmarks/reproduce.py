@@ -5,6 +5,7 @@ augmentation against the balanced, augmented one.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ SETTINGS, RESULT, TABLES = "reproduce.json", "tables.json", "tables.txt"
 Arm = Literal["imbalanced", "balanced"]
 ARMS: tuple[Arm, ...] = ("imbalanced", "balanced")
 METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auc")
-FOLD = "fold_"
+FOLD = re.compile(r"fold[\W_]*(\d+)$", re.IGNORECASE)
 ALL_FOLDS = "mean"
 TABLE_1 = {  # the paper's: images of each fold
     "fold_0": {"all": 2397, "hem": 1130},
@@ -179,14 +180,19 @@ def folds_of(dataset: Dataset) -> dict[str, Dataset]:
     """Each fold by its folder's name, as a dataset of its own. Raises: DatasetError, if the data is not C-NMC 2019."""
     if dataset.layout != "c-nmc":
         raise DatasetError(f"{dataset.root}: expected C-NMC 2019 (fold_*/{{all,hem}}), found the layout {dataset.layout}")
-    whose = {
-        sample.path: next(part for part in reversed(sample.path.resolve().parts[:-1]) if part.startswith(FOLD))
-        for sample in dataset.samples
-    }
+    whose = {sample.path: _fold_of(sample.path) for sample in dataset.samples}
+    if outside := [path for path, fold in whose.items() if fold is None]:
+        raise DatasetError(f"{outside[0]}: lies in no fold; expected C-NMC 2019 as it comes (fold_*/{{all,hem}})")
     return {
         name: replace(dataset, samples=tuple(sample for sample in dataset.samples if whose[sample.path] == name))
-        for name in sorted(set(whose.values()))
+        for name in sorted({fold for fold in whose.values() if fold is not None})
     }
+
+
+def _fold_of(path: Path) -> str | None:
+    """'fold_0' of a file anywhere below such a folder, whatever its case."""
+    found = (FOLD.match(name) for name in reversed(path.resolve().parts[:-1]))
+    return next((f"fold_{int(match[1])}" for match in found if match is not None), None)
 
 
 def departures(measured: Iterable[FoldResult]) -> list[str]:

@@ -1,7 +1,6 @@
 """`leukolite convert` and `leukolite convert-keras`."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -23,9 +22,10 @@ from leukolite.convert.targets import compile_bundle
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.files import write_json
+from leukolite.image_files import describe_unusable
 from leukolite.network_input import Channels, NetworkInput, Triple
 from leukolite.options import malignant_option, moved_option
-from leukolite.terminal import Command, stdout
+from leukolite.terminal import Command, stdout, warn
 from leukolite.train.label_table import LabelTable
 from leukolite.train.options import labels_csv_options
 
@@ -161,7 +161,16 @@ def convert_keras(
         allow_useless=options.allow_useless,
     )
     settings = options.settings()
-    _convert(options, settings, partial(source_of_keras, external, settings.seed))
+
+    def open_source(progress: "OnProgress") -> "ConversionSource":
+        source = source_of_keras(external, settings.seed, progress)
+        for line in describe_unusable(source.unusable):
+            warn(line)
+        if source.split_by.startswith("folders"):
+            warn("note: the data's folders are the split: train calibrates, validation gates, test measures")
+        return source
+
+    _convert(options, settings, open_source)
 
 
 def _convert(

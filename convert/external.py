@@ -103,8 +103,11 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
     model = fold_input(model if found.positive is None else fold_sigmoid(model, found.positive), external.wanted)
     hashes = [sample.sha256 for sample in dataset.samples]
     groups = group(len(hashes), near_duplicates(pixels), [hashes])
+    fractions = FRACTIONS
     if dataset.parts:
         split, _ = split_by_folders(dataset, groups, FRACTIONS, seed)
+        n_train, n_validation, n_test = (len(split.part(part)) / len(dataset.samples) for part in PARTS)
+        fractions = (n_train, n_validation, n_test)
     else:
         split = split_by_group(dataset, groups, FRACTIONS, seed)
     return ConversionSource(
@@ -121,8 +124,9 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         seed=seed,
         versions=versions(),
         seen_before=[],
-        recipe=recipe_of_external(text_of_path(external.model.name), spec, FRACTIONS),
+        recipe=recipe_of_external(text_of_path(external.model.name), spec, fractions),
         fine_tuning=None,
+        unusable=dataset.unusable,
         network_input=external.wanted,
         notes=found.notes,
         objections=found.objections,

@@ -12,6 +12,7 @@ from leukolite.classes import Classes, choose_malignant
 from leukolite.convert.provenance import recipe_of_run
 from leukolite.errors import ConversionError
 from leukolite.files import path_of_text
+from leukolite.image_files import Unusable
 from leukolite.manifest import Unit
 from leukolite.network_input import NetworkInput
 from leukolite.preprocess import InputSpec
@@ -56,6 +57,7 @@ class ConversionSource:
         network_input: what an external network takes, before what was put in front of it; None of a run.
         notes: lines for the user about what was found when it was opened.
         objections: what labelled images say against it, where the conversion is insisted on.
+        unusable: files of the data folder that take no part; of a run none, its record counts them.
     """
 
     model: "keras.Model"
@@ -76,6 +78,7 @@ class ConversionSource:
     network_input: NetworkInput | None = None
     notes: Sequence[str] = ()
     objections: Sequence[str] = ()
+    unusable: Sequence[Unusable] = ()
 
     @property
     def holdout_part(self) -> str:

@@ -172,7 +172,7 @@ def main(
 ) -> None:
     """Classify what a camera, folder or video shows, and say how long it took.
 
-    Class folders right below --source count as the truth of pictures that are classified whole. For bundles of unit 'cell',
+    Folders of the model's classes below --source are the truth of pictures that are classified whole. For bundles of unit 'cell',
     white cells are found in each frame and classified one by one; a small picture file is taken for one cell's. Of a live
     camera the newest frame is classified. Ctrl-C, SIGTERM and SIGHUP end the session after the frame in hand, a second
     Ctrl-C at once.

@@ -6,6 +6,7 @@ ADVICE = {
     "cache": "give one with --cache DIR, or --cache none to decode each time",
     "csv-columns": "name the columns with --csv-columns file=NAME,label=NAME,subject=NAME",
     "data-moved": "say where the data folder is now with --data",
+    "labels-csv": "a table of labels is given with --labels-csv",
     "learning-rate": "as with --set learning_rate=1e-4",
     "malignant": "give --malignant LABELS, or --malignant none",
     "no-imagenet": "use --weights none or a file",

@@ -4,7 +4,7 @@ and which are neither, such as wrappers, folds, masks and the two treatments of 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,11 +37,11 @@ _TREATMENTS = _set(  # of one picture, or what lies beside it
 )
 _NO_PICTURES = _set("annotation annotations groundtruth gt labels mask masks overlays segmentation segmented")  # within a class
 _NUMBERED = _set(  # of one thing several, where a number or a letter follows
-    "batch case center centre chunk cv day device donor exp experiment fold hospital lab microscope part patient"
-    " person pt run sample scan scanner section series session set site slide smear specimen split subject trial visit"
+    "batch case center centre chunk clinic cohort cv day device donor exp experiment fold hospital lab microscope part patient"
+    " person pt run sample scan scanner section series session set site slide smear specimen split study subject trial visit"
     " vol volume"
 )
-_MAGNIFICATION = re.compile(r"\d+x|x\d+")
+_MAGNIFICATION = re.compile(r"(?<![a-z\d])(\d+x|x\d+)(?![a-z\d])")
 _SURE_CLASSES = _set(  # a single folder of such a name is a class, not a wrapper
     "all aml all_blast benign blast blasts cll cml early healthy hem leukemia leukaemia lymphoblast lymphoblasts"
     " lymphocyte malignant normal pre pro positive negative"
@@ -89,8 +89,7 @@ def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -
     """Which folder is the class of each image.
 
     train, validation and test are parts of a split (see `parts_of`), above or below the classes. A folder alone that is no
-    class is a wrapper.
-    Names match by `label_key`.
+    class is a wrapper. Names match by `label_key`.
 
     Args:
         known: sets of labels; where folders have all names of one, they are the classes.
@@ -114,9 +113,10 @@ def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -
     classes = [folder for folder in top.below.values() if folder not in aside and not _is_aside_and_empty(folder, sure)]
     if not holding or (len(classes) < 2 and not aside):
         return None
-    if len(classes) < 2:
-        raise DatasetError(_refusal(listed.root, aside, sure))
     keys = {label_key(folder.name) for folder in classes}
+    elsewhere = {label_key(name) for folder in aside for name in _classes_within(folder, sure)[1]}
+    if len(classes) < 2 or (len(elsewhere) >= 2 and not elsewhere <= keys):
+        raise DatasetError(_refusal(listed.root, aside, sure))
     is_known = keys <= _SURE_CLASSES or any({label_key(label) for label in labels} <= keys for labels in known)
     if not is_known and _lie_deeper([folder for folder in classes if folder.holds_any]):
         raise DatasetError(_refusal(listed.root, [folder for folder in classes if folder.holds_any], sure))
@@ -127,7 +127,7 @@ def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -
     unusable += [
         Unusable(path, f"in a folder that is no class ({folder.name})") for folder in aside for path in folder.every_image()
     ]
-    masks = [path for path in label_of if _is_beside_the_picture(listed.root, path, classes)]
+    masks = [path for path in label_of if _is_beside_the_picture(listed.root, path, keys)]
     for path in masks:
         del label_of[path]
     unusable += [Unusable(path, f"mask or annotation by its folder ({path.parent.name})") for path in masks]
@@ -188,7 +188,7 @@ def is_never_a_class(name: str) -> bool:
     """True of names of a split, a fold, a treatment, a patient or a magnification: `train_all`, `Segmented`, `Fold 1`, `40X`."""
     words = _words(name)
     letters = [word for word in words if not word.isdigit()]
-    if any(word in _PART_OF_WORD for word in letters) or _MAGNIFICATION.fullmatch(name.strip().casefold()):
+    if any(word in _PART_OF_WORD for word in letters) or _MAGNIFICATION.search(name.casefold()):
         return True
     if letters and all(word in _TREATMENTS or word in _SAYS_NOTHING for word in letters):
         return True
@@ -252,16 +252,22 @@ def _refusal(root: Path, folders: Sequence[_Folder], sure: set[str]) -> str:
     head = f"{root}: {names} {'is no class' if len(folders) == 1 else 'are no classes'}"
     by_promise = sorted(folders, key=lambda folder: not {"original", "originals", "images", "raw"} & set(_words(folder.name)))
     for folder in by_promise:
-        inner = folder
-        while (wrapper := _wrapper_in(inner)) is not None:
-            inner = wrapper
-        classes = [child.name for child in inner.holding() if label_key(child.name) in sure or not is_never_a_class(child.name)]
+        place, classes = _classes_within(folder, sure)
         if len(classes) >= 2:
             return (
-                f"{head}: the classes {', '.join(sorted(classes)[:5])} lie in {inner.paths[0]}; give that folder,"
+                f"{head}: the classes {', '.join(classes[:5])} lie in {place}; give that folder,"
                 " or put all pictures of a class into one folder"
             )
-    return f"{head} and hold none; expected two or more folders, one per class, with images"
+    return f"{head} and {'holds' if len(folders) == 1 else 'hold'} none; expected two or more folders, one per class, with images"
+
+
+def _classes_within(folder: _Folder, sure: set[str]) -> tuple[Path, list[str]]:
+    """A place below a folder that is no class, and the names there that could be classes."""
+    inner = folder
+    while (wrapper := _wrapper_in(inner)) is not None:
+        inner = wrapper
+    names = [child.name for child in inner.holding() if label_key(child.name) in sure or not is_never_a_class(child.name)]
+    return inner.paths[0], sorted(names)
 
 
 def _refuse_two_spellings(root: Path, folder: _Folder) -> None:
@@ -278,9 +284,8 @@ def _label(folder: _Folder) -> str:
     return unicodedata.normalize("NFC", folder.name.strip())
 
 
-def _is_beside_the_picture(root: Path, path: Path, classes: Iterable[_Folder]) -> bool:
+def _is_beside_the_picture(root: Path, path: Path, keys: set[str]) -> bool:
     """Whether an image lies in a folder such as `masks` within its class."""
-    keys = {label_key(folder.name) for folder in classes}
     names = path.relative_to(root).parts[:-1]
     deepest = next((i for i, name in enumerate(names) if label_key(name) in keys), len(names))
     beside = {

@@ -130,9 +130,11 @@ def open_dataset(root: Path, table: LabelTable | None = None) -> Dataset:
         found = recognise(listed)
         if found is not None:
             return _with_hashes(found, root)
+    has_table = any(item.path.suffix.lower() in (".csv", ".tsv") for item in listed.skipped)
     raise DatasetError(
         f"{root}: unknown layout; expected Original/{{{','.join(TALEQANI_CLASSES)}}}, fold_*/{{all,hem}},"
-        f" ImNNN_{{0,1}}.tif, or two or more folders, one a class, with images; found {_what_is_there(listed)}"
+        f" ImNNN_{{0,1}}.tif, or two or more folders, one a class, with images; found {_what_is_there(listed)}",
+        advice="labels-csv" if has_table else None,
     )
 
 
@@ -179,7 +181,7 @@ class _Listing:
 def _taleqani(listed: ImageList) -> _Listing | None:
     """Its four folders, whatever lies beside them; those in `Original`, where that is beside its `Segmented` twin."""
     keys = {label_key(label) for label in TALEQANI_CLASSES}
-    places = [folder for folder in (listed.root, *listed.folders) if keys <= _names_in(listed, folder)]
+    places = [folder for folder, names in _names_below(listed).items() if keys <= names]
     originals = [folder for folder in places if label_key(folder.name) == "original"]
     place = next((found[0] for found in (places, originals) if len(found) == 1), None)
     if place is None:
@@ -212,7 +214,8 @@ def _cnmc(listed: ImageList) -> _Listing | None:
     folds = [folder for folder in listed.folders if _FOLD_NAME.match(folder.name)]
     if not named or not (folds or _FOLD_NAME.match(listed.root.resolve().name) or 2 * len(named) > len(listed.images)):
         return None
-    partial = [fold for fold in folds if not set(CNMC_CLASSES) <= _names_in(listed, fold)]
+    names_below = _names_below(listed)
+    partial = [fold for fold in folds if not set(CNMC_CLASSES) <= names_below.get(fold, set())]
     in_partial = {image: fold for image in listed.images for fold in partial if image.is_relative_to(fold)}
     files: list[tuple[Path, int, str | None]] = []
     unusable = list(listed.skipped)
@@ -308,9 +311,12 @@ def _by_class(files: Iterable[tuple[Path, int, str | None]]) -> list[tuple[Path,
     return sorted(files, key=lambda file: file[1])
 
 
-def _names_in(listed: ImageList, folder: Path) -> set[str]:
-    """Keys of the folders right in a folder."""
-    return {label_key(inner.name) for inner in listed.folders if inner.parent == folder}
+def _names_below(listed: ImageList) -> dict[Path, set[str]]:
+    """Keys of the folders right in each folder that has some."""
+    names: dict[Path, set[str]] = {}
+    for folder in listed.folders:
+        names.setdefault(folder.parent, set()).add(label_key(folder.name))
+    return names
 
 
 def _branch(image: Path, place: Path, root: Path) -> Path:
@@ -364,5 +370,8 @@ def _without_contradictions(samples: list[Sample], labels: tuple[str, ...]) -> t
 def _refuse_empty_classes(dataset: Dataset) -> None:
     empty = [label for label, n in dataset.counts().items() if n == 0]
     if empty:
-        detail = f" ({dataset.unusable[0].path}: {dataset.unusable[0].reason})" if dataset.unusable else ""
+        keys = {label_key(label) for label in empty}
+        of_it = [item for item in dataset.unusable if keys & {label_key(name) for name in item.path.parts}]
+        telling = (of_it or dataset.unusable)[-1:]  # what the decoder refused comes last
+        detail = "".join(f" ({item.path}: {item.reason})" for item in telling)
         raise DatasetError(f"{dataset.root}: no usable image of class {', '.join(empty)}{detail}; every class needs some")

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from leukolite.classes import label_key
 from leukolite.errors import DatasetError
+from leukolite.file_kinds import SUFFIXES
 from leukolite.image_files import ImageList, Unusable
 from leukolite.wording import count
 
@@ -72,8 +73,8 @@ class _Row:
 def read_labels_of(listed: ImageList, table: LabelTable) -> LabelledFiles:
     """Give each image of a folder the label that the table's row of it has.
 
-    A row's file is found by its name with as many folders as the row gives, with or without its ending; only images below the
-    folder count, whatever the row's path is.
+    A row's file is found by its name with as many folders as the row gives, with or without its ending, and with another
+    picture's ending where there is none of its own; only images below the folder count, whatever the row's path is.
 
     Raises:
         DatasetError: the table cannot be read, its columns are not there or not clear, two rows contradict each other, a name
@@ -171,8 +172,11 @@ def _columns(
             continue
         named = [k for key in usual.split() for k, found in enumerate(keys) if found == key and k not in places.values()]
         if role == "file" and len(named) > 1:
-            stems = {label_key(path.stem) for path in listed.images} | {label_key(path.name) for path in listed.images}
-            fits = {k: sum(len(row) > k and label_key(_as_path(row[k]).name) in stems for _, row in rows) for k in named}
+            images = _by_name(listed)
+            fits = {
+                k: sum(len(row) > k and any(name in images for name in _names(_as_path(row[k]))) for _, row in rows)
+                for k in named
+            }
             named = [max(named, key=fits.__getitem__)]  # of equal ones the first, which is the more telling name
         if role == "label" and len(named) > 1:
             raise _no_column(table, header, f"several columns that could be the label ({', '.join(header[k] for k in named)})")
@@ -212,7 +216,7 @@ def _by_name(listed: ImageList) -> dict[str, list[Path]]:
 def _image(row: _Row, by_name: Mapping[str, Sequence[Path]], listed: ImageList, table: Path) -> Path | None:
     """The image that a row means. Raises: DatasetError, if it may be several."""
     wanted = _as_path(row.file)
-    candidates = list(by_name.get(label_key(wanted.name), ()))
+    candidates: Sequence[Path] = next((by_name[name] for name in _names(wanted) if name in by_name), ())
     folders = [label_key(name) for name in wanted.parts[:-1] if name not in ("/", ".")]
 
     def shared(image: Path) -> int:
@@ -235,6 +239,11 @@ def _image(row: _Row, by_name: Mapping[str, Sequence[Path]], listed: ImageList, 
         names = " and ".join(image.relative_to(listed.root).as_posix() for image in whole[:2])
         raise DatasetError(f"{table}: line {row.line} names {row.file!r}, which may be {names}; give its folder and ending")
     return whole[0] if whole else None
+
+
+def _names(wanted: PurePosixPath) -> list[str]:
+    """By which an image is looked for: its name, then that without a picture's ending, as pictures are saved again as others."""
+    return [label_key(wanted.name), *([label_key(wanted.stem)] if wanted.suffix.lower() in SUFFIXES else [])]
 
 
 def _depth(image: Path, listed: ImageList) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from leukolite.class_folders import PARTS
 from leukolite.errors import ImageError
 from leukolite.files import write_file
 from leukolite.image_files import Unusable
@@ -108,7 +109,7 @@ def survey(dataset: Dataset, on_image: Callable[[], None] = lambda: None) -> Sur
         near_copies=tuple((names[i], names[j]) for i, j in near),
         across_subjects=sum(kept[i].subject != kept[j].subject for i, j in near),
         subjects=subjects if any(subjects.values()) else {},
-        parts=dict(Counter(sample.part for sample in kept if sample.part is not None)),
+        parts={part: n for part in PARTS if (n := sum(sample.part == part for sample in kept))},
         marks=_marks(ink, [per_class[k] for k in range(len(dataset.labels))], dataset.labels),
         fingerprint=dataset.fingerprint(),
     )

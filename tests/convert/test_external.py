@@ -1,5 +1,7 @@
 """`leukolite convert-keras`: a model that leukolite did not train becomes a bundle, or is refused in one line."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -179,6 +181,25 @@ def test_its_record_has_the_shape_that_bundles_of_before_have(source):
     assert set(source.recipe) == set(Recipe.model_fields) - {"name"}
     assert (source.recipe["model"], source.recipe["weights"], source.recipe["epochs"]) == ("foreign", "net.keras", 0)
     assert str(source.recipe["source"]).startswith("net.keras, a Keras model that leukolite did not train")
+
+
+def test_data_that_folders_split_calibrates_gates_and_measures_by_them(cells, tmp_path):
+    network().save(tmp_path / "net.keras")
+    (tmp_path / "labels.txt").write_text("Healthy\nBLAST\n")
+    for k, path in enumerate(sorted(cells.glob("*/*.png"))):
+        place = tmp_path / "data" / ("Training", "valid", "TEST_images")[k % 3] / path.parent.name / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    (tmp_path / "data" / "notes.txt").write_text("x")
+    external = ExternalModel(tmp_path / "net.keras", tmp_path / "labels.txt", "cell", (0.0, 1.0), ["BLAST"], tmp_path / "data")
+    source = source_of_keras(external, 3, no_progress)
+    assert {part: {file.path.split("/")[0] for file in files} for part, files in source.split.items()} == {
+        "train": {"Training"},
+        "validation": {"valid"},
+        "test": {"TEST_images"},
+    }
+    assert (source.split_by, source.classes.labels) == ("folders image", ("Healthy", "BLAST"))
+    assert [item.path.name for item in source.unusable] == ["notes.txt"]
 
 
 def test_fine_tuning_a_source_that_nobody_knows_the_training_of_is_refused(source, tmp_path):

@@ -99,6 +99,11 @@ def test_a_folder_beside_the_classes_that_is_none_is_set_aside_by_name(other):
     assert [item.reason for item in found.unusable] == [f"in a folder that is no class ({other})"] * 2
 
 
+def test_classes_within_a_folder_that_is_none_are_not_given_up_for_what_lies_beside_it():
+    assert "the classes A, B lie in root/Original" in refusal(listing("Original/A", "Original/B", "figures", "results of 2021"))
+    assert counts(listing("A", "B", "augmented/A", "augmented/B")) == {"A": 2, "B": 2}
+
+
 # spelling
 
 

@@ -346,6 +346,16 @@ def test_an_unknown_layout_is_refused_with_those_that_are_known(tmp_path):
     assert "Original/{Benign,Early,Pre,Pro}" in refusal(tmp_path)
 
 
+def test_a_table_beside_pictures_without_folders_is_pointed_at(tmp_path):
+    picture(tmp_path / "1.png")
+    with pytest.raises(DatasetError) as without:
+        open_dataset(tmp_path)
+    (tmp_path / "labels.csv").write_text("file,label")
+    with pytest.raises(DatasetError) as beside:
+        open_dataset(tmp_path)
+    assert (without.value.advice, beside.value.advice) == (None, "labels-csv")
+
+
 def test_one_class_folder_alone_is_no_dataset(tmp_path):
     assert "unknown layout" in refusal(folders(tmp_path, ("cats",)))
 

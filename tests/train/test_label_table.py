@@ -87,6 +87,14 @@ def test_the_table_may_lie_among_the_pictures_in_a_wrapper(root):
     assert (dataset.counts(), dataset.unusable) == ({"all": 2, "hem": 1}, ())
 
 
+def test_pictures_that_were_saved_in_another_format_are_found_by_their_names(root, opened):
+    (root / "1.bmp").rename(root / "1.webp")
+    assert labels(opened(PRELIMINARY)) == {"1.webp": "all", "2.bmp": "all", "3.bmp": "hem"}
+    picture(root / "1.png")
+    with pytest.raises(DatasetError, match=r"line 2 names '1.bmp', which may be 1.png and 1.webp"):
+        opened(PRELIMINARY)
+
+
 def test_numbers_with_a_fraction_of_zero_are_the_numbers(opened):
     assert opened(PRELIMINARY.replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n")).counts() == {"all": 2, "hem": 1}
 

@@ -27,6 +27,20 @@ def with_scale_bar(pixels: np.ndarray) -> np.ndarray:
     return marked
 
 
+def test_a_table_of_labels_and_the_parts_of_folders_are_surveyed(call, cells, tmp_path):
+    rows = ["file,label"]
+    for k, path in enumerate(sorted(cells.glob("*/*.png"))):
+        place = tmp_path / "data" / ("train" if k % 2 else "test") / f"{k}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+        rows.append(f"{k},{path.parent.name}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    result = call(data, tmp_path / "data", "--labels-csv", tmp_path / "labels.csv")
+    assert result.exit_code == 0, result.output
+    assert "layout table" in result.stdout
+    assert "split by folders: train 20, test 20 images" in result.stdout
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("slides")

@@ -92,6 +92,49 @@ def test_the_split_names_every_file_once_with_its_hash(finished_run, cells):
     assert load_run(finished_run).split["test"] == {"blast": 4, "healthy": 4}
 
 
+def test_folders_that_split_the_data_are_the_split_unless_another_is_asked_for(call, cells, tmp_path):
+    for k, path in enumerate(sorted(cells.glob("*/*.png"))):
+        place = tmp_path / "data" / ("test_data" if k % 4 == 0 else "Train") / path.parent.name.upper() / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    result = call(leukolite, "train", "small_cnn", "--data", tmp_path / "data", "--out", tmp_path / "run", *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "note: the data's folders train, test are the split; validation is split off train" in result.stderr
+    run, parts = load_run(tmp_path / "run"), json.loads((tmp_path / "run" / "split.json").read_text())
+    assert (run.split_by, run.labels) == ("folders image", ["BLAST", "HEALTHY"])
+    assert {name: {entry["path"].split("/")[0] for entry in entries} for name, entries in parts.items()} == {
+        "train": {"Train"},
+        "validation": {"Train"},
+        "test": {"test_data"},
+    }
+    call(leukolite, "train", "small_cnn", "--data", tmp_path / "data", "--out", tmp_path / "other", *SMALL, "--split", "image")
+    assert load_run(tmp_path / "other").split_by == "image"
+
+
+def test_folders_that_do_not_split_are_refused_as_a_split(refuses, cells, tmp_path):
+    words = ("train", "small_cnn", "--data", cells, "--out", tmp_path / "run", *SMALL, "--split", "folders")
+    assert "no training part, there is no train, validation or test" in refuses(leukolite, *words)
+
+
+def test_a_table_gives_labels_and_subjects_and_a_repeated_run_reads_it_again(call, cells, tmp_path):
+    rows = ["image;diagnosis;patient"]
+    for k, path in enumerate(sorted(cells.glob("*/*.png"))):
+        name = f"cell{k:02}.png"
+        (tmp_path / "pool").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "pool" / name)
+        rows.append(f"{name};{path.parent.name};{path.parent.name}{k % 10}")
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(rows), encoding="utf-8-sig")
+    words = ("--data", tmp_path / "pool", "--labels-csv", table, "--malignant", "blast", "--unit", "cell", "--split", "subject")
+    result = call(leukolite, "train", "small_cnn", *words, "--out", tmp_path / "run", *SMALL)
+    assert result.exit_code == 0, result.output
+    run = load_run(tmp_path / "run")
+    assert (run.dataset, run.labels, run.split_by, run.labels_csv) == ("table", ["blast", "healthy"], "subject", str(table))
+    again = call(leukolite, "train", "--from", tmp_path / "run", "--out", tmp_path / "again", *SMALL)
+    assert again.exit_code == 0, again.output
+    assert history(tmp_path / "again") == history(tmp_path / "run")
+
+
 def test_the_history_has_a_row_an_epoch(finished_run):
     rows = history(finished_run)
     assert [row["epoch"] for row in rows] == ["1", "2"]
