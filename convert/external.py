@@ -18,7 +18,7 @@ from leukolite.progress import OnProgress
 from leukolite.quiet import quiet
 from leukolite.train.batches import to_float
 from leukolite.train.datasets import Dataset, load_images, open_dataset
-from leukolite.train.duplicates import group, near_duplicates
+from leukolite.train.duplicates import near_duplicates, without_contradictions
 from leukolite.train.fit import versions
 from leukolite.train.runs import split_files
 from leukolite.train.splits import PARTS, split_by_group
@@ -73,8 +73,9 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
     total = len(dataset.samples)
     done = iter(range(1, total + 1))
     dataset, pixels = load_images(dataset, spec, lambda: progress("images", next(done), total))
-    hashes = [sample.sha256 for sample in dataset.samples]
-    groups = group(len(hashes), near_duplicates(pixels), [hashes])
+    looked = iter(range(1, len(pixels) + 1))
+    clear = without_contradictions(dataset, near_duplicates(pixels, lambda: progress("copies", next(looked), len(pixels))))
+    dataset, groups = clear.dataset, clear.copies
     split = split_by_group(dataset, groups, FRACTIONS, seed)
     return ConversionSource(
         model=model,

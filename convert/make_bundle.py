@@ -26,6 +26,7 @@ from leukolite.evaluation import evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
 from leukolite.manifest import (
     NAME_PATTERN,
+    SCHEMA,
     CellPicture,
     ConversionGate,
     Fitted,
@@ -213,7 +214,7 @@ def _manifest(
     measured, holdout_ece = _measure(inputs, runtime, decision)
     refused = {one.name for one in runtimes if one.outcome == "refused"}
     return Manifest(
-        schema_version=2,
+        schema_version=SCHEMA,
         name=name,
         variant=variant.name,
         unit=source.unit,
@@ -250,6 +251,7 @@ def _manifest(
 def _training(inputs: ConversionInputs) -> Training:
     source = inputs.source
     seen = (entry.sha256 for part in ("train", "validation") for entry in source.split[part])
+    known = inputs.seen_pictures
     return Training(
         recipe=dict(source.recipe),
         dataset=source.dataset,
@@ -259,7 +261,8 @@ def _training(inputs: ConversionInputs) -> Training:
         seed=source.seed,
         versions=dict(source.versions),
         seen=sorted(sha[:12] for sha in {*seen, *source.seen_before}),
-        seen_pictures=inputs.seen_pictures,
+        seen_pictures=known.ids,
+        seen_hashes=known.hashes,
     )
 
 
