@@ -14,7 +14,8 @@ from leukolite.convert.variants import AUTO_ORDER, VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.files import write_json
 from leukolite.options import moved_option
-from leukolite.terminal import Command, stdout
+from leukolite.terminal import Command, stdout, warn
+from leukolite.train.datasets import describe_unusable
 
 if TYPE_CHECKING:
     from leukolite.convert.make_bundle import Conversion
@@ -123,6 +124,8 @@ def _convert(
 
     with stage_bar() as progress:
         result = make_bundles(open_source, options.out, name=options.bundle_name, settings=settings, progress=progress)
+    for line in describe_unusable(result.unusable):
+        warn(line)
     _print(result, options.targets, stdout(options.json_path))
     if options.json_path is not None:
         write_json(options.json_path, conversion_json(result))

@@ -93,6 +93,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         seen_before=[],
         recipe=recipe_of_external(external.model.name, spec, FRACTIONS),
         fine_tuning=None,
+        unusable=dataset.unusable,
     )
 
 

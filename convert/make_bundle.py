@@ -39,6 +39,7 @@ from leukolite.manifest import (
 from leukolite.preprocess import to_input
 from leukolite.progress import OnProgress
 from leukolite.runtime import Runtime, TfliteRuntime
+from leukolite.train.datasets import Unusable
 
 # of the published layouts, measured with the red-cell scale that edge-run uses: docs/evidence/locating.md says how
 CELL_PICTURES = {
@@ -77,12 +78,14 @@ class Conversion:
         float_bytes: size of the float32 file.
         float_tflite: that file on LiteRT beside the float Keras model: what the conversion changes without quantisation.
         float_p50_ms: its median invoke on this machine, one thread.
+        unusable: files of the data that were skipped.
     """
 
     outcomes: tuple[Outcome, ...]
     float_bytes: int
     float_tflite: RuntimeCheck
     float_p50_ms: float | None
+    unusable: tuple[Unusable, ...] = ()
 
     @property
     def written(self) -> list[Outcome]:
@@ -138,6 +141,7 @@ def make_bundles(
             float_bytes=len(inputs.float_tflite),
             float_tflite=check_parity(answers, inputs.floats, golden, VARIANTS["float32"].tolerance[answers.name]),
             float_p50_ms=answers.p50_ms,
+            unusable=tuple(inputs.source.unusable),
         )
 
 

@@ -13,6 +13,7 @@ from leukolite.convert.provenance import recipe_of_run
 from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
 from leukolite.train.augment import Augmentation
+from leukolite.train.datasets import Unusable
 from leukolite.train.runs import SplitFile, load_model, load_run, load_run_split
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ConversionSource:
         seen_before: SHA-256 of images that the weights had seen before this split's training part.
         recipe: how it was trained, as the manifest records it.
         fine_tuning: None: it cannot be fine-tuned, because nobody knows how it was trained.
+        unusable: files of the data that were skipped; of a run, its training has named them.
     """
 
     model: "keras.Model"
@@ -67,6 +69,7 @@ class ConversionSource:
     seen_before: Sequence[str]
     recipe: Mapping[str, object]
     fine_tuning: FineTuningSource | None
+    unusable: Sequence[Unusable] = ()
 
     @property
     def holdout_part(self) -> str:

@@ -22,8 +22,8 @@ HASH_CHARACTERS = 68  # base64 of 51 bytes
 _LEAST_CANDIDATE = 0.62  # correlation in a window of the coarse grid, before its place and size are fitted
 _LEAST_DETAIL = 0.4  # grey levels, root mean square; a flatter picture is never known again
 _SURROUNDINGS = 5.0  # pixels, sigma
-_DARKEST, _DARK_TOLERANCE, _WHITEST = 50, 6, 253.5  # grey levels: where a border is a cut-out's background
-_CUT_OUT_BORDER = 0.6  # share of the border
+_DARKEST, _DARK_TOLERANCE, _WHITEST = 50, 6, 254.5  # grey levels: where a border is a cut-out's background
+_DARK_BORDER, _WHITE_BORDER = 0.6, 0.95  # share of the border; a photograph's ground blows out too, but seldom all of it
 _LIGHT = 0.65  # quantile
 _WIDTHS = {0.775: (0.0,), 0.825: (-0.025, 0.0, 0.025), MIDDLE: (-0.03, 0.0, 0.03), 0.94: (-0.025, 0.0, 0.025), 1.0: (0.0,)}
 _GRID = [(width, dx, dy) for width, offsets in _WIDTHS.items() for dx in offsets for dy in offsets]
@@ -67,6 +67,8 @@ def perceptual_hashes(details: np.ndarray) -> list[str]:
     Args:
         details: of `detail`, shape (n, SIDE, SIDE).
     """
+    if len(details) == 0:
+        return []
     basis = _basis(np.array([(1 - MIDDLE) / 2, (1 + MIDDLE) / 2], np.float32))
     values = _normalised(basis @ details @ basis.T).reshape(len(details), -1)[:, _KEPT] * np.sqrt(len(_KEPT))
     levels = np.digitize(values, _LIMITS).astype(np.uint8)
@@ -88,6 +90,8 @@ def find_copies(
     Returns:
         Pairs (index of the picture, index of the hash), ascending.
     """
+    if len(details) == 0 or not hashes:
+        return []
     references = _coefficients(hashes)
     by_parity = [[t.reshape(len(t), -1)[:, kept].T for kept in _PARITIES] for t in (references, references.swapaxes(1, 2))]
     grid = np.array(_INNER_GRID if both_ways else _GRID, np.float32)
@@ -102,9 +106,10 @@ def find_copies(
         found = np.maximum(*(_best_signs(*(a @ b for a, b in zip(parts, turned, strict=True))) for turned in by_parity))
         found = found.reshape(*windows.shape[:2], -1)
         i, j = np.nonzero(found.max(axis=1) >= _LEAST_CANDIDATE)
-        x, y = ends[found[i, :, j].argmax(axis=1)].transpose(1, 0, 2)
-        alike = _fitted(block[i, 0], references[j], x, y) >= LEAST_CORRELATION
-        pairs += zip((i[alike] + start).tolist(), j[alike].tolist(), strict=True)
+        if len(i):
+            x, y = ends[found[i, :, j].argmax(axis=1)].transpose(1, 0, 2)
+            alike = _fitted(block[i, 0], references[j], x, y) >= LEAST_CORRELATION
+            pairs += zip((i[alike] + start).tolist(), j[alike].tolist(), strict=True)
         for _ in block:
             on_picture()
     return sorted(pairs)
@@ -121,8 +126,9 @@ def _without_cut_out(grey: np.ndarray) -> np.ndarray:
     """
     border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
     level = float(np.median(border))
-    tolerance = _DARK_TOLERANCE if level <= _DARKEST else 1.5 if level >= _WHITEST else -1
-    if np.mean(np.abs(border - level) <= tolerance) < _CUT_OUT_BORDER:
+    dark = level <= _DARKEST and np.mean(np.abs(border - level) <= _DARK_TOLERANCE) >= _DARK_BORDER
+    white = np.mean(border >= _WHITEST) >= _WHITE_BORDER
+    if not dark and not white:
         return np.minimum(grey, np.quantile(grey, _LIGHT)).astype(np.float32)
     distance = np.abs(grey - level)
     near = distance < max(5.0, 0.15 * float(np.quantile(distance, 0.98)))

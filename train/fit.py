@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leukolite.classes import Classes
+from leukolite.copies import detail, perceptual_hashes
 from leukolite.errors import TrainingError
 from leukolite.files import check_replaceable, new_folder
 from leukolite.manifest import Unit
@@ -202,6 +203,7 @@ def train(
         progress=progress,
         on_epoch=on_epoch,
     )
+    hashes = perceptual_hashes(np.stack([detail(image) for image in pixels]))
     with new_folder(out, replace_if_holds=runs.RUN) as folder:
         model.save(folder / runs.MODEL)
         metrics = {part: _measure(model, prepared, truth, split.part(part), malignant) for part in PARTS[1:] if split.part(part)}
@@ -229,7 +231,7 @@ def train(
             metrics=metrics,
         )
         (folder / runs.RUN).write_text(run.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (folder / runs.SPLIT).write_text(split_record(dataset, split, prepared.copies), encoding="utf-8")
+        (folder / runs.SPLIT).write_text(split_record(dataset, split, prepared.copies, hashes), encoding="utf-8")
         _write_history(folder / "history.csv", history)
         plot_history(history, folder / "history.png")
         measured = "test" if "test" in metrics else "validation"

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError, first_line
 from leukolite.frozen import Frozen
-from leukolite.manifest import Unit
+from leukolite.manifest import PictureHash, Unit
 from leukolite.metrics import Metrics
 from leukolite.preprocess import InputSpec
 from leukolite.train.datasets import Dataset
@@ -34,13 +34,18 @@ MODEL, RUN, SPLIT = "model.keras", "run.json", "split.json"
 
 
 class SplitFile(Frozen):
-    """One image of a split; images of one `group` show the same thing, `subject` is whose blood it is, where known."""
+    """One image of a split.
+
+    Images of one `group` show the same thing, `subject` is whose blood it is, where known; `picture_hash` is as in
+    `leukolite.copies.perceptual_hashes`, None for a flat picture and in the records of older runs.
+    """
 
     path: str
     label: str
     sha256: str
     group: int | None = None
     subject: str | None = None
+    picture_hash: PictureHash | None = None
 
 
 class Run(Frozen):
@@ -100,8 +105,8 @@ def ancestry(weights: str) -> Ancestry:
     return Ancestry(frozenset(trained), frozenset(entry.sha256 for entry in split["validation"]))
 
 
-def split_files(dataset: Dataset, split: Split, groups: np.ndarray) -> dict[str, list[SplitFile]]:
-    """The files of each part, relative to the dataset's root, with what belongs together."""
+def split_files(dataset: Dataset, split: Split, groups: np.ndarray, hashes: Sequence[str] = ()) -> dict[str, list[SplitFile]]:
+    """The files of each part, relative to the dataset's root, with what belongs together and each one's perceptual hash."""
     return {
         name: [
             SplitFile(
@@ -110,6 +115,7 @@ def split_files(dataset: Dataset, split: Split, groups: np.ndarray) -> dict[str,
                 sha256=dataset.samples[i].sha256,
                 group=int(groups[i]),
                 subject=dataset.samples[i].subject,
+                picture_hash=(hashes[i] or None) if hashes else None,
             )
             for i in split.part(name)
         ]
@@ -117,9 +123,9 @@ def split_files(dataset: Dataset, split: Split, groups: np.ndarray) -> dict[str,
     }
 
 
-def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
+def split_record(dataset: Dataset, split: Split, groups: np.ndarray, hashes: Sequence[str] = ()) -> str:
     """split.json's content."""
-    parts = split_files(dataset, split, groups)
+    parts = split_files(dataset, split, groups, hashes)
     return json.dumps({name: [file.model_dump() for file in files] for name, files in parts.items()}, indent=0) + "\n"
 
 
