@@ -77,9 +77,12 @@ def evaluate(
             unseen_only=unseen,
             occlude=occlude,
             table=table,
-            on_start=lambda total: bar.update(task, total=total),
+            on_start=lambda total: bar.reset(task, total=total),
             on_image=lambda: bar.advance(task),
         )
+    if unseen:
+        for line in _left_out(opened, evaluation):
+            warn(line)
     for line in describe_unusable(evaluation.unusable):
         warn(line)
     if evaluation.part is not None:
@@ -188,6 +191,20 @@ def _spread(values: Sequence[float], unit: str, digits: int) -> str:
     """The middle round, and the smallest and largest."""
     middle = sorted(values)[len(values) // 2]
     return f"{middle:.{digits}f} {unit} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def _left_out(opened: evaluation_of.EvaluatedModel, evaluation: evaluation_of.Evaluation) -> list[str]:
+    """What `--unseen` left out, by how it was known, and what it cannot know."""
+    lines = []
+    if evaluation.dropped:
+        ways = [f"{evaluation.seen_by[way]} as {words}" for way, words in evaluation_of.WAYS_OF_SEEING.items()]
+        lines.append(f"note: {count(evaluation.dropped, 'image')} left out that trained or chose the model: {', '.join(ways)}")
+    if not opened.knows_copies:
+        lines.append(
+            f"note: {opened.name} records no hashes of its training images, so turned, cropped or otherwise changed copies of"
+            " them are not known; what is trained and converted now does"
+        )
+    return lines
 
 
 def _tables(evaluation: evaluation_of.Evaluation) -> list[Table]:

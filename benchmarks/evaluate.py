@@ -12,6 +12,7 @@ from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
 from leukolite.bundle import MANIFEST, Bundle
 from leukolite.classes import Classes
 from leukolite.classifier import Classifier, open_classifier
+from leukolite.copies import SIDE, detail, find_copies
 from leukolite.errors import DatasetError, ImageError, LeukoliteError
 from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma, result_row
 from leukolite.image_files import Unusable
@@ -23,7 +24,8 @@ from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.runtime import RuntimeOptions
 from leukolite.sheets import encode_png, sheet
 from leukolite.train.backend import import_keras
-from leukolite.train.datasets import Dataset, Sample, open_dataset
+from leukolite.train.datasets import Dataset, open_dataset
+from leukolite.train.duplicates import pairs_of, without_contradictions
 from leukolite.train.label_table import LabelTable
 from leukolite.train.runs import RUN
 from leukolite.wording import count
@@ -31,6 +33,7 @@ from leukolite.wording import count
 SCHEMA = {"name": "evaluation", "version": 2}  # 2: runtime with its delegate, verdicts by_label; 1: first
 STAGES = ("preprocess", "invoke", "total")
 SALIENCY_PICTURES = 4
+WAYS_OF_SEEING = {"bytes": "the same bytes", "pixels": "the same pixels", "copy": "turned, cropped or otherwise changed copies"}
 
 
 @dataclass(frozen=True)
@@ -40,23 +43,20 @@ class EvaluatedModel:
     Attributes:
         seen: first 12 hex digits of the SHA-256 of each image that fitted or chose the model.
         seen_pictures: `picture_id` of each, which knows it in another encoding too.
+        seen_hashes: `perceptual_hashes` of each, which know it turned, mirrored, cropped or brightened a little, or saved again;
+            empty where an older bundle or run does not record them.
     """
 
     name: str
     classifier: Classifier
     seen: frozenset[str]
     seen_pictures: frozenset[str] = frozenset()
+    seen_hashes: tuple[str, ...] = ()
 
-    def has_seen(self, sample: Sample) -> bool:
-        """True if the image fitted or chose the model."""
-        if sample.sha256[:12] in self.seen:
-            return True
-        if not self.seen_pictures:
-            return False
-        try:
-            return picture_id(crop_and_resize(read_rgb(sample.path), self.classifier.spec)) in self.seen_pictures
-        except ImageError:
-            return False  # named when it is classified
+    @property
+    def knows_copies(self) -> bool:
+        """It records what knows changed copies of its images again."""
+        return bool(self.seen_hashes)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Evaluation:
         seen: images among those classified that had fitted or chosen the model; figures that include them flatter.
         dropped: images left out because the model had seen them.
         part: of the split that the data's folders make; None: they make none, and all was measured.
+        seen_by: how those of both kinds are known: key of `WAYS_OF_SEEING` -> images.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Evaluation:
     verdicts: tuple[ImageVerdict, ...]
     seen: int
     dropped: int
+    seen_by: dict[str, int]
     unusable: tuple[Unusable, ...]
     seed: int
     occlude: str | None
@@ -100,6 +102,7 @@ class Evaluation:
             "n": self.n,
             "seen_in_training": self.seen,
             "left_out_as_seen": self.dropped,
+            "seen_by": self.seen_by,
             "unusable": [{"source": str(item.path), "reason": item.reason} for item in self.unusable],
             "runtime": self.classifier.runtime.info.model_dump(),
             "seed": self.seed,
@@ -121,8 +124,10 @@ def open_model(path: Path, runtime: RuntimeOptions) -> EvaluatedModel:
         from leukolite.train.runs import load_run_split
 
         split = load_run_split(path)
-        seen = frozenset(entry.sha256[:12] for part in ("train", "validation") for entry in split[part])
-        return EvaluatedModel(path.resolve().name, open_run_classifier(path), seen)
+        entries = [entry for part in ("train", "validation") for entry in split[part]]
+        seen = frozenset(entry.sha256[:12] for entry in entries)
+        hashes = tuple(sorted({entry.picture_hash for entry in entries if entry.picture_hash is not None}))
+        return EvaluatedModel(path.resolve().name, open_run_classifier(path), seen, seen_hashes=hashes)
     if problem := problem_at(path, "file or folder", noun="bundle or run"):
         raise LeukoliteError(f"{path}: {problem}; expected a bundle (with {MANIFEST}) or a finished run (with {RUN})")
     if path.is_dir() and not (path / MANIFEST).is_file():
@@ -134,7 +139,8 @@ def open_model(path: Path, runtime: RuntimeOptions) -> EvaluatedModel:
     classifier = open_classifier(bundle, runtime)
     if training is None:
         return EvaluatedModel(bundle.manifest.name, classifier, frozenset())
-    return EvaluatedModel(bundle.manifest.name, classifier, frozenset(training.seen), frozenset(training.seen_pictures))
+    seen, pictures, hashes = frozenset(training.seen), frozenset(training.seen_pictures), tuple(training.seen_hashes)
+    return EvaluatedModel(bundle.manifest.name, classifier, seen, pictures, hashes)
 
 
 def evaluate(
@@ -151,11 +157,13 @@ def evaluate(
 ) -> Evaluation:
     """Classify a labelled data folder at each noise level; of one that folders split, the test part, else the validation part.
 
+    Images whose copies stand in another class are set aside: no verdict on them would be right.
+
     Args:
         unseen_only: leave out the images that fitted or chose the model.
         occlude: a key of `OCCLUSIONS`: cover that part of every picture.
         table: says the labels; None: folders and names do.
-        on_start: called with the number of images.
+        on_start: called with the number of images, before they are compared and again before they are classified.
 
     Raises:
         DatasetError: the folder's classes are not the model's, or no image is left.
@@ -165,8 +173,10 @@ def evaluate(
     if part is not None:
         dataset = replace(dataset, samples=tuple(sample for sample in dataset.samples if sample.part == part))
     index_of = _matching_labels(dataset, model.classifier.classes)
-    files = [(sample.path, index_of[sample.label], model.has_seen(sample)) for sample in dataset.samples]
-    chosen = [(path, truth) for path, truth, was_seen in files if not (unseen_only and was_seen)]
+    on_start(len(dataset.samples))
+    dataset, ways = _compared(model, dataset, on_image)
+    files = [(sample.path, index_of[sample.label]) for sample in dataset.samples]
+    chosen = [file for file, way in zip(files, ways, strict=True) if not (unseen_only and way is not None)]
     if not chosen:
         raise DatasetError(
             f"{data}: the model was trained with all of its {count(len(files), 'image')}; none is left to measure it by"
@@ -181,13 +191,41 @@ def evaluate(
         name=model.name,
         classifier=model.classifier,
         verdicts=tuple(verdicts),
-        seen=0 if unseen_only else sum(was_seen for _, _, was_seen in files),
+        seen=0 if unseen_only else sum(way is not None for way in ways),
         dropped=len(files) - len(chosen),
+        seen_by={way: ways.count(way) for way in WAYS_OF_SEEING},
         unusable=unusable,
         seed=seed,
         occlude=occlude,
         part=part,
     )
+
+
+def _compared(model: EvaluatedModel, dataset: Dataset, on_image: Callable[[], None]) -> tuple[Dataset, list[str | None]]:
+    """The dataset without contradictions, and how each of its images is known to have fitted or chosen the model, if it did.
+
+    Raises:
+        DatasetError: a class has no image left.
+    """
+    ways: list[str | None] = []
+    details = np.zeros((len(dataset.samples), SIDE, SIDE), np.float32)
+    for i, sample in enumerate(dataset.samples):
+        way = "bytes" if sample.sha256[:12] in model.seen else None
+        try:
+            pixels = crop_and_resize(read_rgb(sample.path), model.classifier.spec)
+        except ImageError:
+            pass  # named when it is classified
+        else:
+            details[i] = detail(pixels)
+            if way is None and picture_id(pixels) in model.seen_pictures:
+                way = "pixels"
+        ways.append(way)
+        on_image()
+    unknown = [i for i, way in enumerate(ways) if way is None]
+    for k, _ in find_copies(details[unknown], model.seen_hashes):
+        ways[unknown[k]] = "copy"
+    clear = without_contradictions(dataset, pairs_of(details))
+    return clear.dataset, [ways[i] for i in clear.kept]
 
 
 def saliency_sheet(evaluation: Evaluation) -> bytes:

@@ -164,8 +164,6 @@ def convert_keras(
 
     def open_source(progress: "OnProgress") -> "ConversionSource":
         source = source_of_keras(external, settings.seed, progress)
-        for line in describe_unusable(source.unusable):
-            warn(line)
         if source.split_by.startswith("folders"):
             warn("note: the data's folders are the split: train calibrates, validation gates, test measures")
         return source
@@ -188,6 +186,8 @@ def _convert(
             )
     except UselessModelError as error:
         raise ConversionError(f"{error}; {remedy(error.remedies)}") from error
+    for line in describe_unusable(result.unusable):
+        warn(line)
     _print(result, options.targets, stdout(options.json_path))
     if options.json_path is not None:
         write_json(options.json_path, conversion_json(result), force=options.force)

@@ -25,7 +25,7 @@ from leukolite.preprocess import Crop, InputSpec, crop_and_resize
 from leukolite.progress import OnProgress
 from leukolite.textfiles import read_text
 from leukolite.train.datasets import Dataset, load_images, open_dataset
-from leukolite.train.duplicates import group, near_duplicates
+from leukolite.train.duplicates import near_duplicates, without_contradictions
 from leukolite.train.fit import versions
 from leukolite.train.label_table import LabelTable
 from leukolite.train.runs import split_files
@@ -98,11 +98,14 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
     total = len(dataset.samples)
     done = iter(range(1, total + 1))
     dataset, pixels = load_images(dataset, spec, lambda: progress("images", next(done), total))
+    looked = iter(range(1, len(pixels) + 1))
+    clear = without_contradictions(dataset, near_duplicates(pixels, lambda: progress("copies", next(looked), len(pixels))))
+    dataset, groups = clear.dataset, clear.copies
+    if len(clear.kept) < len(pixels):
+        pixels = pixels[clear.kept]
     classes = Classes.of(labels, malignant)
     found = _examine(model, external, classes, dataset, pixels, spec, seed, progress)
     model = fold_input(model if found.positive is None else fold_sigmoid(model, found.positive), external.wanted)
-    hashes = [sample.sha256 for sample in dataset.samples]
-    groups = group(len(hashes), near_duplicates(pixels), [hashes])
     fractions = FRACTIONS
     if dataset.parts:
         split, _ = split_by_folders(dataset, groups, FRACTIONS, seed)

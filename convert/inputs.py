@@ -18,6 +18,7 @@ from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource
 from leukolite.convert.usefulness import uselessness
 from leukolite.convert.variants import VARIANTS
+from leukolite.copies import detail, perceptual_hashes
 from leukolite.images import read_rgb
 from leukolite.manifest import AppearanceRanges, Calibration
 from leukolite.metrics import confusion_matrix
@@ -26,6 +27,19 @@ from leukolite.progress import OnProgress
 from leukolite.train.fit import predict
 
 BATCH = 32  # images at a time through the float model
+
+
+@dataclass(frozen=True)
+class SeenPictures:
+    """What knows again the images that trained or chose a model, sorted.
+
+    Attributes:
+        ids: `picture_id` of each.
+        hashes: `perceptual_hashes` of each that is not flat.
+    """
+
+    ids: list[str]
+    hashes: list[str]
 
 
 @dataclass(frozen=True)
@@ -79,14 +93,16 @@ class ConversionInputs:
         return calibration_images(self.source, self.settings.calibration, self.settings.seed, self.progress)
 
     @cached_property
-    def seen_pictures(self) -> list[str]:
-        """`picture_id` of the images that trained or chose the model, sorted."""
+    def seen_pictures(self) -> SeenPictures:
+        """The images that trained or chose the model."""
         files = [file for part in ("train", "validation") for file in located(self.source, part)]
-        found = set()
+        ids, details = set(), []
         for i, (path, _) in enumerate(files):
-            found.add(picture_id(crop_and_resize(read_rgb(path), self.source.spec)))
+            pixels = crop_and_resize(read_rgb(path), self.source.spec)
+            ids.add(picture_id(pixels))
+            details.append(detail(pixels))
             self.progress("seen images", i + 1, len(files))
-        return sorted(found)
+        return SeenPictures(sorted(ids), sorted({text for text in perceptual_hashes(np.stack(details)) if text}))
 
     @cached_property
     def appearance(self) -> AppearanceRanges | None:

@@ -40,6 +40,7 @@ from leukolite.manifest import (
 from leukolite.preprocess import to_input
 from leukolite.progress import OnProgress
 from leukolite.runtime import Runtime, TfliteRuntime
+from leukolite.train.datasets import Unusable
 
 # of the published layouts, measured with the red-cell scale that edge-run uses: docs/evidence/locating.md says how
 CELL_PICTURES = {
@@ -79,6 +80,7 @@ class Conversion:
         float_bytes: size of the float32 file.
         float_tflite: that file on LiteRT beside the float Keras model: what the conversion changes without quantisation.
         float_p50_ms: its median invoke on this machine, one thread.
+        unusable: files of the data that were skipped.
     """
 
     notes: tuple[str, ...]
@@ -86,6 +88,7 @@ class Conversion:
     float_bytes: int
     float_tflite: RuntimeCheck
     float_p50_ms: float | None
+    unusable: tuple[Unusable, ...] = ()
 
     @property
     def written(self) -> list[Outcome]:
@@ -147,6 +150,7 @@ def make_bundles(
             float_bytes=len(inputs.float_tflite),
             float_tflite=check_parity(answers, inputs.floats, golden, VARIANTS["float32"].tolerance[answers.name]),
             float_p50_ms=answers.p50_ms,
+            unusable=tuple(inputs.source.unusable),
         )
 
 
@@ -262,6 +266,7 @@ def _manifest(
 def _training(inputs: ConversionInputs) -> Training:
     source = inputs.source
     seen = (entry.sha256 for part in ("train", "validation") for entry in source.split[part])
+    known = inputs.seen_pictures
     return Training(
         recipe=dict(source.recipe),
         dataset=source.dataset,
@@ -271,7 +276,8 @@ def _training(inputs: ConversionInputs) -> Training:
         seed=source.seed,
         versions=dict(source.versions),
         seen=sorted(sha[:12] for sha in {*seen, *source.seen_before}),
-        seen_pictures=inputs.seen_pictures,
+        seen_pictures=known.ids,
+        seen_hashes=known.hashes,
     )
 
 

@@ -5,19 +5,19 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from leukolite.classes import Classes, Label, check_labels
+from leukolite.copies import HASH_CHARACTERS
 from leukolite.decision import Decision
 from leukolite.frozen import Frozen
 from leukolite.metrics import Metrics
 from leukolite.network_input import NetworkInput
 from leukolite.preprocess import InputSpec
 
-SCHEMA, READABLE = (
-    3,
-    (1, 2, 3),
-)  # 3: network_input, objections, crops; 2: variant, calibration, fine_tuning, fitted, gate, runtimes, compiled; 1: first
+# 3: network_input, objections, crops, seen_hashes; 2: variant, calibration, gate, runtimes, compiled; 1: first
+SCHEMA, READABLE = 3, (1, 2, 3)
 TARGET_PATTERN = r"^(edgetpu|ethos-u(55|65|85)-\d+)$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+PictureHash = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9+/]{{{HASH_CHARACTERS}}}$")]
 Unit = Literal["cell", "field"]
 
 
@@ -53,6 +53,7 @@ class Training(Frozen):
     versions: dict[str, str]
     seen: list[str] = Field(description="first 12 hex digits of the SHA-256 of each image used to fit or to choose it")
     seen_pictures: list[str] = Field(default=[], description="the same of their pixels, `preprocess.picture_id`")
+    seen_hashes: list[PictureHash] = Field(default=[], description="their `copies.perceptual_hashes`, which copies share")
 
     @property
     def recipe_title(self) -> str:

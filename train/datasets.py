@@ -162,7 +162,7 @@ def load_images(dataset: Dataset, spec: InputSpec, on_image: Callable[[], None] 
             unusable.append(Unusable(sample.path, error.reason))
         on_image()
     readable = replace(dataset, samples=tuple(kept), unusable=tuple(unusable))
-    _refuse_empty_classes(readable)
+    refuse_empty_classes(readable)
     return readable, pixels[: len(kept)]
 
 
@@ -349,7 +349,7 @@ def _with_hashes(listing: _Listing, root: Path) -> Dataset:
     dataset = Dataset(
         root, listing.layout, listing.unit, listing.labels, listing.malignant, tuple(samples), (*unusable, *contradictory)
     )
-    _refuse_empty_classes(dataset)
+    refuse_empty_classes(dataset)
     return dataset
 
 
@@ -367,7 +367,8 @@ def _without_contradictions(samples: list[Sample], labels: tuple[str, ...]) -> t
     return clear, contradictory
 
 
-def _refuse_empty_classes(dataset: Dataset) -> None:
+def refuse_empty_classes(dataset: Dataset) -> None:
+    """Raises: DatasetError, if a class has no image, naming one that was skipped."""
     empty = [label for label, n in dataset.counts().items() if n == 0]
     if empty:
         keys = {label_key(label) for label in empty}

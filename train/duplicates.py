@@ -1,49 +1,88 @@
-"""Copies of one image: byte-identical files, and the same scene or cell photographed or saved twice.
+"""Copies of one image: byte-identical files, and the same scene or cell photographed, turned, cropped or saved twice.
 
-A pair of near-duplicates on two sides of a split makes a network look better than it is. Candidates are found by a
-perceptual hash (the signs of the low frequencies of a discrete cosine transform) and confirmed by correlation, so that
-two round cells on black are not taken for one.
+A pair of them on two sides of a split makes a network look better than it is; in two classes it can teach and measure nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
-HASH_SIDE, LOW_FREQUENCIES = 32, 8
-MOST_HASH_BITS_APART = 10  # of 63; on fold 0 of C-NMC all confirmed pairs but a handful lie within
-LEAST_CORRELATION = 0.98  # of 64x64 grey pictures; on the shared sets the pairs above it are one scene by eye
-_COMPARED_SIDE, _BLOCK = 64, 512
+from leukolite.copies import detail, find_copies, perceptual_hashes
+from leukolite.image_files import Unusable
+from leukolite.train.datasets import Dataset, refuse_empty_classes
 
 
-def near_duplicates(pixels: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of images that show the same thing.
+@dataclass(frozen=True)
+class ClearImages:
+    """A dataset without the images whose copies stand in another class.
+
+    Attributes:
+        dataset: the images that contradict each other joined its `unusable`.
+        kept: index of each sample in the dataset before.
+        copies: group of each sample, int, shape (n,): images of the same bytes or the same picture share one.
+        pairs: those of the samples that are one picture, ascending index pairs (i, j), i < j.
+    """
+
+    dataset: Dataset
+    kept: list[int]
+    copies: np.ndarray
+    pairs: list[tuple[int, int]]
+
+
+def without_contradictions(dataset: Dataset, pairs: Sequence[tuple[int, int]]) -> ClearImages:
+    """Set aside the images whose copies stand in two classes: nobody can learn or measure by them.
+
+    Args:
+        pairs: of `near_duplicates`, indices of the dataset's samples.
+
+    Raises:
+        DatasetError: a class has no image left.
+    """
+    samples = dataset.samples
+    groups = group(len(samples), pairs, [[sample.sha256 for sample in samples]])
+    members: dict[int, list[int]] = {}
+    for i, k in enumerate(groups.tolist()):
+        members.setdefault(k, []).append(i)
+    contrary: dict[int, int] = {}
+    for together in members.values():
+        for i in together:
+            others = [j for j in together if samples[j].label != samples[i].label]
+            if others:
+                contrary[i] = others[0]
+    for i, j in pairs:  # where the other class has several, the one that looks the same
+        for one, other in ((i, j), (j, i)):
+            if samples[one].label != samples[other].label:
+                contrary[one] = other
+    kept = [i for i in range(len(samples)) if i not in contrary]
+    aside = tuple(Unusable(samples[i].path, _contradiction(dataset, other)) for i, other in sorted(contrary.items()))
+    clear = replace(dataset, samples=tuple(samples[i] for i in kept), unusable=(*dataset.unusable, *aside))
+    refuse_empty_classes(clear)
+    place = {i: k for k, i in enumerate(kept)}
+    rest = [(place[i], place[j]) for i, j in pairs if i in place and j in place]
+    return ClearImages(clear, kept, np.unique(groups[kept], return_inverse=True)[1], rest)
+
+
+def near_duplicates(pixels: np.ndarray, on_picture: Callable[[], None] = lambda: None) -> list[tuple[int, int]]:
+    """Pairs of images that show the same thing: saved again, turned, mirrored, cropped or brightened a little.
 
     Args:
         pixels: uint8 RGB, shape (n, height, width, 3).
+        on_picture: called after each image, for a progress bar.
 
     Returns:
-        Index pairs (i, j), i < j, ascending; byte-identical images are among them.
+        Index pairs (i, j), i < j, ascending. A flat picture is in none, not even with one of the same bytes.
     """
     if len(pixels) == 0:
         return []
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in pixels]
-    signs = np.stack([_hash_signs(image) for image in grey])
-    small = np.stack([cv2.resize(image, (_COMPARED_SIDE, _COMPARED_SIDE), interpolation=cv2.INTER_AREA) for image in grey])
-    flat = small.reshape(len(small), -1).astype(np.float32)
-    flat -= flat.mean(axis=1, keepdims=True)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
-    bits = signs.shape[1]
-    pairs: list[tuple[int, int]] = []
-    for start in range(0, len(signs), _BLOCK):
-        apart = (bits - signs[start : start + _BLOCK] @ signs.T) / 2
-        rows, columns = np.nonzero(apart <= MOST_HASH_BITS_APART)
-        rows += start
-        later = columns > rows
-        rows, columns = rows[later], columns[later]
-        alike = np.einsum("ij,ij->i", flat[rows], flat[columns]) >= LEAST_CORRELATION
-        pairs += zip(rows[alike].tolist(), columns[alike].tolist(), strict=True)
-    return sorted(pairs)
+    details = np.stack([detail(image) for image in pixels])
+    return pairs_of(details, on_picture)
+
+
+def pairs_of(details: np.ndarray, on_picture: Callable[[], None] = lambda: None) -> list[tuple[int, int]]:
+    """As `near_duplicates`, of the images' `detail`, shape (n, SIDE, SIDE)."""
+    found = find_copies(details, perceptual_hashes(details), on_picture, both_ways=True)
+    return sorted({(min(pair), max(pair)) for pair in found if pair[0] != pair[1]})
 
 
 def group(n: int, pairs: Sequence[tuple[int, int]], keys: Sequence[Sequence[str | None]] = ()) -> np.ndarray:
@@ -70,8 +109,7 @@ def group(n: int, pairs: Sequence[tuple[int, int]], keys: Sequence[Sequence[str 
     return np.asarray(connected_components(graph, directed=False)[1])
 
 
-def _hash_signs(grey: np.ndarray) -> np.ndarray:
-    """63 signs, float32 of -1 or 1: of the low frequencies but the mean, against their median (pHash)."""
-    small = cv2.resize(grey, (HASH_SIDE, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(small)[:LOW_FREQUENCIES, :LOW_FREQUENCIES].ravel()[1:]
-    return np.where(low > np.median(low), 1, -1).astype(np.float32)
+def _contradiction(dataset: Dataset, other: int) -> str:
+    sample = dataset.samples[other]
+    name = sample.path.relative_to(dataset.root).as_posix()
+    return f"shows the same picture as {name}, which stands in class {dataset.labels[sample.label]}"

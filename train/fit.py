@@ -14,6 +14,7 @@ import numpy as np
 
 from leukolite.class_folders import PARTS
 from leukolite.classes import Classes
+from leukolite.copies import detail, perceptual_hashes
 from leukolite.csv_file import CsvWriter
 from leukolite.errors import TrainingError
 from leukolite.files import check_replaceable, new_folder, path_of_text, text_of_path
@@ -26,7 +27,7 @@ from leukolite.train.balance import doubled
 from leukolite.train.batches import EpochItem, to_float
 from leukolite.train.cache import load_cached
 from leukolite.train.datasets import Dataset
-from leukolite.train.duplicates import group, near_duplicates
+from leukolite.train.duplicates import group, near_duplicates, without_contradictions
 from leukolite.train.plots import plot_confusion, plot_history
 from leukolite.train.recipes import CROP_FRACTION, Recipe
 from leukolite.train.runs import Run, split_record
@@ -43,7 +44,7 @@ class Prepared:
 
     Attributes:
         pixels: uint8 RGB, shape (n, height, width, 3), in the samples' order.
-        copies: group of each image: byte-identical and near-identical images share one.
+        copies: group of each image: byte-identical images and copies of one picture share one.
         families: the same, subjects joined too.
     """
 
@@ -60,18 +61,23 @@ def prepare(dataset: Dataset, recipe: Recipe, progress: OnProgress = no_progress
     Args:
         cache: where decoded images are kept; None: decode them all.
 
+    Images whose copies stand in another class are set aside.
+
     Raises:
-        DatasetError: a class has no image that can be decoded.
+        DatasetError: a class has no image that can be decoded, or none left.
     """
     spec = input_spec(dataset, recipe)
     total = len(dataset.samples)
     done = iter(range(1, total + 1))
     readable, pixels = load_cached(dataset, spec, cache, lambda: progress("images", next(done), total))
-    pairs = near_duplicates(pixels)
-    hashes = [sample.sha256 for sample in readable.samples]
-    subjects = [sample.subject for sample in readable.samples]
-    n = len(hashes)
-    return Prepared(readable, spec, pixels, group(n, pairs, [hashes]), group(n, pairs, [hashes, subjects]))
+    looked = iter(range(1, len(pixels) + 1))
+    pairs = near_duplicates(pixels, lambda: progress("copies", next(looked), len(pixels)))
+    clear = without_contradictions(readable, pairs)
+    if len(clear.kept) < len(pixels):
+        pixels = pixels[clear.kept]
+    subjects = [sample.subject for sample in clear.dataset.samples]
+    families = group(len(subjects), [], [[str(k) for k in clear.copies], subjects])
+    return Prepared(clear.dataset, spec, pixels, clear.copies, families)
 
 
 def input_spec(dataset: Dataset, recipe: Recipe) -> InputSpec:
@@ -209,6 +215,7 @@ def train(
         progress=progress,
         on_epoch=on_epoch,
     )
+    hashes = perceptual_hashes(np.stack([detail(image) for image in pixels]))
     with new_folder(out, replace_if_holds=runs.RUN, force=force) as folder:
         model.save(folder / runs.MODEL)
         metrics = {part: _measure(model, prepared, truth, split.part(part), malignant) for part in PARTS[1:] if split.part(part)}
@@ -238,7 +245,7 @@ def train(
             metrics=metrics,
         )
         (folder / runs.RUN).write_text(run.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (folder / runs.SPLIT).write_text(split_record(dataset, split, prepared.copies), encoding="utf-8")
+        (folder / runs.SPLIT).write_text(split_record(dataset, split, prepared.copies, hashes), encoding="utf-8")
         _write_history(folder / "history.csv", history)
         plot_history(history, folder / "history.png")
         measured = "test" if "test" in metrics else "validation"

@@ -21,7 +21,7 @@ from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError, first_line
 from leukolite.files import path_of_text, text_of_path
 from leukolite.frozen import Frozen
-from leukolite.manifest import Unit
+from leukolite.manifest import PictureHash, Unit
 from leukolite.metrics import Metrics
 from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
@@ -39,10 +39,13 @@ MODEL, RUN, SPLIT = "model.keras", "run.json", "split.json"
 
 
 class SplitFile(Frozen):
-    """One image of a split; images of one `group` show the same thing, `subject` is whose blood it is, where known.
+    """One image of a split.
+
+    Images of one `group` show the same thing, `subject` is whose blood it is, where known.
 
     Attributes:
         path: below the data folder, as `leukolite.files.text_of_path` writes it.
+        picture_hash: as of `leukolite.copies.perceptual_hashes`; None for a flat picture and in the records of older runs.
     """
 
     path: str
@@ -50,6 +53,7 @@ class SplitFile(Frozen):
     sha256: str
     group: int | None = None
     subject: str | None = None
+    picture_hash: PictureHash | None = None
 
 
 class Run(Frozen):
@@ -113,8 +117,8 @@ def ancestry(weights: str) -> Ancestry:
     return Ancestry(frozenset(trained), frozenset(entry.sha256 for entry in split["validation"]))
 
 
-def split_files(dataset: Dataset, split: Split, groups: np.ndarray) -> dict[str, list[SplitFile]]:
-    """The files of each part, relative to the dataset's root, with what belongs together."""
+def split_files(dataset: Dataset, split: Split, groups: np.ndarray, hashes: Sequence[str] = ()) -> dict[str, list[SplitFile]]:
+    """The files of each part, relative to the dataset's root, with what belongs together and each one's perceptual hash."""
     return {
         name: [
             SplitFile(
@@ -123,6 +127,7 @@ def split_files(dataset: Dataset, split: Split, groups: np.ndarray) -> dict[str,
                 sha256=dataset.samples[i].sha256,
                 group=int(groups[i]),
                 subject=dataset.samples[i].subject,
+                picture_hash=(hashes[i] or None) if hashes else None,
             )
             for i in split.part(name)
         ]
@@ -130,9 +135,9 @@ def split_files(dataset: Dataset, split: Split, groups: np.ndarray) -> dict[str,
     }
 
 
-def split_record(dataset: Dataset, split: Split, groups: np.ndarray) -> str:
+def split_record(dataset: Dataset, split: Split, groups: np.ndarray, hashes: Sequence[str] = ()) -> str:
     """split.json's content."""
-    parts = split_files(dataset, split, groups)
+    parts = split_files(dataset, split, groups, hashes)
     return json.dumps({name: [file.model_dump() for file in files] for name, files in parts.items()}, indent=0) + "\n"
 
 

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from leukolite.class_folders import PARTS
+from leukolite.copies import detail
 from leukolite.errors import ImageError
 from leukolite.files import write_file
 from leukolite.image_files import Unusable
@@ -16,7 +17,7 @@ from leukolite.images import read_rgb
 from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.sheets import encode_png, sheet
 from leukolite.train.datasets import Dataset
-from leukolite.train.duplicates import near_duplicates
+from leukolite.train.duplicates import pairs_of, without_contradictions
 
 SCHEMA = {"name": "data", "version": 2}  # 2: schema with a name, images by_label; 1: first
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
@@ -32,7 +33,7 @@ class Survey:
     Attributes:
         sizes: 'WIDTHxHEIGHT' -> images, most frequent first.
         exact_copies: groups of byte-identical files, names relative to the root.
-        near_copies: pairs that show the same thing and are not byte-identical.
+        near_copies: pairs of one class that show the same thing and are not byte-identical.
         across_subjects: how many of the near-identical pairs join two subjects.
         subjects: class -> number of subjects; empty where the names do not say.
         parts: images in each part that folders make; empty where they make none.
@@ -73,21 +74,28 @@ def survey(dataset: Dataset, on_image: Callable[[], None] = lambda: None) -> Sur
         on_image: called after each file, for a progress bar.
     """
     spec = InputSpec(height=_SIDE, width=_SIDE)
-    pictures, kept, unusable = [], [], list(dataset.unusable)
+    details, read, inks, unusable = [], [], [], list(dataset.unusable)
     sizes: Counter[str] = Counter()
-    ink = np.zeros((len(dataset.labels), len(CORNERS)))
     for sample in dataset.samples:
         try:
             pixels = read_rgb(sample.path)
         except ImageError as error:
             unusable.append(Unusable(sample.path, error.reason))
         else:
-            kept.append(sample)
+            read.append(sample)
             sizes[f"{pixels.shape[1]}x{pixels.shape[0]}"] += 1
-            ink[sample.label] += [has_ink(corner) for corner in corners(pixels)]
-            pictures.append(crop_and_resize(pixels, spec))
+            inks.append([has_ink(corner) for corner in corners(pixels)])
+            details.append(detail(crop_and_resize(pixels, spec)))
         on_image()
-    pairs = near_duplicates(np.stack(pictures)) if pictures else []
+    dataset = replace(dataset, samples=tuple(read), unusable=tuple(unusable))
+    pairs: list[tuple[int, int]] = []
+    if details and (pairs := pairs_of(np.stack(details))):
+        clear = without_contradictions(dataset, pairs)
+        dataset, pairs, inks = clear.dataset, clear.pairs, [inks[i] for i in clear.kept]
+    kept = dataset.samples
+    ink = np.zeros((len(dataset.labels), len(CORNERS)))
+    for sample, marked in zip(kept, inks, strict=True):
+        ink[sample.label] += marked
     names = [sample.path.relative_to(dataset.root).as_posix() for sample in kept]
     copies: dict[str, list[str]] = {}
     for sample, name in zip(kept, names, strict=True):
@@ -104,7 +112,7 @@ def survey(dataset: Dataset, on_image: Callable[[], None] = lambda: None) -> Sur
         counts={label: per_class[k] for k, label in enumerate(dataset.labels)},
         malignant=dataset.malignant,
         sizes=dict(sizes.most_common()),
-        unusable=tuple(unusable),
+        unusable=dataset.unusable,
         exact_copies=tuple(tuple(group) for group in copies.values() if len(group) > 1),
         near_copies=tuple((names[i], names[j]) for i, j in near),
         across_subjects=sum(kept[i].subject != kept[j].subject for i, j in near),

@@ -190,7 +190,7 @@ def test_a_file_of_sound_alone_is_named(tmp_path):
 @pytest.mark.parametrize("content", [b"notes\n" * 100, b"\0" * 128 + b"DICM" + bytes(400), b"\0\0\0\x18ftypheic" + bytes(500)])
 def test_what_is_neither_image_nor_video_is_named_in_one_line(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(SourceError, match="/x: (no picture|DICOM file|HEIC picture)"):
+    with pytest.raises(SourceError, match=r"/x: (no picture|DICOM file|HEIC picture)"):
         open_source(tmp_path / "x")
 
 
