@@ -207,6 +207,12 @@ def test_the_slide_of_a_session_that_goes_on_is_begun_where_it_is_another(record
     assert (first, first == second, first == third) == (slides(folder)[0], False, True)
 
 
+def test_a_session_that_is_resumed_may_lie_under_another_slide(record, call):
+    folder = record("--slide", "A17")
+    assert call(edge_run, "--resume", folder, "--frames", 1, "--quiet", "--slide", "B2").exit_code == 0
+    assert len(slides(folder)) == 2
+
+
 # --- sources that end
 
 

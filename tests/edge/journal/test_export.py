@@ -61,7 +61,7 @@ def test_a_reader_of_an_export_that_has_enough_is_no_failure_and_the_other_file_
     done = subprocess.run(["bash", "-c", f"{command} | head -1"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stdout.startswith("seq,at,slide,")
-    assert done.stderr.splitlines() == [f"{tmp_path / 'all.json'}: 1201 records"]
+    assert done.stderr.splitlines() == [f"{tmp_path / 'all.json'}: 1,201 records"]
     assert len(json.loads((tmp_path / "all.json").read_text())["records"]) == 1201
 
 
