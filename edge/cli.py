@@ -188,7 +188,7 @@ def main(
       edge-run --bundle synthetic-cells --camera synthetic:5 --serve 8000
     """
     _check_recording(record, journal, resume, keeps=keep_frames or keep_running)
-    _check_slide(slide, shows=any(place is not None for place in (record, journal, serve, out)))
+    _check_slide(slide, shows=any(place is not None for place in (record, journal, resume, serve, out)))
     goes_on = resume is not None or (record is not None and is_begun(record))
     if resume is not None:
         settings = settings_of(first_record(resume), bundle)
@@ -275,7 +275,7 @@ def _check_slide(slide: str | None, *, shows: bool) -> None:
     if slide is None:
         return
     if not shows:
-        raise click.UsageError("--slide goes with --journal, --record, --serve or --out")
+        raise click.UsageError("--slide goes with --journal, --record, --resume, --serve or --out")
     if not 0 < len(plain_name(slide)) <= SLIDE_NAME_CHARACTERS:
         raise click.UsageError(f"--slide: expected the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
 

@@ -13,6 +13,7 @@ from leukolite.errors import JournalError
 from leukolite.files import is_stdout, new_file, new_folder
 from leukolite.options import Finite, force_option, json_option
 from leukolite.outputs import check_outputs
+from leukolite.streams import StdoutLost
 from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout
 from leukolite.wording import RESEARCH_USE, count, shown_label
 
@@ -81,13 +82,23 @@ def export_command(session: Path, csv_path: Path | None, json_path: Path | None,
         raise click.UsageError("give --csv FILE, --json FILE or both")
     check_outputs(files=[csv_path, json_path], inputs=[session], force=force)
     to_stdout = next((path for path in (csv_path, json_path) if path is not None and is_stdout(path)), None)
+    lost: StdoutLost | None = None
     for path, write in ((csv_path, write_csv), (json_path, write_records_json)):
-        if path is not None:
+        if path is None:
+            continue
+        try:
             with _lines_progress(session, f"writing {path.name}") as on_line, new_file(path, force=force) as file:
                 text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-                n = write(read(session, on_line=on_line), text)
-                text.detach()
+                try:
+                    n = write(read(session, on_line=on_line), text)
+                finally:
+                    text.detach()
+        except StdoutLost as error:  # the other file is of use without it
+            lost = None if error.reader_left else error  # as `head` does, once it has what it wants
+        else:
             stdout(to_stdout).print(f"{path}: {count(n, 'row' if write is write_csv else 'record')}")
+    if lost is not None:
+        raise lost
 
 
 @click.command("summary", cls=Command)

@@ -125,7 +125,8 @@ def changed_setting(start: StartRecord, now: SessionSettings) -> ChangedSetting 
     The bundle is compared by what is in it, when it is loaded: it may lie elsewhere by now.
     """
     recorded = settings_of(start, now.bundle)
-    resolved = replace(now, source=None if now.source is None else now.source.resolve())
+    recordable = now.source_settings()
+    resolved = replace(now, camera=recordable.camera, source=None if recordable.path is None else Path(recordable.path))
     for field in fields(SessionSettings):
         was, found = getattr(recorded, field.name), getattr(resolved, field.name)
         if field.name == "runtime":

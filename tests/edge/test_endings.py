@@ -84,13 +84,14 @@ def has_ended_properly(tmp_path: Path, *, json_path: Path | None = None) -> int:
         ([signal.SIGHUP], "SIGHUP"),
         ([signal.SIGHUP, signal.SIGHUP], "SIGHUP"),  # the shell's and the kernel's
         ([signal.SIGTERM, signal.SIGTERM], "SIGTERM"),  # as `timeout` sends it, to the process and to its group
-        ([signal.SIGTERM, signal.SIGHUP], "SIGTERM"),  # systemd with SendSIGHUP
+        ([signal.SIGTERM, signal.SIGHUP], "SIGHUP"),  # systemd with SendSIGHUP; of two at once the lower number comes first
     ],
 )
 def test_a_signal_ends_the_session_with_all_written(start, tmp_path, numbers, by):
     process = start("--quiet")
     wait_for_frames(tmp_path / "session", 3, process)
-    for number in numbers:
+    process.send_signal(signal.SIGSTOP)  # so that they come at once
+    for number in (*numbers, signal.SIGCONT):
         process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, f"stopped by {by}\n")

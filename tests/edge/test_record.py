@@ -1,6 +1,7 @@
 """`edge-run --record`: begins a session, or goes on with the one that is there, as a service does after a power cut."""
 
 import fcntl
+import io
 import os
 import shutil
 from collections.abc import Callable
@@ -58,6 +59,12 @@ def test_it_begins_a_session_and_goes_on_with_it(record):
     assert frames(folder) == 6
     assert events(folder).count("resumed") == 2
     assert verify(folder).ended
+
+
+def jpeg_bytes() -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(render_cell(np.random.default_rng(1), "blast", size=128)).save(data, "jpeg")
+    return data.getvalue()
 
 
 # --- what a crash leaves
@@ -173,6 +180,18 @@ def test_another_bundle_is_named_with_what_it_is(refuses, recorded):
     assert line.endswith("of mobilenet_m-cnmc; go on with it as it began, or choose another folder")
 
 
+def test_a_cameras_password_is_never_recorded_and_never_shown(call, refuses, serve, tmp_path):
+    server = serve([jpeg_bytes()] * 50, 0.02)
+    secret = server.url.replace("://", "://joe:s3cret@")
+    session = ("--bundle", "synthetic-cells", "--camera", secret, "--cells", "one", "--frames", 1, "--quiet")
+    for _ in range(2):
+        result = call(edge_run, *session, "--record", tmp_path / "s")
+        assert result.exit_code == 0, result.output
+    assert b"s3cret" not in journal_files(tmp_path / "s")[0].read_bytes()
+    other = [secret.replace("://joe:s3cret@", "://joe:s3cret@other.") if one == secret else one for one in session]
+    assert "s3cret" not in refuses(edge_run, *other, "--record", tmp_path / "s", code=2)
+
+
 # --- slides
 
 
@@ -186,6 +205,12 @@ def test_the_slide_of_a_session_that_goes_on_is_begun_where_it_is_another(record
     record("--slide", "A17")
     first, second, third = slides(folder)
     assert (first, first == second, first == third) == (slides(folder)[0], False, True)
+
+
+def test_a_session_that_is_resumed_may_lie_under_another_slide(record, call):
+    folder = record("--slide", "A17")
+    assert call(edge_run, "--resume", folder, "--frames", 1, "--quiet", "--slide", "B2").exit_code == 0
+    assert len(slides(folder)) == 2
 
 
 # --- sources that end
