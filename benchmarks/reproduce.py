@@ -137,6 +137,7 @@ def reproduce(
     """
     from leukolite.train import fit
 
+    check_replaceable(out, SETTINGS, force=True)
     folds = folds_of(open_dataset(data))
     settings = {
         "schema": SETTINGS_VERSION,
@@ -303,7 +304,6 @@ def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgr
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     """Make `out` the place of these settings. Raises: LeukoliteError, if it holds other things or those of other settings."""
-    check_replaceable(out, SETTINGS, force=True)
     record = out / SETTINGS
     if not record.is_file():
         write_json(record, dict(settings))

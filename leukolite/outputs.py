@@ -1,5 +1,6 @@
 """Where a command's results shall go: looked at together, and tried, before the work begins."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -45,12 +46,17 @@ def check_outputs(
     listed = [path for path in data if path is not None]
     for read in filter(None, (*inputs, *listed)):
         for path in wanted:
-            if path.exists() and read.resolve().is_relative_to(path.resolve()):
+            if path.exists() and _real(read).is_relative_to(_real(path)):
                 raise LeukoliteError(f"{path}: would be replaced, and {read} is read from there; choose another place")
     for read in listed:
         for path in places:
-            if read.is_dir() and path.resolve().is_relative_to(read.resolve()):
+            if read.is_dir() and _real(path).is_relative_to(_real(read)):
                 warn(f"note: {path} lies in {read}: what is written there is found among its files the next time")
+
+
+def _real(path: Path) -> Path:
+    """Without links; a circle of links stays, where `Path.resolve` would raise."""
+    return Path(os.path.realpath(path))
 
 
 def _is_kept(path: Path) -> bool:
@@ -60,7 +66,7 @@ def _is_kept(path: Path) -> bool:
 
 def _refuse_one_place(first: Path, second: Path, whole: Mapping[Path, str | None]) -> None:
     """Raises: LeukoliteError, if both are one place, or one is in a folder that is written whole."""
-    one, other = first.resolve(), second.resolve()
+    one, other = _real(first), _real(second)
     if one == other:
         raise LeukoliteError(f"{first}: two results cannot go to one place; name another for one of them")
     for inner, outer, folder in ((one, other, second), (other, one, first)):

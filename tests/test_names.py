@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from leukolite.cli import main as leukolite
+from leukolite.edge.camera.source import CameraInfo
 from leukolite.edge.cli import main as edge_run
 from leukolite.files import path_of_text
 from leukolite.shipped import find_bundle
@@ -207,6 +208,12 @@ def test_a_label_of_any_characters_is_shown_everywhere(said, place):
     said(leukolite, "train", "small_cnn", "--data", data, "--preview", place / "p.png", "--malignant", "other")
     said(edge_run, "--bundle", "synthetic-cells", "--source", data, "--out", place / "out")
     check_written(place / "out")
+
+
+def test_what_a_usb_device_calls_itself_is_not_obeyed(said, monkeypatch):
+    cameras = [CameraInfo("v4l2:/dev/video0", NASTY)]
+    monkeypatch.setattr("leukolite.edge.cli.list_cameras", lambda: (cameras, [f"/dev/video1: {NASTY}"]))
+    assert said(edge_run, "--list-cameras").count(r"\u202e") == 2
 
 
 @pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9"), "a\nb", "\x1b[31m", "\x9b", "n" * 101])

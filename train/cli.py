@@ -122,6 +122,11 @@ def train(
     overrides: dict[str, object] = {"weights": weights, "epochs": epochs, "batch_size": batch_size}
     base = repeated.recipe if repeated is not None else RECIPES[str(model)]
     recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
+    first = out / "fold-0" if out is not None and (split_by or "").startswith("kfold:") else out
+    if preview is not None:
+        check_outputs(files=[preview], data=[data], force=force)
+    else:
+        check_outputs(folders={first: RUN}, data=[data], force=force or resume)
     if table is None and repeated is not None and repeated.labels_csv is not None:
         table = LabelTable(Path(repeated.labels_csv), repeated.csv_columns)
     dataset = open_dataset(data, table)
@@ -129,8 +134,6 @@ def train(
     chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
     chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
     chosen_split = split_by or (str(from_run) if from_run is not None else "folders" if dataset.parts else "image")
-    is_one = not chosen_split.startswith("kfold:")  # the places of folds are known when they are split
-    check_outputs(files=[preview], folders={out if is_one and not resume else None: RUN}, data=[data], force=force)
     if recipe.weights not in ("none", "imagenet"):
         weights_file(recipe.weights)
     libraries = (*LIBRARIES, "sklearn.model_selection") if chosen_split.startswith("kfold:") else LIBRARIES
@@ -166,7 +169,7 @@ def train(
         if preview is not None:
             write_file(preview, preview_sheet(prepared, recipe, planned.splits[0], chosen_seed), force=force)
         places = _places(out, planned.splits) if preview is None else []
-        check_outputs(folders={place: RUN for _, place in places}, data=[] if is_one else [data], force=force or resume)
+        check_outputs(folders={place: RUN for _, place in places}, force=force or resume)
         runs = [
             fit.train(
                 prepared,

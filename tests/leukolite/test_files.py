@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -289,6 +290,19 @@ def test_a_full_disk_is_found_before_the_work(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(LeukoliteError, match=r"a: cannot be written \(disk full\)"):
         check_new_file(tmp_path / "deep" / "a")
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("check", [check_new_file, lambda path: check_replaceable(path, None)])
+def test_a_read_only_disk_is_found_before_the_work_by_root_too(tmp_path: Path, check) -> None:
+    (tmp_path / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(tmp_path / "disk")]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        with pytest.raises(LeukoliteError, match=r"new/a: cannot be written \(Read-only file system\)"):
+            check(tmp_path / "disk" / "new" / "a")
+    finally:
+        subprocess.run(["umount", tmp_path / "disk"], check=True)
 
 
 def test_a_name_as_long_as_the_system_allows_is_written(tmp_path: Path) -> None:

@@ -78,6 +78,12 @@ def test_nothing_is_replaced_unasked(ours: Path) -> None:
     check_outputs(files=[ours / MARK], force=True)
 
 
+def test_a_circle_of_links_ends_in_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    loop = tmp_path / "loop"
+    check_outputs(files=[tmp_path / "a.json"], journal=loop, inputs=[loop], data=[loop], force=False)
+
+
 def test_results_among_the_data_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check_outputs(files=[tmp_path / "sheet.png"], data=[tmp_path], force=False)
     assert "sheet.png lies in" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from leukolite.errors import BundleError, LeukoliteError
 from leukolite.files import check_new_file, write_json
 from leukolite.options import Sigmas
 from leukolite.tables import results_table
-from leukolite.terminal import Command, LazyGroup, stdout
+from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 
 
@@ -128,6 +128,30 @@ def test_results_show_square_brackets_as_they_are(capsys):
     stdout().print("out: [b]/runs :cat:")
     shown = capsys.readouterr().out
     assert [text for text in ("[red] cells", "[i]", "[malignant] Pre-B[/x]", "out: [b]/runs :cat:") if text not in shown] == []
+
+
+def test_a_bar_shows_a_folders_name_as_it_is_and_obeys_nothing_in_it(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes stderr for a terminal
+    with progress_bar() as bar:
+        add_task(bar, "[red]a[b]\x1b]0;title\x07\n\u202e\udce9")
+        bar.refresh()
+    shown = capsys.readouterr().err
+    assert r"[red]a[b]\x1b]0;title\x07\n\u202e\udce9" in shown
+    assert "\x1b]0;title" not in shown
+
+
+def test_a_console_obeys_nothing_in_a_name_wherever_it_stands(capsys):
+    table = results_table("title\x1b]0;t\x07")
+    table.add_column("\u202ehead")
+    table.add_row("cell\n\udce9")
+    stdout().print(table)
+    stdout().print("line\x9b2J", "\x7f")
+    warn("note: \x1b[2J")
+    printed = capsys.readouterr()
+    assert [
+        text for text in (r"title\x1b]0;t\x07", r"\u202ehead", r"cell\n\udce9", r"line\x9b2J \x7f") if text not in printed.out
+    ] == []
+    assert printed.err == "note: \\x1b[2J\n"
 
 
 def test_keras_that_is_not_installed_is_named_with_the_remedy(monkeypatch):

@@ -178,6 +178,24 @@ def test_a_finished_run_is_not_replaced_unasked(refuses, cells, finished_run):
     assert (finished_run / "run.json").read_bytes() == before
 
 
+def test_folds_are_not_replaced_unasked_and_none_is_trained_before_that_is_said(refuses, cells, finished_run, tmp_path):
+    for k in range(2):
+        shutil.copytree(finished_run, tmp_path / "folds" / f"fold-{k}")
+        line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "kfold:2")
+        assert "fold-0: exists" in line
+    shutil.rmtree(tmp_path / "folds" / "fold-0")
+    line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "kfold:2")
+    assert "fold-1: exists" in line
+    assert names(tmp_path / "folds") == ["fold-1"]
+
+
+def test_a_preview_leaves_the_run_that_is_there_alone(call, cells, finished_run, tmp_path):
+    preview = ("train", "small_cnn", "--data", cells, "--out", finished_run, "--preview", tmp_path / "p.png")
+    assert call(leukolite, *preview).exit_code == 0
+    assert "p.png: exists" in call(leukolite, *preview).stderr
+    assert call(leukolite, *preview, "--force").exit_code == 0
+
+
 def test_folds_leave_a_run_each_and_one_line_over_all(call, cells, tmp_path):
     out = tmp_path / "folds"
     options = ("--epochs", 1, "--set", "side=32", "--split", "kfold:2")
