@@ -10,8 +10,9 @@ from leukolite.benchmarks import evaluate as evaluation_of
 from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
 from leukolite.benchmarks.plots import write_pictures
-from leukolite.files import check_file_place, check_replaceable, write_file, write_json
-from leukolite.options import SizeType, json_option, noise_option, runtime_option, seed_option, threads_option
+from leukolite.files import write_file, write_json
+from leukolite.options import SizeType, force_option, json_option, noise_option, runtime_option, seed_option, threads_option
+from leukolite.outputs import check_outputs
 from leukolite.preprocess import KERNELS, Kernel
 from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle
@@ -35,6 +36,7 @@ from leukolite.wording import count, percent, percent_with_interval
 @threads_option
 @runtime_option
 @json_option("the result")
+@force_option
 def evaluate(
     model: Path,
     data: Path,
@@ -47,6 +49,7 @@ def evaluate(
     threads: int,
     runtime: str,
     json_path: Path | None,
+    force: bool,
 ) -> None:
     """Accuracy under Gaussian noise beside latency, on a labelled folder.
 
@@ -55,10 +58,7 @@ def evaluate(
       leukolite evaluate bundles/m --data taleqani --unseen --noise 0,2,5,8,10 --json result.json
       leukolite evaluate bundles/m --data taleqani --unseen --occlude scale-bar --saliency depends-on.png
     """
-    check_file_place(json_path)
-    check_file_place(saliency)
-    if plots is not None:
-        check_replaceable(plots, "noise.png")
+    check_outputs(files=[json_path, saliency], folders={plots: "noise.png"}, inputs=[model], data=[data], force=force)
     opened = evaluation_of.open_model(find_bundle(model), RuntimeOptions(name=runtime, threads=threads))
     with progress_bar() as bar:
         task = add_task(bar, "images")
@@ -80,14 +80,14 @@ def evaluate(
             " --unseen leaves them out"
         )
     if json_path is not None:
-        write_json(json_path, evaluation.to_json())
+        write_json(json_path, evaluation.to_json(), force=force)
     console = stdout(json_path)
     for table in _tables(evaluation):
         console.print(table)
     if saliency is not None:
-        write_file(saliency, evaluation_of.saliency_sheet(evaluation))
+        write_file(saliency, evaluation_of.saliency_sheet(evaluation), force=force)
     if plots is not None:
-        write_pictures(evaluation, plots)
+        write_pictures(evaluation, plots, force=force)
 
 
 @click.command(cls=Command)
@@ -98,8 +98,16 @@ def evaluate(
 @click.option("--size", type=SizeType(), default=(224, 224), help="Width and height of the frames, pixels.  [default: 224x224]")
 @click.option("--kernel", type=click.Choice(KERNELS), help="Resize kernel to measure.  [default: the bundle's]")
 @json_option("every round")
+@force_option
 def overhead(
-    bundle: Path, threads: int, rounds: int, frames: int, size: tuple[int, int], kernel: Kernel | None, json_path: Path | None
+    bundle: Path,
+    threads: int,
+    rounds: int,
+    frames: int,
+    size: tuple[int, int],
+    kernel: Kernel | None,
+    json_path: Path | None,
+    force: bool,
 ) -> None:
     """What edge-run adds to the bare invoke() of a BUNDLE, as ratios measured in turns in one process.
 
@@ -108,7 +116,7 @@ def overhead(
       leukolite overhead mobilenet_m-taleqani
       leukolite overhead mobilenet_m-cnmc --size 640x480 --kernel halve-linear
     """
-    check_file_place(json_path)
+    check_outputs(files=[json_path], force=force)
     with progress_bar() as bar:
         task = add_task(bar, "rounds", total=rounds)
         result = measure_overhead(
@@ -131,7 +139,7 @@ def overhead(
     ):
         console.print(f"  {name:<20} p50 {_spread(values, 'ms', 3)}" + ("" if ratio is None else f", ratio {ratio:.3f}"))
     if json_path is not None:
-        write_json(json_path, result.to_json())
+        write_json(json_path, result.to_json(), force=force)
 
 
 @click.command(cls=Command)
@@ -139,14 +147,15 @@ def overhead(
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Rounds to measure.")
 @click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Batches per round.")
 @json_option("every round")
-def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> None:
+@force_option
+def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None, force: bool) -> None:
     """Images per second that RECIPE trains, as a ratio to the same network on one ready batch.
 
     \b
     Example:
       leukolite throughput mobilenet_m
     """
-    check_file_place(json_path)
+    check_outputs(files=[json_path], force=force)
     import_keras("leukolite throughput")
     from leukolite.benchmarks.throughput import measure_throughput
 
@@ -159,7 +168,7 @@ def throughput(recipe: str, rounds: int, steps: int, json_path: Path | None) -> 
         console.print(f"  {name:<14} {_spread(values, 'images/s', 1)}")
     console.print(f"  ratio {result.ratio:.3f}")
     if json_path is not None:
-        write_json(json_path, result.to_json())
+        write_json(json_path, result.to_json(), force=force)
 
 
 def _spread(values: Sequence[float], unit: str, digits: int) -> str:

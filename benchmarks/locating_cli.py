@@ -6,8 +6,9 @@ import click
 
 from leukolite.benchmarks.locating import Half, score
 from leukolite.edge.field.locate import CHANNELS, Channel
-from leukolite.files import check_file_place, short_names, write_json
-from leukolite.options import Finite, json_option
+from leukolite.files import short_names, write_json
+from leukolite.options import Finite, force_option, json_option
+from leukolite.outputs import check_outputs
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout
 from leukolite.wording import percent_with_interval
@@ -37,8 +38,15 @@ HALVES: tuple[Half, ...] = ("even", "odd", "all")
 )
 @click.option("--white", default="WBC", show_default=True, help="Name of a white cell in Pascal VOC annotations.")
 @json_option("every field's counts")
+@force_option
 def locating(
-    folders: tuple[Path, ...], half: Half, channel: Channel, cell_diameter: float | None, white: str, json_path: Path | None
+    folders: tuple[Path, ...],
+    half: Half,
+    channel: Channel,
+    cell_diameter: float | None,
+    white: str,
+    json_path: Path | None,
+    force: bool,
 ) -> None:
     """How well edge-run finds the white cells that somebody marked in the fields below each FOLDER, on one core.
 
@@ -46,7 +54,7 @@ def locating(
     Example:
       leukolite locating BCCD ALL_IDB1 --half odd
     """
-    check_file_place(json_path)
+    check_outputs(files=[json_path], data=folders, force=force)
     scores = []
     with progress_bar() as bar:
         for folder in folders:
@@ -77,4 +85,5 @@ def locating(
         write_json(
             json_path,
             {"schema": SCHEMA, "folders": {name: one.to_json() for name, one in zip(short_names(folders), scores, strict=True)}},
+            force=force,
         )

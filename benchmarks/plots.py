@@ -8,12 +8,16 @@ from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.errors import LeukoliteError
 from leukolite.evaluation import ImageVerdict
 from leukolite.files import new_folder
+from leukolite.wording import drawn
 
 RELIABILITY_BINS = 15  # as in the expected calibration error
 
 
-def write_pictures(evaluation: Evaluation, out: Path) -> None:
+def write_pictures(evaluation: Evaluation, out: Path, *, force: bool = False) -> None:
     """Write PNGs into a new folder `out`: noise, roc, reliability, and a confusion matrix a noise level.
+
+    Args:
+        force: replace pictures that are there.
 
     Raises:
         LeukoliteError: Matplotlib or scikit-learn is not installed, there is no verdict to draw, or the folder cannot be written.
@@ -24,7 +28,7 @@ def write_pictures(evaluation: Evaluation, out: Path) -> None:
         from leukolite.train.plots import plot_confusion
     except ImportError as error:
         raise LeukoliteError(f"pictures need Matplotlib and scikit-learn ({error}); pip install 'leukolite[train]'") from error
-    with new_folder(out, replace_if_holds="noise.png") as folder:
+    with new_folder(out, replace_if_holds="noise.png", force=force) as folder:
         _noise(evaluation, folder / "noise.png")
         first = evaluation.results[0].sigma
         verdicts = [item for item in evaluation.verdicts if item.sigma == first]
@@ -46,7 +50,7 @@ def _noise(evaluation: Evaluation, path: Path) -> None:
     axes.fill_between(sigmas, 100 * low, 100 * high, alpha=0.25, label="95% interval")
     axes.plot(sigmas, [100 * (row.accuracy or 0) for row in rows], marker="o", label="accuracy")
     axes.plot(sigmas, [100 * (row.recall or 0) for row in rows], marker="s", linestyle="--", label="recall")
-    axes.set(xlabel="sigma of the Gaussian noise, grey levels", ylabel="%", title=f"{evaluation.name}, n {rows[0].n}")
+    axes.set(xlabel="sigma of the Gaussian noise, grey levels", ylabel="%", title=drawn(f"{evaluation.name}, n {rows[0].n}"))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
@@ -63,9 +67,9 @@ def _roc(evaluation: Evaluation, verdicts: list[ImageVerdict], path: Path) -> No
     for k, row in enumerate(evaluation.results[0].classes):
         if (positive is None or row.label == positive) and row.auc is not None:
             false_alarms, hits, _ = roc_curve(truth == k, probabilities[:, k])
-            axes.plot(false_alarms, hits, label=f"{row.label}, AUC {row.auc:.3f}")
+            axes.plot(false_alarms, hits, label=drawn(f"{row.label}, AUC {row.auc:.3f}"))
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    axes.set(xlabel="1 - specificity", ylabel="recall", title=f"{evaluation.name}, sigma {verdicts[0].sigma:g}")
+    axes.set(xlabel="1 - specificity", ylabel="recall", title=drawn(f"{evaluation.name}, sigma {verdicts[0].sigma:g}"))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)
@@ -83,7 +87,7 @@ def _reliability(evaluation: Evaluation, verdicts: list[ImageVerdict], path: Pat
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     axes.plot(mean, rate, marker="o")
     ece = evaluation.results[0].ece
-    axes.set(ylabel="share that is right", title=f"{evaluation.name}: ECE {100 * (ece or 0):.1f}%")
+    axes.set(ylabel="share that is right", title=drawn(f"{evaluation.name}: ECE {100 * (ece or 0):.1f}%"))
     below.hist(confidence, bins=RELIABILITY_BINS, range=(0, 1))
     below.set(xlabel="confidence", ylabel="images")
     for one in (axes, below):

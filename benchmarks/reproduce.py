@@ -17,7 +17,7 @@ from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.errors import DatasetError, LeukoliteError, TrainingError, first_line
 from leukolite.evaluation import evaluate_files
-from leukolite.files import check_replaceable, write_json
+from leukolite.files import check_replaceable, path_of_text, write_json
 from leukolite.frozen import Frozen
 from leukolite.manifest import NoiseMetrics
 from leukolite.progress import OnEpoch, OnProgress
@@ -117,6 +117,7 @@ def reproduce(
     published: Sequence[Published],
     progress: OnProgress,
     on_epoch: OnEpoch,
+    force: bool = False,
 ) -> list[FoldResult]:
     """Train and measure every fold of C-NMC 2019 in both arms, and leave runs, pictures and tables in `out`.
 
@@ -125,6 +126,7 @@ def reproduce(
     Args:
         sigmas: noise levels, the first of them the clean one.
         split_by: 'image', as the paper, or 'subject'.
+        force: replace tables and pictures of other noise levels or other figures of the paper; a run that was trained stays.
 
     Raises:
         DatasetError: the data is not C-NMC 2019.
@@ -133,6 +135,7 @@ def reproduce(
     """
     from leukolite.train import fit
 
+    check_replaceable(out, SETTINGS, force=True)
     folds = folds_of(open_dataset(data))
     settings = {
         "schema": SETTINGS_VERSION,
@@ -142,6 +145,8 @@ def reproduce(
         "seed": seed,
     }
     _claim(out, settings)
+    if not force:
+        _refuse_other_tables(out / RESULT, sigmas, published)
     measured = []
     for name, fold in folds.items():
         prepared = fit.prepare(fold, recipe, _named(progress, name), cache=cache)
@@ -163,9 +168,10 @@ def reproduce(
                 on_epoch=_named_epoch(on_epoch, f"{name} {arm}"),
             )
             evaluation = _evaluate(place, sigmas, seed, stage)
-            write_pictures(evaluation, out / name / f"{arm}-pictures")
+            # what is there by now is of a call that was stopped, the same, or not wanted any more: so are the tables
+            write_pictures(evaluation, out / name / f"{arm}-pictures", force=True)
             measured.append(FoldResult(name, arm, load_run(place), tuple(evaluation.results)))
-    write_json(out / RESULT, to_json(measured, settings, published, sigmas))
+    write_json(out / RESULT, to_json(measured, settings, published, sigmas), force=True)
     return measured
 
 
@@ -277,7 +283,8 @@ def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgr
     from leukolite.train.run_classifier import open_run_classifier
 
     classifier, run = open_run_classifier(place), load_run(place)
-    files = [(Path(run.data) / entry.path, run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
+    root = path_of_text(run.data)
+    files = [(root / path_of_text(entry.path), run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
     done = iter(range(1, len(files) + 1))
     verdicts, unreadable = evaluate_files(
         classifier, files, sigmas, seed=seed, on_image=lambda: progress("test images", next(done), len(files))
@@ -290,7 +297,6 @@ def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgr
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     """Make `out` the place of these settings. Raises: LeukoliteError, if it holds other things or those of other settings."""
-    check_replaceable(out, SETTINGS)
     record = out / SETTINGS
     if not record.is_file():
         write_json(record, dict(settings))
@@ -303,6 +309,19 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     changed = [key for key, value in json.loads(json.dumps(settings)).items() if before.get(key) != value]
     if changed:
         raise LeukoliteError(f"{out}: holds a reproduction with another {', '.join(changed)}", advice="other-out")
+
+
+def _refuse_other_tables(path: Path, sigmas: Sequence[float], published: Sequence[Published]) -> None:
+    """Raises: LeukoliteError, if tables are there that this call would not make again."""
+    try:
+        before = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError):  # whatever it is, it is not this call's
+        before = {}
+    now = {"sigmas": list(sigmas), "published": [one.model_dump() for one in published]}
+    if before is not None and any(before.get(key) != value for key, value in now.items()):
+        raise LeukoliteError(
+            f"{path}: exists, with other noise levels or other figures of the paper; choose another place", advice="force"
+        )
 
 
 def _named(progress: OnProgress, name: str) -> OnProgress:

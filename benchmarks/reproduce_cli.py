@@ -7,8 +7,8 @@ import click
 from rich.console import Group
 
 from leukolite.benchmarks.reproduce import RESULT, TABLES, departures, load_published, tables
-from leukolite.files import write_file
-from leukolite.options import DEFAULT_SIGMAS, SEED, Sigmas
+from leukolite.files import text_of_path, write_file
+from leukolite.options import DEFAULT_SIGMAS, SEED, Sigmas, force_option
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 from leukolite.train.cache import cache_folder
@@ -35,6 +35,7 @@ from leukolite.train.recipes import RECIPES, resolve
 @click.option("--published", type=click.Path(path_type=Path), help="The paper's figures, JSON; see docs/how-to/train.md.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
 @click.option("--cache", help="Folder where decoded images are kept, or none.  [default: ~/.cache/leukolite]")
+@force_option
 def reproduce(
     recipe: str,
     data: Path,
@@ -47,6 +48,7 @@ def reproduce(
     published: Path | None,
     settings: tuple[str, ...],
     cache: str | None,
+    force: bool,
 ) -> None:
     """Reproduce the MobileNet_M paper's tables: metrics per fold and noise level, with and without its protocol.
 
@@ -57,6 +59,7 @@ def reproduce(
     Example:
       leukolite reproduce mobilenet_m --data C-NMC_Leukemia --out tables --weights imagenet
     """
+    weights = None if weights is None else text_of_path(weights)
     overrides: dict[str, object] = {"weights": weights, "epochs": epochs}
     chosen = resolve(RECIPES[recipe], {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
     figures = load_published(published)
@@ -85,6 +88,7 @@ def reproduce(
             published=figures,
             progress=show,
             on_epoch=show_epoch,
+            force=force,
         )
     for line in departures(measured):
         warn(f"note: {line}")
@@ -96,5 +100,5 @@ def reproduce(
     )
     with console.capture() as capture:
         console.print(made)
-    write_file(out / TABLES, capture.get())
+    write_file(out / TABLES, capture.get(), force=True)  # of the tables that were just written
     console.print(f"{out / TABLES}, {out / RESULT}")

@@ -8,8 +8,9 @@ from rich.console import Console
 from leukolite.benchmarks.soak import MEMORY_GROWTH_GOAL_MB, Soak, soak
 from leukolite.edge.control import Control
 from leukolite.edge.host.signals import stopped_by_signals
-from leukolite.files import check_file_place, write_json
-from leukolite.options import Finite, json_option, threads_option
+from leukolite.files import write_json
+from leukolite.options import Finite, force_option, json_option, threads_option
+from leukolite.outputs import check_outputs
 from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle
 from leukolite.tables import results_table
@@ -25,7 +26,8 @@ from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 )
 @threads_option
 @json_option("every window")
-def command(bundle: Path, minutes: float, rate: float, windows: int, threads: int, json_path: Path | None) -> None:
+@force_option
+def command(bundle: Path, minutes: float, rate: float, windows: int, threads: int, json_path: Path | None, force: bool) -> None:
     """Let edge-run classify the live synthetic camera for long: do latency and memory stay as they were?
 
     Exit code 1 where memory grows by more than 5 MB from the end of the first window to that of the last.
@@ -34,7 +36,7 @@ def command(bundle: Path, minutes: float, rate: float, windows: int, threads: in
     Example:
       leukolite soak mobilenet_m-taleqani --minutes 30 --json soak.json
     """
-    check_file_place(json_path)
+    check_outputs(files=[json_path], force=force)
     seconds = round(60 * minutes)
     with progress_bar() as bar, stopped_by_signals(Control()) as control:
         task = add_task(bar, "seconds", total=seconds)
@@ -49,7 +51,7 @@ def command(bundle: Path, minutes: float, rate: float, windows: int, threads: in
         )
     _show(result, stdout(json_path))
     if json_path is not None:
-        write_json(json_path, result.to_json())
+        write_json(json_path, result.to_json(), force=force)
     if result.memory_growth_mb is not None and result.memory_growth_mb > MEMORY_GROWTH_GOAL_MB:
         raise click.ClickException(f"memory grew by {result.memory_growth_mb:.1f} MB, more than {MEMORY_GROWTH_GOAL_MB:g} MB")
 

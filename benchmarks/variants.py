@@ -7,7 +7,7 @@ from typing import Any
 from leukolite.convert.make_bundle import Conversion, Outcome
 from leukolite.manifest import GateLevel, NoiseMetrics
 from leukolite.metrics import wilson_interval
-from leukolite.wording import percent_with_interval
+from leukolite.wording import percent_with_interval, shown
 
 SCHEMA = {"name": "variants", "version": 2}  # 2: schema with a name; 1: first
 
@@ -27,7 +27,7 @@ def markdown(trials: Sequence[VariantTrial], *, command: str, host: str) -> str:
         command: what was typed.
         host: processor and versions of what computed.
     """
-    lines = ["# What each variant costs", "", f"Made by `{command}`", f"on {host}.", ""]
+    lines = ["# What each variant costs", "", f"Made by `{shown(command)}`", f"on {host}.", ""]
     lines += [
         "Accuracy with 95% Wilson intervals at noise of sigma 0 and 10 (grey levels); the unseen images are those that training",
         "never saw. *Flips*: verdicts of the validation images, at both noise levels, that are not the float Keras model's. p50:",
@@ -49,7 +49,7 @@ def to_json(trials: Sequence[VariantTrial], *, host: str) -> dict[str, Any]:
 def _section(trial: VariantTrial) -> list[str]:
     conversion = trial.conversion
     made = [outcome for outcome in conversion.outcomes if outcome.manifest is not None]
-    lines = [f"## {trial.name}", ""]
+    lines = [f"## {shown(trial.name)}", ""]
     if made:
         lines += _table(conversion, made)
     failed = [outcome for outcome in conversion.outcomes if outcome.reasons]

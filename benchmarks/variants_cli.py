@@ -21,8 +21,9 @@ from leukolite.convert.options import (
     start_keras,
 )
 from leukolite.convert.variants import VARIANTS
-from leukolite.files import check_file_place, short_names, write_file, write_json
-from leukolite.options import SEED, json_option
+from leukolite.files import short_names, write_file, write_json
+from leukolite.options import SEED, force_option, json_option
+from leukolite.outputs import check_outputs
 from leukolite.terminal import Command, stdout
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ SIGMAS = (0.0, 10.0)
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Markdown file for the table.")
 @json_option("everything")
+@force_option
 def variants(
     runs: tuple[Path, ...],
     data: Path | None,
@@ -61,6 +63,7 @@ def variants(
     seed: int,
     out: Path | None,
     json_path: Path | None,
+    force: bool,
 ) -> None:
     """The table of every variant of each RUN: size, accuracy under noise, latency, and the runtimes that run it.
 
@@ -70,8 +73,7 @@ def variants(
     Example:
       leukolite variants runs/m runs/light --check-with old-venv/bin/python --out variants.md
     """
-    check_file_place(out)
-    check_file_place(json_path)
+    check_outputs(files=[out, json_path], inputs=[*runs, data], force=force)
     start_keras("leukolite variants")
     from leukolite.benchmarks.variants import markdown, to_json
     from leukolite.convert.settings import ConversionSettings
@@ -85,11 +87,13 @@ def variants(
             for k, (run, name) in enumerate(zip(runs, short_names(runs), strict=True))
         ]
     text = markdown(trials, command=_command(sys.argv[1:]), host=_host())
-    stdout(json_path).print(text)
+    console = stdout(json_path)
+    for line in text.split("\n"):
+        console.print(line)
     if out is not None:
-        write_file(out, text)
+        write_file(out, text, force=force)
     if json_path is not None:
-        write_json(json_path, to_json(trials, host=_host()))
+        write_json(json_path, to_json(trials, host=_host()), force=force)
 
 
 def _try(

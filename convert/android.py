@@ -21,7 +21,7 @@ from leukolite.errors import ConversionError, LeukoliteError
 from leukolite.files import check_replaceable, new_folder, write_file
 from leukolite.manifest import Manifest
 from leukolite.runtime import TfliteRuntime
-from leukolite.wording import RESEARCH_USE
+from leukolite.wording import RESEARCH_USE, shown
 
 ASSETS, KOTLIN, KOTLIN_TEST = "app/src/main/assets", "app/src/main/java/leukolite", "app/src/androidTest/java/leukolite"
 TEMPLATES = {
@@ -41,20 +41,21 @@ class Export:
     files: dict[str, bytes]
 
 
-def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None) -> Export:
+def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None, *, force: bool = False) -> Export:
     """Write the Android project's files of a bundle, whole or not at all.
 
     Args:
         bundle: its model must have uint8 or float32 input and output.
-        out: folder to write; an earlier export there is replaced if it holds nothing else.
+        out: folder to write.
         zip_path: the same files in one archive too, the same bytes for the same bundle.
+        force: replace an earlier export at `out` that holds nothing else, and the archive.
 
     Raises:
         ConversionError: the model is not one that Android's readers take.
         BundleError: the bundle, or what became of it, fails its golden outputs here.
         LeukoliteError: the place holds something else, or cannot be written.
     """
-    _check_place(out)
+    check_place(out, force)
     open_classifier(bundle)
     model = with_metadata(bundle.model, bundle.manifest)
     _check_same_network(bundle, model)
@@ -66,26 +67,29 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None) -> E
         f"{ASSETS}/{GOLDEN}": _stored_golden(bundle.golden),
         **{name: text.encode() for name, text in _render(manifest, bundle.golden).items()},
     }
-    with new_folder(out, replace_if_holds=f"{ASSETS}/{MANIFEST}") as folder:
+    with new_folder(out, replace_if_holds=f"{ASSETS}/{MANIFEST}", force=force) as folder:
         for name, content in files.items():
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
         open_classifier(Bundle.load(folder / ASSETS))
     if zip_path is not None:
-        write_file(zip_path, archive_of(files))
+        write_file(zip_path, archive_of(files), force=force)
     return Export(manifest, files)
 
 
-def _check_place(out: Path) -> None:
-    """An export is replaced, an Android project into which one was copied is not."""
-    check_replaceable(out, f"{ASSETS}/{MANIFEST}")
-    if not out.is_dir():
-        return
+def check_place(out: Path, force: bool) -> None:
+    """An export is replaced by `force`, an Android project into which one was copied never.
+
+    Raises:
+        LeukoliteError: `out` is taken, or cannot be written.
+    """
+    check_replaceable(out, f"{ASSETS}/{MANIFEST}", force=True)
     ours = {PurePosixPath(name) for name in FILES}
     for path in sorted(out.rglob("*")):
         if not path.is_dir() and PurePosixPath(path.relative_to(out).as_posix()) not in ours:
             raise LeukoliteError(f"{path}: not part of an export, and would be lost; export to an empty folder and copy")
+    check_replaceable(out, f"{ASSETS}/{MANIFEST}", force=force)
 
 
 def _check_same_network(bundle: Bundle, model: bytes) -> None:
@@ -116,6 +120,7 @@ def _render(manifest: Manifest, golden: Golden) -> dict[str, str]:
         loader=PackageLoader("leukolite.convert"),
         undefined=StrictUndefined,
         autoescape=False,  # Kotlin and Markdown, no HTML
+        finalize=lambda value: shown(value) if isinstance(value, str) else value,
         keep_trailing_newline=True,
     )
     environment.filters["kotlin"] = _kotlin

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from leukolite.files import check_file_place
+from leukolite.options import force_option
+from leukolite.outputs import check_outputs
 from leukolite.terminal import Command, stdout
 
 
@@ -12,7 +13,8 @@ from leukolite.terminal import Command, stdout
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--zip", "zip_path", type=click.Path(path_type=Path), help="Write the same files as one archive too.")
-def export_android(bundle: Path, out: Path, zip_path: Path | None) -> None:
+@force_option
+def export_android(bundle: Path, out: Path, zip_path: Path | None, force: bool) -> None:
     """Write a BUNDLE's Android assets, Kotlin sources and test.
 
     BUNDLE is a folder, a zip or a shipped bundle's name. The model gets TFLite metadata, so that MediaPipe reads it; the
@@ -24,12 +26,14 @@ def export_android(bundle: Path, out: Path, zip_path: Path | None) -> None:
     """
     if zip_path is not None and zip_path.resolve().is_relative_to(out.resolve()):
         raise click.BadParameter(f"expected a file outside {out}, found {zip_path}", param_hint="--zip")
-    check_file_place(zip_path)
-    from leukolite.bundle import Bundle
+    from leukolite.bundle import MANIFEST, Bundle
+    from leukolite.convert.android import ASSETS, check_place
     from leukolite.convert.android import export_android as export
     from leukolite.shipped import find_bundle
 
-    result = export(Bundle.load(find_bundle(bundle)), out, zip_path)
+    check_place(out, force)
+    check_outputs(files=[zip_path], folders={out: f"{ASSETS}/{MANIFEST}"}, inputs=[bundle], force=force)
+    result = export(Bundle.load(find_bundle(bundle)), out, zip_path, force=force)
     console = stdout()
     console.print(f"{out}: {result.manifest.name}, classifies one {result.manifest.unit}")
     console.print(f"  model sha256 {result.manifest.model_sha256}")

@@ -113,7 +113,9 @@ def add_appearance(path: Path, data: Path) -> AppearanceRanges:
     bundle = Bundle.load(path)
     appearance = seen_appearance(bundle.manifest, data)
     manifest = bundle.manifest.model_copy(update={"appearance": appearance})
-    write_bundle(path, manifest, bundle.model, bundle.golden, model_card(manifest, len(bundle.model)), bundle.compiled)
+    write_bundle(
+        path, manifest, bundle.model, bundle.golden, model_card(manifest, len(bundle.model)), bundle.compiled, force=True
+    )
     return appearance
 
 

@@ -14,7 +14,7 @@ from leukolite.manifest import (
     RuntimeCheck,
     Training,
 )
-from leukolite.wording import RESEARCH_USE, percent, percent_with_interval
+from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown
 
 DATASETS = {
     "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): photographs of whole fields, one hospital, one microscope",
@@ -96,7 +96,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
     if training is not None and training.split_by.endswith("subject"):
         limits = [limit for limit in limits if "split is by image" not in limit]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
-    return "\n".join(lines)
+    return "\n".join(map(shown, lines))
 
 
 def _cell_picture(picture: CellPicture) -> str:

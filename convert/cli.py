@@ -52,7 +52,7 @@ def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qa
     """
     if auto and options.variants is not None:
         raise click.UsageError("--auto chooses the variant: leave out --to.")
-    options.check(auto=auto)
+    options.check(auto=auto, inputs=(run, data))
     start_keras("leukolite convert")
     from leukolite.convert.source import source_of_run
 
@@ -98,7 +98,7 @@ def convert_keras(
     """
     if trained := [name for name in options.variants or () if name not in UNTRAINED]:
         raise click.UsageError(f"{trained[0]} fine-tunes a run of `leukolite train`, not a Keras file: leave it out of --to.")
-    options.check()
+    options.check(inputs=(file, labels), data=data)
     start_keras("leukolite convert-keras")
     from leukolite.convert.external import ExternalModel, source_of_keras
 
@@ -122,10 +122,12 @@ def _convert(
     from leukolite.convert.report import conversion_json
 
     with stage_bar() as progress:
-        result = make_bundles(open_source, options.out, name=options.bundle_name, settings=settings, progress=progress)
+        result = make_bundles(
+            open_source, options.out, name=options.bundle_name, settings=settings, progress=progress, force=options.force
+        )
     _print(result, options.targets, stdout(options.json_path))
     if options.json_path is not None:
-        write_json(options.json_path, conversion_json(result))
+        write_json(options.json_path, conversion_json(result), force=options.force)
     missing = [outcome.variant for outcome in result.outcomes if outcome.path is None]
     if missing and not (settings.auto and result.written):
         raise ConversionError(f"not written: {', '.join(missing)}; see above why, or loosen --max-drop and --max-recall-drop")

@@ -23,6 +23,7 @@ from leukolite.errors import ConversionError, first_line
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnProgress
 from leukolite.quiet import quiet
+from leukolite.wording import drawn
 
 if TYPE_CHECKING:
     import keras
@@ -166,7 +167,7 @@ def plot_layers(inspection: Inspection, title: str) -> bytes:
     above.bar(places, [layer.rmse_steps for layer in layers], color=["C3" if layer.is_suspect else "C0" for layer in layers])
     above.axhline(HEALTHY_RMSE, color="C2", label=f"rounding alone, {HEALTHY_RMSE:.3f}")
     above.axhline(SUSPECT_RMSE, color="C3", linestyle="--", label=f"suspect, {SUSPECT_RMSE}")
-    above.set(ylabel="RMSE, steps", title=title)
+    above.set(ylabel="RMSE, steps", title=drawn(title))
     above.legend()
     below.plot(places, [math.nan if layer.snr_db is None else layer.snr_db for layer in layers], "o-")
     below.set(ylabel="SNR, dB")

@@ -8,8 +8,9 @@ import click
 from rich.table import Table
 
 from leukolite.convert.options import run_data_option, stage_bar, start_keras
-from leukolite.files import check_file_place, write_file, write_json
-from leukolite.options import SEED, json_option
+from leukolite.files import write_file, write_json
+from leukolite.options import SEED, force_option, json_option
+from leukolite.outputs import check_outputs
 from leukolite.tables import results_table
 from leukolite.terminal import Command, stdout
 
@@ -40,8 +41,9 @@ SHOWN = 12  # layers on the terminal; all are in the JSON
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of images.")
 @click.option("--plot", type=click.Path(path_type=Path), help="PNG file for a drawing of the layers' errors.")
 @json_option("every layer's figures")
+@force_option
 def debug_quantisation(
-    run: Path, data: Path | None, calibration: int, images: int, seed: int, plot: Path | None, json_path: Path | None
+    run: Path, data: Path | None, calibration: int, images: int, seed: int, plot: Path | None, json_path: Path | None, force: bool
 ) -> None:
     """What int8 costs each layer of a finished RUN, worst first.
 
@@ -51,17 +53,16 @@ def debug_quantisation(
     Example:
       leukolite debug-quantisation runs/m --plot layers.png
     """
-    check_file_place(plot)
-    check_file_place(json_path)
+    check_outputs(files=[plot, json_path], inputs=[run, data], force=force)
     start_keras("leukolite debug-quantisation")
     from leukolite.convert.debugger import inspect_run, plot_layers
 
     with stage_bar() as progress:
         found = inspect_run(run, data=data, calibration=calibration, images=images, seed=seed, progress=progress)
     if plot is not None:
-        write_file(plot, plot_layers(found, run.resolve().name))
+        write_file(plot, plot_layers(found, run.resolve().name), force=force)
     if json_path is not None:
-        write_json(json_path, inspection_record(found))
+        write_json(json_path, inspection_record(found), force=force)
     stdout(json_path).print(inspection_table(found, SHOWN))
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukolite.classes import Classes
+from leukolite.classes import LONGEST_LABEL, Classes, is_label
 from leukolite.convert.provenance import recipe_of_external
 from leukolite.convert.source import ConversionSource
 from leukolite.errors import ConversionError, DatasetError, first_line
+from leukolite.files import text_of_path
 from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnProgress
@@ -63,6 +64,11 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         DatasetError: the images are of other classes, or too few.
     """
     labels = read_labels(external.labels)
+    if odd := [label for label in labels if not is_label(label)]:
+        raise ConversionError(
+            f"{external.labels}: {odd[0]!r} cannot be a label: expected at most {LONGEST_LABEL} characters and none that"
+            " controls a terminal"
+        )
     if unknown := [label for label in external.malignant or () if label not in labels]:
         raise ConversionError(
             f"{external.labels}: expected the malignant labels among {', '.join(labels)}, found {', '.join(unknown)}"
@@ -90,7 +96,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         seed=seed,
         versions=versions(),
         seen_before=[],
-        recipe=recipe_of_external(external.model.name, spec, FRACTIONS),
+        recipe=recipe_of_external(text_of_path(external.model.name), spec, FRACTIONS),
         fine_tuning=None,
     )
 

@@ -12,6 +12,7 @@ from leukolite import synthetic
 from leukolite.convert.quantise import pick_calibration
 from leukolite.convert.source import ConversionSource
 from leukolite.errors import DatasetError
+from leukolite.files import path_of_text
 from leukolite.images import read_rgb
 from leukolite.manifest import Calibration
 from leukolite.noise import add_gaussian_noise, noise_rng
@@ -138,7 +139,7 @@ def _located(source: ConversionSource, entries: Sequence[SplitFile]) -> list[tup
 
 
 def _found(root: Path, entry: SplitFile) -> Path:
-    path = root / entry.path
+    path = root / path_of_text(entry.path)
     if not path.is_file():
         raise DatasetError(f"{path}: an image of the run is not there", advice="data-moved")
     if hashlib.sha256(path.read_bytes()).hexdigest() != entry.sha256:

@@ -95,6 +95,7 @@ def make_bundles(
     name: str,
     settings: ConversionSettings,
     progress: OnProgress,
+    force: bool = False,
 ) -> Conversion:
     """Make bundles of a trained model, of each variant that passes the gate.
 
@@ -102,6 +103,7 @@ def make_bundles(
         open_source: loads the model, once it is clear that the bundles can be named and written.
         out: the bundle's folder; of several variants (without `auto`) the folder of one folder per variant.
         name: the bundle's; of several `name`-`variant`.
+        force: replace bundles that are there.
 
     Raises:
         ConversionError: the name cannot be one, or another interpreter has no runtime. A variant that cannot be made, or
@@ -121,13 +123,13 @@ def make_bundles(
     if not is_one and (out / MANIFEST).is_file():
         raise ConversionError(f"{out}: a bundle, expected a folder for several of them; choose another place")
     for place in places.values():
-        check_replaceable(place, MANIFEST)
+        check_replaceable(place, MANIFEST, force=force)
     for python in settings.other_pythons:
         find_runtime(python)
     with open_inputs(open_source(progress), settings, progress) as inputs:
         outcomes: list[Outcome] = []
         for variant in wanted:
-            outcomes.append(_convert(inputs, VARIANTS[variant], names[variant], places[variant]))
+            outcomes.append(_convert(inputs, VARIANTS[variant], names[variant], places[variant], force))
             if settings.auto and outcomes[-1].path is not None:
                 break
         answers = ask_runtime(inputs.float_tflite, inputs.validation, inputs.source.spec, progress)
@@ -166,7 +168,7 @@ class Recorder:
         return self.outputs[-1]
 
 
-def _convert(inputs: ConversionInputs, variant: Variant, name: str, place: Path) -> Outcome:
+def _convert(inputs: ConversionInputs, variant: Variant, name: str, place: Path, force: bool) -> Outcome:
     """One variant, from the model to its bundle, or to the reasons why there is none."""
     try:
         converted = convert_model(inputs, variant)
@@ -192,7 +194,7 @@ def _convert(inputs: ConversionInputs, variant: Variant, name: str, place: Path)
     times = {answers.name: answers.p50_ms for answers in asked if answers.p50_ms is not None}
     if not reasons:
         golden = make_golden(Classifier(runtime, source.classes, source.spec))
-        write_bundle(place, manifest, content, golden, model_card(manifest, len(content)))
+        write_bundle(place, manifest, content, golden, model_card(manifest, len(content)), force=force)
     return Outcome(variant.name, None if reasons else place, manifest, len(content), reasons, tuple(flips), times)
 
 

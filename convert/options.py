@@ -1,7 +1,7 @@
 """What the commands that convert share: the options of a bundle, each declared once, and the bar of their progress."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from leukolite.bundle import MANIFEST
 from leukolite.convert.targets import TARGETS
 from leukolite.convert.variants import VARIANTS
-from leukolite.files import check_file_place
-from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, FunctionT, Sigmas, json_option, moved_option
+from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, FunctionT, Sigmas, force_option, json_option, moved_option
+from leukolite.outputs import check_outputs
 from leukolite.terminal import add_task, progress_bar
 from leukolite.train.backend import import_keras
 
@@ -58,18 +59,31 @@ class BundleOptions:
     noise: tuple[float, ...]
     seed: int
     json_path: Path | None
+    force: bool
 
     @property
     def bundle_name(self) -> str:
         return self.name or self.out.resolve().name
 
-    def check(self, *, auto: bool = False) -> None:
-        """Raises: UsageError, where options contradict each other."""
+    def check(self, *, auto: bool = False, inputs: Sequence[Path | None] = (), data: Path | None = None) -> None:
+        """Before the work begins.
+
+        Args:
+            inputs: what the command reads; `data`: the folder whose files it lists.
+
+        Raises:
+            UsageError: options contradict each other.
+            LeukoliteError: a result cannot be written, or would replace something.
+        """
         if self.targets and (auto or not {*(self.variants or DEFAULT_VARIANTS)} <= COMPILED):
             raise click.UsageError("--target compiles int8 or int8-qat: name one of them with --to.")
         if self.on_black and self.cell_window is None:
             raise click.UsageError("--on-black goes with --cell-window")
-        check_file_place(self.json_path)
+        variants = self.variants or DEFAULT_VARIANTS
+        places = [self.out] if auto or len(variants) == 1 else [self.out / variant for variant in variants]
+        check_outputs(
+            files=[self.json_path], folders=dict.fromkeys(places, MANIFEST), inputs=inputs, data=[data], force=self.force
+        )
 
     def settings(self, *, auto: bool = False, qat_epochs: int = 1) -> "ConversionSettings":
         """The same as a conversion takes them, with those that only a run's conversion has."""
@@ -196,7 +210,7 @@ def bundle_options(*, variants: Iterable[str], seed: str) -> Callable[[Callable[
         to = f"Variants to make, comma-separated, of {', '.join(variants)}.  [default: int8]"
         to_option = click.option("--to", "variants", type=Variants(), help=to)
         seed_option = click.option("--seed", type=SEED, default=0, show_default=True, help=f"Seed of {seed}.")
-        for option in reversed((_OUT, to_option, *_BETWEEN, seed_option, _JSON)):
+        for option in reversed((_OUT, to_option, *_BETWEEN, seed_option, _JSON, force_option)):
             option(with_options)
         return with_options
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from leukolite.classes import Classes
 from leukolite.convert.provenance import recipe_of_run
+from leukolite.files import path_of_text
 from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
 from leukolite.train.augment import Augmentation
@@ -90,7 +91,7 @@ def source_of_run(folder: Path, data: Path | None = None) -> ConversionSource:
         classes=run.classes,
         unit=run.unit,
         spec=run.input,
-        root=data or Path(run.data),
+        root=data or path_of_text(run.data),
         split=split,
         dataset=run.dataset,
         dataset_fingerprint=run.dataset_fingerprint,

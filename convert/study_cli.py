@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from leukolite.convert.options import run_data_option, stage_bar, start_keras
-from leukolite.files import check_file_place, write_json
-from leukolite.options import SEED, json_option
+from leukolite.files import write_json
+from leukolite.options import SEED, force_option, json_option
+from leukolite.outputs import check_outputs
 from leukolite.terminal import Command, stdout
 
 
@@ -15,7 +16,8 @@ from leukolite.terminal import Command, stdout
 @run_data_option
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of images and of the noise.")
 @json_option("the table's figures")
-def calibration_study(run: Path, data: Path | None, seed: int, json_path: Path | None) -> None:
+@force_option
+def calibration_study(run: Path, data: Path | None, seed: int, json_path: Path | None, force: bool) -> None:
     """Show what the number of calibration images costs: int8 of a finished RUN with 16 to 512 of them.
 
     Each is compared with the float model on the validation part, at noise of sigma 0 and 10. No bundle is written.
@@ -24,7 +26,7 @@ def calibration_study(run: Path, data: Path | None, seed: int, json_path: Path |
     Example:
       leukolite calibration-study runs/m --json study.json
     """
-    check_file_place(json_path)
+    check_outputs(files=[json_path], inputs=[run, data], force=force)
     start_keras("leukolite calibration-study")
     from leukolite.convert.report import study_json, study_table
     from leukolite.convert.source import source_of_run
@@ -34,4 +36,4 @@ def calibration_study(run: Path, data: Path | None, seed: int, json_path: Path |
         rows = study_calibration(source_of_run(run, data), seed=seed, progress=progress)
     stdout(json_path).print(study_table(rows))
     if json_path is not None:
-        write_json(json_path, study_json(rows))
+        write_json(json_path, study_json(rows), force=force)

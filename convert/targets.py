@@ -55,7 +55,7 @@ def compile_bundle(path: Path, targets: Sequence[str]) -> list[Compiled]:
         results.append(Compiled(_record(target, content, **facts), content, notes))
     contents = {result.record.target: result.content for result in results if result.content is not None}
     now = _with_tolerance(manifest.model_copy(update={"compiled": [result.record for result in results]}), contents)
-    write_bundle(path, now, bundle.model, bundle.golden, model_card(now, len(bundle.model)), contents)
+    write_bundle(path, now, bundle.model, bundle.golden, model_card(now, len(bundle.model)), contents, force=True)
     return results
 
 

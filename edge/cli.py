@@ -18,10 +18,20 @@ from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
 from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
 from leukolite.edge.settings import SessionSettings, first_record, settings_of
-from leukolite.files import check_file_place, check_replaceable
-from leukolite.options import Finite, Sigmas, SizeType, json_option, moved_option, runtime_option, seed_option, threads_option
+from leukolite.options import (
+    Finite,
+    Sigmas,
+    SizeType,
+    force_option,
+    json_option,
+    moved_option,
+    runtime_option,
+    seed_option,
+    threads_option,
+)
+from leukolite.outputs import check_outputs
 from leukolite.runtime import RuntimeOptions
-from leukolite.terminal import Command, warn
+from leukolite.terminal import Command, stdout, warn
 from leukolite.wording import RESEARCH_USE
 
 
@@ -31,8 +41,8 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
         return
     found, troubles = list_cameras()
     for camera in found:
-        click.echo(f"{camera.name:<20} {camera.model}")
-    click.echo(f"{'synthetic':<20} rendered smears, always there")
+        stdout().print(f"{camera.name:<20} {camera.model}")
+    stdout().print(f"{'synthetic':<20} rendered smears, always there")
     for line in troubles:
         warn(f"note: {line}")
     ctx.exit()
@@ -115,6 +125,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option("--quiet", is_flag=True, help="Print no line per verdict; gaps, notes and the closing tables stay.")
 @json_option("the session")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Folder to write: {REPORT}, {VERDICTS} and the summary.")
+@force_option
 @click.version_option(__version__, prog_name="edge-run")
 def main(
     bundle: Path | None,
@@ -145,6 +156,7 @@ def main(
     quiet: bool,
     json_path: Path | None,
     out: Path | None,
+    force: bool,
 ) -> None:
     """Classify what a camera, folder or video shows, and say how long it took.
 
@@ -185,9 +197,14 @@ def main(
         _check_settings(settings)
     if allow_cpu and settings.runtime.name != "edgetpu":
         raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
-    check_file_place(json_path)
-    if out is not None:
-        check_replaceable(out, REPORT)
+    check_outputs(
+        files=[json_path],
+        folders={out: REPORT},
+        journal=journal or resume,
+        inputs=[settings.bundle],
+        data=[settings.source],
+        force=force,
+    )
     listener = None if serve is None else click.get_current_context().with_resource(listening(serve))
     run_session(
         RunOptions(
@@ -203,6 +220,7 @@ def main(
             quiet=quiet,
             json_path=json_path,
             out=out,
+            force=force,
         ),
         listener,
     )

@@ -10,8 +10,9 @@ import click
 from leukolite.edge.journal.export import write_csv, write_records_json
 from leukolite.edge.journal.format import OnLine, journal_files, read, verify
 from leukolite.errors import JournalError
-from leukolite.files import check_file_place, check_replaceable, is_stdout, new_file, new_folder
-from leukolite.options import Finite, json_option
+from leukolite.files import is_stdout, new_file, new_folder
+from leukolite.options import Finite, force_option, json_option
+from leukolite.outputs import check_outputs
 from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout
 from leukolite.wording import RESEARCH_USE, count, shown_label
 
@@ -68,7 +69,8 @@ def verify_command(session: Path) -> None:
     help="CSV file to write: one row per verdict, excluded region, excluded frame or gap; - is stdout.",
 )
 @json_option("every record")
-def export_command(session: Path, csv_path: Path | None, json_path: Path | None) -> None:
+@force_option
+def export_command(session: Path, csv_path: Path | None, json_path: Path | None, force: bool) -> None:
     """Write the records of SESSION, a folder, as CSV or JSON; each is checked on the way.
 
     \b
@@ -77,11 +79,11 @@ def export_command(session: Path, csv_path: Path | None, json_path: Path | None)
     """
     if csv_path is None and json_path is None:
         raise click.UsageError("give --csv FILE, --json FILE or both")
+    check_outputs(files=[csv_path, json_path], inputs=[session], force=force)
     to_stdout = next((path for path in (csv_path, json_path) if path is not None and is_stdout(path)), None)
     for path, write in ((csv_path, write_csv), (json_path, write_records_json)):
-        check_file_place(path)
         if path is not None:
-            with _lines_progress(session, f"writing {path.name}") as on_line, new_file(path) as file:
+            with _lines_progress(session, f"writing {path.name}") as on_line, new_file(path, force=force) as file:
                 text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
                 n = write(read(session, on_line=on_line), text)
                 text.detach()
@@ -100,7 +102,8 @@ def export_command(session: Path, csv_path: Path | None, json_path: Path | None)
     show_default=True,
     help="Width of the blast fraction's 95% interval at which cells are enough.",
 )
-def summary_command(session: Path, out: Path, width: float) -> None:
+@force_option
+def summary_command(session: Path, out: Path, width: float, force: bool) -> None:
     """Summarise SESSION, a folder: a page, JSON and CSV.
 
     \b
@@ -110,10 +113,10 @@ def summary_command(session: Path, out: Path, width: float) -> None:
     from leukolite.edge.report.summary import summarise
     from leukolite.edge.report.summary_page import SUMMARY_JSON, write_summary
 
-    check_replaceable(out, SUMMARY_JSON)
+    check_outputs(folders={out: SUMMARY_JSON}, inputs=[session], force=force)
     with _lines_progress(session, "summarising") as on_line:
         found = summarise(session, read(session, on_line=on_line), wanted_width=width)
-    with new_folder(out, replace_if_holds=SUMMARY_JSON) as folder:
+    with new_folder(out, replace_if_holds=SUMMARY_JSON, force=force) as folder:
         write_summary(folder, found)
     for slide in found.slides:
         counted = ", ".join(f"{shown_label(label)} {n:,}" for label, n in slide.counted.items())

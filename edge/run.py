@@ -61,6 +61,7 @@ class RunOptions:
         keep_frames, keep_running: see `JournalSink`.
         quiet: no line per verdict.
         json_path, out: a file ('-' for stdout) and a folder for the results; None writes none.
+        force: results of an earlier session are replaced.
     """
 
     settings: SessionSettings
@@ -75,6 +76,7 @@ class RunOptions:
     quiet: bool
     json_path: Path | None
     out: Path | None
+    force: bool
 
 
 def run_session(options: RunOptions, listener: Listener | None) -> None:
@@ -188,7 +190,8 @@ class _Outputs:
         """The first lines."""
         manifest = bundle.manifest
         labels = ", ".join(shown_label(label) for label in manifest.labels)
-        self.lines.print(textwrap.fill(f"{manifest.name}: classifies one {manifest.unit}; {labels}. {RESEARCH_USE}", 80))
+        for line in textwrap.wrap(f"{manifest.name}: classifies one {manifest.unit}; {labels}. {RESEARCH_USE}", 80):
+            self.lines.print(line)
         if options.settings.ungated:
             self.lines.print("Ungated: blurred, dark, empty and strangely stained pictures are classified.")
         elif manifest.appearance is None:
@@ -281,12 +284,12 @@ def _write_results(
             ended=True,
             stopped=None if outputs.recording is None else outputs.recording.state.stopped_early,
         )
-        with new_folder(options.out, replace_if_holds=REPORT) as staging:
+        with new_folder(options.out, replace_if_holds=REPORT, force=options.force) as staging:
             write_json(staging / REPORT, content)
             (staging / VERDICTS).write_text(session_csv(collected), encoding="utf-8")
             write_summary(staging, summary)
     if options.json_path is not None:
-        write_json(options.json_path, content)
+        write_json(options.json_path, content, force=options.force)
 
 
 def _say_on(stream: TextIO) -> Callable[[str], None]:

@@ -16,6 +16,7 @@ from leukolite.edge.field.treatment import treatments
 from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import SourceSettings, StartRecord
 from leukolite.errors import JournalError
+from leukolite.files import name_of_text, path_of_text, text_of_path
 from leukolite.manifest import Manifest
 from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import shipped_bundles
@@ -70,8 +71,9 @@ class SessionSettings:
         return self.is_synthetic and (manifest.training is None or manifest.training.dataset != "synthetic")
 
     def source_settings(self) -> SourceSettings:
-        path = None if self.source is None else str(self.source.resolve())
-        return SourceSettings(camera=self.camera, path=path, seed=self.seed)
+        path = None if self.source is None else text_of_path(self.source.resolve())
+        camera = None if self.camera is None else text_of_path(self.camera)
+        return SourceSettings(camera=camera, path=path, seed=self.seed)
 
 
 def first_record(folder: Path) -> StartRecord:
@@ -88,14 +90,14 @@ def settings_of(start: StartRecord, bundle: Path | None) -> SessionSettings:
     Args:
         bundle: where its bundle is now; None: where it was or, where nothing lies there any more, the shipped one of that name.
     """
-    recorded = Path(start.bundle)
+    recorded = path_of_text(start.bundle)
     if not recorded.exists() and recorded.name in shipped_bundles():
         recorded = Path(recorded.name)
     width, _, height = start.settings.get("camera_size", "").partition("x")
     return SessionSettings(
         bundle=bundle or recorded,
-        camera=start.source.camera,
-        source=None if start.source.path is None else Path(start.source.path),
+        camera=None if start.source.camera is None else name_of_text(start.source.camera),
+        source=None if start.source.path is None else path_of_text(start.source.path),
         camera_size=(int(width), int(height)) if height else None,
         noise=tuple(start.sigmas),
         seed=start.source.seed,

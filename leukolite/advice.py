@@ -8,7 +8,7 @@ ADVICE = {
     "learning-rate": "as with --set learning_rate=1e-4",
     "no-imagenet": "use --weights none or a file",
     "no-resume": "run without --resume",
-    "no-resume-replaces": "leave --resume out to replace it",
+    "no-resume-replaces": "leave --resume out and give --force to replace it",
     "or-no-resume": "or leave --resume out",
     "other-out": "choose another --out",
     "resume": "--resume goes on with it",
@@ -24,6 +24,7 @@ ADVICE = {
     "cells-of-field": "--cells is for bundles that classify cells, leave it out",
     "edgetpu": "give --runtime edgetpu",
     "finding-of-field": "--cell-diameter and --channel are for bundles that classify cells, leave them out",
+    "force": "--force replaces it",
     "list-cameras": "edge-run --list-cameras shows what is plugged in",
     "no-cell-picture": "give --cells one, or convert again with --cell-window",
 }

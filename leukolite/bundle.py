@@ -96,17 +96,25 @@ class Bundle:
 
 
 def write_bundle(
-    path: Path, manifest: Manifest, model: bytes, golden: Golden, card: str, compiled: Mapping[str, bytes] | None = None
+    path: Path,
+    manifest: Manifest,
+    model: bytes,
+    golden: Golden,
+    card: str,
+    compiled: Mapping[str, bytes] | None = None,
+    *,
+    force: bool = False,
 ) -> None:
-    """Write a bundle's folder whole or not at all; an older bundle at `path` is replaced.
+    """Write a bundle's folder whole or not at all.
 
     Args:
         compiled: target -> model, of those that the manifest gives a file.
+        force: replace a bundle at `path`.
 
     Raises:
-        LeukoliteError: `path` holds something that is not a bundle, or cannot be written.
+        LeukoliteError: `path` is taken, or cannot be written.
     """
-    with new_folder(path, replace_if_holds=MANIFEST) as folder:
+    with new_folder(path, replace_if_holds=MANIFEST, force=force) as folder:
         (folder / MODEL).write_bytes(model)
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (folder / LABELS).write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")

@@ -1,14 +1,18 @@
 """The classes of a model: their labels in the order of its outputs, and which of them mean leukaemia."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from leukolite.frozen import Frozen
+from leukolite.wording import is_utf8
 
 # one line, whatever counts as a line's end: labels.txt has one label per line
-Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+LONGEST_LABEL = 100
+Label = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_LABEL, pattern=_ONE_LINE)]
 
 
 class Classes(Frozen):
@@ -59,6 +63,11 @@ class Classes(Frozen):
         index_of = {label.casefold(): k for k, label in enumerate(self.labels)}
         known = {name: index_of[name.casefold()] for name in names if name.casefold() in index_of}
         return known, [name for name in names if name not in known]
+
+
+def is_label(name: str) -> bool:
+    """Whether a name, of a folder or in a file, can be a `Label`: UTF-8, and one line of at most `LONGEST_LABEL` characters."""
+    return is_utf8(name) and len(name) <= LONGEST_LABEL and re.fullmatch(_ONE_LINE, name) is not None
 
 
 def check_labels(labels: Sequence[str], malignant: Sequence[str]) -> None:

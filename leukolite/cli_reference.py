@@ -184,7 +184,7 @@ def main(out: Path | None) -> None:
     if out is None:
         click.echo(reference(), nl=False)
     else:
-        write_file(out, reference())
+        write_file(out, reference(), force=True)  # made again at each release
 
 
 if __name__ == "__main__":

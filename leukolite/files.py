@@ -1,18 +1,25 @@
-"""Files and folders that are written whole or not at all: built beside their place, then moved there."""
+"""Files and folders that are written whole or not at all: built beside their place, then moved there.
+
+What is there already is replaced by `force` alone, and a folder only if it is one of ours.
+"""
 
 import ctypes
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from leukolite.errors import LeukoliteError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # alone: what Python makes of a byte that is not UTF-8
 
 
 def reason_of(error: OSError) -> str:
@@ -21,30 +28,34 @@ def reason_of(error: OSError) -> str:
 
 
 def _cannot_write(path: Path, error: OSError) -> LeukoliteError:
-    return LeukoliteError(
-        f"{path}: cannot be written ({error.strerror or error}); choose a place that exists, is writable and has room"
-    )
+    return LeukoliteError(f"{path}: cannot be written ({reason_of(error)}); choose a place that exists, is writable and has room")
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | str, *, force: bool = False) -> None:
     """Write `content` (text as UTF-8) to `path`; after a crash the old file or the new one is there, never a part.
 
+    Args:
+        force: replace a file that is there.
+
     Raises:
-        LeukoliteError: the place cannot be written.
+        LeukoliteError: a file is there, or the place cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    with new_file(path) as file:
+    with new_file(path, force=force) as file:
         file.write(data)
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
+def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     """A file that appears at `path` only if the block ends well, for content too long to hold.
 
-    A link's target is replaced, not the link; into stdout ('-'), a device or a pipe the content is written as it is.
+    A link's target is written, not the link; into stdout ('-'), a device or a pipe the content is written as it is.
+
+    Args:
+        force: replace a file that is there.
 
     Raises:
-        LeukoliteError: the place cannot be written.
+        LeukoliteError: a file is there, or the place cannot be written.
     """
     if is_stdout(path):
         yield sys.stdout.buffer
@@ -56,14 +67,16 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             with path.open("wb") as file:
                 yield file
             return
+        _refuse_replacing(path, force)
         path = path.resolve()  # not before: /dev/stdout resolves to no path where it is a pipe
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_hidden(path), delete=False) as file:
             temporary = Path(file.name)
             yield cast(BinaryIO, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
+        _refuse_replacing(path, force)  # again: the block may have taken hours
         temporary.replace(path)
     except OSError as error:
         _remove(temporary)
@@ -78,53 +91,127 @@ def _remove(temporary: Path | None) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _hidden(path: Path) -> str:
+    """How the name begins of what becomes `path`; short, for a name may be as long as the system allows."""
+    return f".{path.name[:40]}."
+
+
 @contextmanager
-def new_folder(path: Path, *, replace_if_holds: str | None = None) -> Iterator[Path]:
+def new_folder(path: Path, *, replace_if_holds: str | None = None, force: bool = False) -> Iterator[Path]:
     """A folder that appears at `path` only if the block ends well.
 
     Args:
         path: where the folder shall be.
-        replace_if_holds: a file name; an existing folder at `path` may be replaced only if it holds that file
+        replace_if_holds: a file name; with `force`, an existing folder at `path` is replaced if it holds that file
             (so that a mistyped path never deletes somebody's pictures). None: `path` must not exist, or be empty.
+        force: replace such a folder.
 
     Yields:
         A temporary folder beside `path` to fill.
 
     Raises:
-        LeukoliteError: `path` holds something else, or the place cannot be written.
+        LeukoliteError: `path` is taken, or the place cannot be written.
     """
-    check_replaceable(path, replace_if_holds)
+    check_replaceable(path, replace_if_holds, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=_hidden(path)))
     except OSError as error:
         raise _cannot_write(path, error) from error
     try:
         yield staging
         staging.chmod(0o777 & ~_umask())
-        _swap(staging, path)
+        if force:
+            _swap(staging, path)
+        else:
+            staging.rename(path)  # onto nothing or an empty folder: what came there meanwhile stays
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def check_replaceable(path: Path, replace_if_holds: str | None) -> None:
+def check_replaceable(path: Path, replace_if_holds: str | None, *, force: bool = False) -> None:
     """Refuse early, before hours of work, a place where `new_folder` would not put its result.
 
     Raises:
-        LeukoliteError: `path` is a file, or a folder that is neither empty nor one of ours, or cannot be written.
+        LeukoliteError: `path` is a file, or a folder that is neither empty nor to be replaced, or cannot be written.
     """
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise LeukoliteError(f"{path}: expected a folder or nothing, found a file or link; choose another place")
-    if path.is_dir() and (os.path.ismount(path) or path.resolve() == Path.cwd()):
-        raise LeukoliteError(f"{path}: cannot be replaced as a whole (a mount point, or where you are); name a folder in it")
-    if path.is_dir() and any(path.iterdir()) and not (replace_if_holds and _is_ours(path / replace_if_holds)):
-        wanted = f" one of leukolite's (with {replace_if_holds})" if replace_if_holds else " empty"
-        raise LeukoliteError(f"{path}: the folder exists and is not{wanted}; choose another place")
-    parent = nearest_parent(path)
-    if not is_writable(parent):
-        raise LeukoliteError(f"{path}: cannot be written ({parent} is not a writable folder); choose another place")
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise LeukoliteError(f"{path}: expected a folder or nothing, found a file or link; choose another place")
+        if path.is_dir() and (os.path.ismount(path) or path.resolve() == Path.cwd()):
+            raise LeukoliteError(f"{path}: cannot be replaced as a whole (a mount point, or where you are); name a folder in it")
+        if path.is_dir() and any(path.iterdir()):
+            mark = None if replace_if_holds is None else path / replace_if_holds
+            if mark is None or not _is_ours(mark):
+                wanted = f"one of leukolite's (with {replace_if_holds})" if replace_if_holds else "empty"
+                raise LeukoliteError(f"{path}: the folder exists and is not {wanted}; choose another place")
+            if not force:
+                raise LeukoliteError(f"{path}: exists ({_written(mark)}); choose another place", advice="force")
+        try_place(path, is_folder=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def check_new_file(path: Path, *, force: bool = False) -> None:
+    """Refuse, before the work begins, a place where `write_file` would fail; stdout, devices and pipes are none.
+
+    Raises:
+        LeukoliteError: names the place.
+    """
+    if is_stdout(path):
+        return
+    try:
+        if path.exists() and not path.is_dir() and not path.is_file():
+            return
+        if path.is_dir():
+            raise LeukoliteError(f"{path}: cannot be written (it is a folder); choose a file")
+        _refuse_replacing(path, force)
+        try_place(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _refuse_replacing(path: Path, force: bool) -> None:
+    """A file that is empty, as `mktemp` makes one, is a free place, as an empty folder is."""
+    if not force and path.is_file() and path.stat().st_size:
+        raise LeukoliteError(f"{path}: exists ({_written(path)}); choose another file", advice="force")
+
+
+def _written(path: Path) -> str:
+    return f"written {datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def try_place(path: Path, *, is_folder: bool = False) -> None:
+    """Make a file or folder at `path`, with room for a little, and take it away again: rights say little of read-only disks,
+    quotas and names that are too long, and to root nothing.
+
+    Raises:
+        LeukoliteError: it cannot be made.
+    """
+    made: list[Path] = []
+    try:
+        place = path.resolve()
+        parent = nearest_parent(path)
+        if not parent.is_dir():
+            raise LeukoliteError(f"{path}: cannot be written ({parent} is a file, not a folder); choose another place")
+        for folder in reversed([above for above in place.parents if parent in above.parents]):
+            folder.mkdir()
+            made.append(folder)
+        with tempfile.NamedTemporaryFile(dir=place.parent, prefix=_hidden(place)) as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+        if not place.exists():  # the very name may be too long, or not be allowed there
+            place.mkdir() if is_folder else place.touch(exist_ok=False)
+            place.rmdir() if is_folder else place.unlink()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before Python 3.13
+        raise _cannot_write(path, error if isinstance(error, OSError) else OSError(errno.ELOOP, str(error))) from error
+    finally:
+        for folder in reversed(made):
+            with suppress(OSError):  # somebody else's file came into it
+                folder.rmdir()
 
 
 def _is_ours(mark: Path) -> bool:
@@ -135,7 +222,7 @@ def _is_ours(mark: Path) -> bool:
         content = json.loads(mark.read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and not content.keys().isdisjoint({"schema", "schema_version"})
+    return isinstance(content, dict) and not content.keys().isdisjoint({"schema", "schema_version", "leukolite"})
 
 
 def nearest_parent(path: Path) -> Path:
@@ -144,11 +231,6 @@ def nearest_parent(path: Path) -> Path:
     while not parent.exists():
         parent = parent.parent
     return parent
-
-
-def is_writable(folder: Path) -> bool:
-    """True if files and folders can be made in it."""
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _swap(staging: Path, path: Path) -> None:
@@ -193,33 +275,63 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def is_stdout(path: Path) -> bool:
-    """Whether a file's name stands for stdout."""
-    return str(path) == "-"
+    """Whether a file's name stands for stdout; the second one is a link to a file where the shell redirects it."""
+    return str(path) in ("-", "/dev/stdout")
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any, *, force: bool = False) -> None:
     """Write JSON, whole or not at all; to stdout where `path` is '-'.
 
+    Args:
+        force: replace a file that is there.
+
     Raises:
-        LeukoliteError: the place cannot be written.
+        LeukoliteError: a file is there, or the place cannot be written.
     """
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    text = json_text(content, indent=1) + "\n"
     if is_stdout(path):
         sys.stdout.write(text)
         sys.stdout.flush()
     else:
-        write_file(path, text)
+        write_file(path, text, force=force)
 
 
-def check_file_place(path: Path | None) -> None:
-    """Refuse, before the work begins, a place where `write_file` would fail.
+def json_text(content: Any, *, indent: int | None = None) -> str:
+    """JSON in ASCII, with the bytes of names that are not UTF-8 as `text_of_path` writes them.
 
     Raises:
-        LeukoliteError: names the place.
+        ValueError: a number is not finite.
     """
-    if path is None or is_stdout(path):
-        return
-    if path.exists() and not path.is_dir() and not path.is_file():
-        return  # a device or pipe, as /dev/stdout
-    if path.is_dir() or not is_writable(nearest_parent(path)):
-        raise LeukoliteError(f"{path}: cannot be written; choose a file in a writable folder")
+    text = json.dumps(content, indent=indent, allow_nan=False)
+    if "\\ud" in text:  # a surrogate, alone or one of a pair
+        text = json.dumps(_without_surrogates(content), indent=indent, allow_nan=False)
+    return text.replace("\x7f", "\\u007f")
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(one) for one in value]
+    return value
+
+
+def text_of_path(path: Path | str) -> str:
+    """A path as text that every JSON file holds, and that `path_of_text` reads back.
+
+    A byte that is no part of UTF-8 becomes `\\udcXX`, as Python shows it; a backslash that would read like such a byte `\\udc5c`.
+    """
+    text = re.sub(r"\\(?=ud[89a-f][0-9a-f]{2})", r"\\udc5c", str(path))
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def path_of_text(text: str) -> Path:
+    """The path that `text_of_path` wrote."""
+    return Path(name_of_text(text))
+
+
+def name_of_text(text: str) -> str:
+    """The name, of a camera as of a path, that `text_of_path` wrote."""
+    return re.sub(r"\\u(d[89a-f][0-9a-f]{2})", lambda found: "\\" if found[1] == "dc5c" else chr(int(found[1], 16)), text)

@@ -8,9 +8,10 @@ from rich.table import Table
 
 from leukolite.appearance import describe
 from leukolite.bundle import Bundle
-from leukolite.files import check_file_place, is_stdout, write_json
+from leukolite.files import is_stdout, write_json
 from leukolite.manifest import CellPicture, Manifest, NoiseMetrics
-from leukolite.options import json_option
+from leukolite.options import force_option, json_option
+from leukolite.outputs import check_outputs
 from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.tables import results_table
 from leukolite.terminal import Command, stdout
@@ -30,7 +31,8 @@ BUNDLES_SCHEMA = {"name": "bundles", "version": 1}
     metavar="FILE",
     help="JSON file to write: the manifest; - is stdout, and so is --json alone.",
 )
-def info(bundle: Path, json_path: Path | None) -> None:
+@force_option
+def info(bundle: Path, json_path: Path | None, force: bool) -> None:
     """Print what a BUNDLE is: what it classifies, what it expects, where it comes from, how well it does.
 
     BUNDLE is a folder, a zip or a shipped bundle's name; `leukolite bundles` lists those.
@@ -40,10 +42,10 @@ def info(bundle: Path, json_path: Path | None) -> None:
       leukolite info mobilenet_m-taleqani
       leukolite info mobilenet_m-taleqani --json manifest.json
     """
-    check_file_place(json_path)
+    check_outputs(files=[json_path], force=force)
     loaded = Bundle.load(find_bundle(bundle))
     if json_path is not None:
-        write_json(json_path, loaded.manifest.model_dump(mode="json"))
+        write_json(json_path, loaded.manifest.model_dump(mode="json"), force=force)
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
@@ -55,17 +57,18 @@ def info(bundle: Path, json_path: Path | None) -> None:
 
 @click.command(cls=Command)
 @json_option("name, classes, size and accuracy of each")
-def bundles(json_path: Path | None) -> None:
+@force_option
+def bundles(json_path: Path | None, force: bool) -> None:
     """List the bundles that come with leukolite.
 
     \b
     Example:
       leukolite bundles
     """
-    check_file_place(json_path)
+    check_outputs(files=[json_path], force=force)
     found = [Bundle.load(find_bundle(Path(name))) for name in shipped_bundles()]
     if json_path is not None:
-        write_json(json_path, {"schema": BUNDLES_SCHEMA, "bundles": [_bundle_json(bundle) for bundle in found]})
+        write_json(json_path, {"schema": BUNDLES_SCHEMA, "bundles": [_bundle_json(bundle) for bundle in found]}, force=force)
         if is_stdout(json_path):
             return
     table = results_table("Shipped bundles; accuracy on images that training never saw", RESEARCH_USE)

@@ -98,6 +98,7 @@ def noise_option(what: str, default: tuple[float, ...]) -> Callable[[FunctionT],
     )
 
 
+force_option = click.option("--force", is_flag=True, help="Replace what an earlier call wrote there.")
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads of the runtime."
 )

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from leukolite.wording import shown
+
 
 def sheet(blocks: Sequence[tuple[str, Sequence[np.ndarray]]], *, columns: int, side: int) -> np.ndarray:
     """Titled blocks of square pictures.
@@ -20,7 +22,7 @@ def sheet(blocks: Sequence[tuple[str, Sequence[np.ndarray]]], *, columns: int, s
     parts = []
     for title, tiles in blocks:
         head = np.full((title_height, width, 3), 255, np.uint8)
-        cv2.putText(head, title, (gap, title_height - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
+        cv2.putText(head, shown(title), (gap, title_height - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
         parts.append(head)
         for start in range(0, len(tiles), columns):
             row = np.full((side + gap, width, 3), 255, np.uint8)

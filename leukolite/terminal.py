@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError
 from leukolite.files import is_stdout
+from leukolite.wording import shown
 
 
 class Command(click.Command):
@@ -32,12 +34,12 @@ class Command(click.Command):
             raise _one_line(error) from error
         except LeukoliteError as error:
             advice = f"; {ADVICE[error.advice]}" if error.advice else ""
-            raise click.ClickException(" ".join(f"{error}{advice}".split("\n"))) from error
+            raise click.ClickException(shown(f"{error}{advice}")) from error
         except OSError as error:  # a path too long, a folder without permission; a closed pipe is click's own affair
             if error.errno == errno.EPIPE:
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
+            raise click.ClickException(shown(f"{where}{error.strerror or error}")) from error
 
 
 class LazyGroup(click.Group):
@@ -76,26 +78,40 @@ class LazyGroup(click.Group):
             raise _one_line(error) from error
 
 
+class ResultsConsole(Console):
+    """A console on which every text, also a table's, stands as `leukolite.wording.shown` makes it, a line each."""
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        return super().render_str(shown(text), **style)
+
+
 def stdout(json_path: Path | None = None) -> Console:
-    """Where results go, as they are: a label or path in [square brackets] is no style.
+    """Where results go, as they are: a label or path in [square brackets] is no style. Lines are printed one by one.
 
     Args:
         json_path: where the command's JSON goes; where that is stdout, what people read goes to stderr.
     """
-    return Console(
+    return ResultsConsole(
         stderr=json_path is not None and is_stdout(json_path), markup=False, emoji=False, highlight=False, soft_wrap=True
     )
+
+
+class _PlainColumn(TextColumn):
+    """A bar's text as it is: a folder in [square brackets] is no style."""
+
+    def render(self, task: Task) -> Text:
+        return Text(shown(self.text_format.format(task=task)), style=self.style, justify=self.justify)
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A bar on stderr; silent where stderr is no terminal."""
     columns = (
-        TextColumn("{task.description}"),
+        _PlainColumn("{task.description}"),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        _PlainColumn("{task.fields[note]}"),
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -108,14 +124,14 @@ def add_task(bar: Progress, description: str, total: float | None = None) -> Tas
 
 
 def warn(line: str) -> None:
-    """One line on stderr."""
-    click.echo(line, err=True)
+    """One line on stderr, as `leukolite.wording.shown` makes it."""
+    click.echo(shown(line), err=True)
 
 
 def _one_line(error: click.UsageError) -> click.UsageError:
     """The error without click's usage lines above it."""
-    message = " ".join(error.format_message().split())
+    message = " ".join(line.strip(" ") for line in error.format_message().split("\n"))  # click's own lines
     command = error.ctx.command_path if error.ctx is not None else ""
-    short = click.UsageError(f"{message} Try '{command} --help'." if command else message)
+    short = click.UsageError(shown(f"{message} Try '{command} --help'." if command else message))
     short.ctx = None
     return short

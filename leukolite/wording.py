@@ -1,4 +1,10 @@
-"""How figures, counts and the notice are written, the same in every table, page, card and file."""
+"""How figures, counts, names and the notice are written, the same in every table, page, card and file."""
+
+import unicodedata
+from typing import Any
+
+# letters and marks without any ink
+_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 
 RESEARCH_USE = "Research use only; never a diagnosis."
 
@@ -20,6 +26,42 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
+def shown(text: str) -> str:
+    """Text in one line that a terminal, page or table shows as it is, for names and labels come from anywhere.
+
+    Line ends, control characters, escape sequences, direction marks, characters without width and the bytes of a name that is
+    not UTF-8 are escaped as Python escapes them: `\\n`, `\\x1b`, `\\u202e`, `\\udce9`. A space of any width stays.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if _is_plain(char) else char.encode("unicode_escape").decode() for char in text)
+
+
+def _is_plain(char: str) -> bool:
+    return (char.isprintable() or unicodedata.category(char) == "Zs") and char not in _UNSEEN
+
+
+def is_utf8(text: str) -> bool:
+    """False for a name with bytes that are not UTF-8, which Python holds as single surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def all_shown(value: Any) -> Any:
+    """What becomes JSON, with every text in it, names of fields too, as `shown`."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, dict):
+        return {all_shown(name): all_shown(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [all_shown(one) for one in value]
+    return value
+
+
+def drawn(text: str) -> str:
+    """A name as Matplotlib shall draw it: `shown`, and no formula between dollar signs."""
+    return shown(text).replace("$", r"\$")
+
+
 def shown_label(label: str) -> str:
     """A class's label for people: C-NMC calls its blasts `all`, which reads like 'all of them'."""
-    return "all (ALL blast)" if label == "all" else label
+    return "all (ALL blast)" if label == "all" else shown(label)

@@ -14,7 +14,7 @@ import numpy as np
 import PIL
 
 from leukolite.errors import DatasetError, LeukoliteError
-from leukolite.files import new_folder
+from leukolite.files import new_folder, try_place
 from leukolite.preprocess import InputSpec
 from leukolite.train.datasets import Dataset, Unusable, load_images
 
@@ -55,6 +55,10 @@ def load_cached(
         os.utime(place)
         return found
     shutil.rmtree(place, ignore_errors=True)
+    try:
+        try_place(place, is_folder=True)
+    except LeukoliteError as error:
+        raise DatasetError(str(error), advice="cache") from error
     readable, pixels = load_images(dataset, spec, on_image)
     failures = {item.path: item.reason for item in readable.unusable}
     record = {

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import cv2
 import numpy as np
 
 from leukolite import __version__
 from leukolite import synthetic as smears
-from leukolite.errors import DatasetError
-from leukolite.files import check_file_place, check_replaceable, new_folder, write_file, write_json
+from leukolite.files import new_folder, path_of_text, text_of_path, write_file, write_json
 from leukolite.metrics import wilson_interval
-from leukolite.options import SEED
+from leukolite.options import SEED, force_option
+from leukolite.outputs import check_outputs
+from leukolite.sheets import encode_png
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
@@ -71,6 +71,7 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("--resume", is_flag=True, help="Go on where the same command was stopped.")
 @click.option("--cache", help="Folder where decoded images are kept, or none.  [default: ~/.cache/leukolite]")
 @click.option("--preview", type=click.Path(path_type=Path), help="Write what the network would see, as PNG, and do not train.")
+@force_option
 def train(
     model: str | None,
     data: Path | None,
@@ -87,6 +88,7 @@ def train(
     resume: bool,
     cache: str | None,
     preview: Path | None,
+    force: bool,
 ) -> None:
     """Train by RECIPE on a labelled image folder and leave a run folder.
 
@@ -101,24 +103,27 @@ def train(
     repeated = load_run(from_run) if from_run is not None else None
     if (model is None) == (repeated is None):
         raise click.UsageError("name a RECIPE, or a run to repeat with --from; `leukolite train --list` shows the recipes")
-    data = data or (Path(repeated.data) if repeated is not None else None)
+    data = data or (path_of_text(repeated.data) if repeated is not None else None)
     if data is None or (out is None and preview is None):
         raise click.UsageError("give --data DIR, and --out RUN or --preview FILE")
+    weights = None if weights is None else text_of_path(weights)
     overrides: dict[str, object] = {"weights": weights, "epochs": epochs, "batch_size": batch_size}
     base = repeated.recipe if repeated is not None else RECIPES[str(model)]
     recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
+    chosen_split = split_by or (str(from_run) if from_run is not None else "image")
+    first = out / "fold-0" if out is not None and chosen_split.startswith("kfold:") else out
+    if preview is not None:
+        check_outputs(files=[preview], data=[data], force=force)
+    else:
+        check_outputs(folders={first: RUN}, data=[data], force=force or resume)
     dataset = open_dataset(data)
     if malignant is None and repeated is not None:
         malignant = ",".join(repeated.malignant)
     chosen_malignant = _malignant(dataset, malignant)
     chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
     chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
-    chosen_split = split_by or (str(from_run) if from_run is not None else "image")
-    check_file_place(preview)
     if recipe.weights not in ("none", "imagenet"):
         weights_file(recipe.weights)
-    if out is not None and not chosen_split.startswith("kfold:"):
-        check_replaceable(out, RUN)
     if preview is None:
         import_keras("leukolite train")
     from leukolite.train import fit
@@ -142,10 +147,9 @@ def train(
         if planned.left_out:
             warn(f"note: {planned.left_out} images of {data} are not in the split {chosen_split}: they take no part")
         if preview is not None:
-            write_file(preview, preview_sheet(prepared, recipe, planned.splits[0], chosen_seed))
+            write_file(preview, preview_sheet(prepared, recipe, planned.splits[0], chosen_seed), force=force)
         places = _places(out, planned.splits) if preview is None else []
-        for _, place in places:
-            check_replaceable(place, RUN)
+        check_outputs(folders={place: RUN for _, place in places}, force=force or resume)
         runs = [
             fit.train(
                 prepared,
@@ -158,6 +162,7 @@ def train(
                 seed=chosen_seed,
                 # of the folds, some are finished, one was stopped, and the others have not begun
                 resume=resume and (len(places) == 1 or fit.has_begun(place)),
+                force=force,
                 progress=show,
                 on_epoch=show_epoch,
             )
@@ -219,7 +224,8 @@ def _print_run(out: Path, run: "Run") -> None:
 @click.option("--count", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Number of images per class.")
 @click.option("--size", type=click.IntRange(32, 1024), default=256, show_default=True, help="Side of an image, pixels.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the rendered cells.")
-def synthetic(out: Path, count: int, size: int, seed: int) -> None:
+@force_option
+def synthetic(out: Path, count: int, size: int, seed: int, force: bool) -> None:
     """Render synthetic stained cells with their truth, as a folder that `leukolite train` takes.
 
     \b
@@ -227,14 +233,14 @@ def synthetic(out: Path, count: int, size: int, seed: int) -> None:
       leukolite synthetic --out cells --count 1000
       leukolite train small_cnn --data cells --out runs/cells
     """
-    with new_folder(out) as folder, progress_bar() as bar:
+    check_outputs(folders={out: SYNTHETIC_MARK}, force=force)
+    with new_folder(out, replace_if_holds=SYNTHETIC_MARK, force=force) as folder, progress_bar() as bar:
         task = add_task(bar, "cells", total=count * len(smears.LABELS))
         for k, label in enumerate(smears.LABELS):
             (folder / label).mkdir()
             for i in range(count):
                 pixels = smears.render_cell(np.random.default_rng([seed, k, i]), label, size=size)
-                if not cv2.imwrite(str(folder / label / f"{i:05}.png"), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)):
-                    raise DatasetError(f"{out}: an image could not be written; is the disk full?")
+                (folder / label / f"{i:05}.png").write_bytes(encode_png(pixels))
                 bar.advance(task)
         write_json(folder / SYNTHETIC_MARK, {"leukolite": __version__, "seed": seed, "size": size, "count": count})
     stdout().print(f"{out}: {count} images each of {', '.join(smears.LABELS)}")

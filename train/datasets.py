@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from leukolite import synthetic
+from leukolite.classes import LONGEST_LABEL, is_label
 from leukolite.errors import DatasetError, ImageError
 from leukolite.images import SUFFIXES, is_image_name, read_rgb
 from leukolite.manifest import Unit
@@ -67,6 +68,9 @@ class Dataset:
         unit: what one image shows, a cell or a field; None where the layout does not say.
         malignant: those of the labels that mean leukaemia; empty where the layout does not say.
         unusable: files that were skipped, each with its reason; never silently.
+
+    Raises:
+        DatasetError: a class's name cannot be a label.
     """
 
     root: Path
@@ -76,6 +80,14 @@ class Dataset:
     malignant: tuple[str, ...]
     samples: tuple[Sample, ...]
     unusable: tuple[Unusable, ...]
+
+    def __post_init__(self) -> None:
+        for label in self.labels:
+            if not is_label(label):
+                raise DatasetError(
+                    f"{self.root}: {label!r} cannot be a class's name: expected UTF-8, one line of at most {LONGEST_LABEL}"
+                    " characters and none that controls a terminal; rename its folder"
+                )
 
     def counts(self, indices: Iterable[int] | None = None) -> dict[str, int]:
         """Images a class, of all samples or of those at `indices`."""

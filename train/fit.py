@@ -1,6 +1,5 @@
 """Training: dataset -> split -> balance -> augment -> fit -> evaluate -> run folder, written whole at the end."""
 
-import csv
 import hashlib
 import importlib.metadata
 import platform
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leukolite.classes import Classes
+from leukolite.csv_file import CsvWriter
 from leukolite.errors import TrainingError
-from leukolite.files import check_replaceable, new_folder
+from leukolite.files import check_replaceable, new_folder, path_of_text, text_of_path
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics, compute_metrics
 from leukolite.preprocess import InputSpec
@@ -140,6 +140,7 @@ def train(
     malignant: Sequence[str],
     seed: int,
     resume: bool = False,
+    force: bool = False,
     progress: OnProgress = no_progress,
     on_epoch: OnEpoch = no_epoch,
 ) -> Run:
@@ -152,13 +153,14 @@ def train(
         malignant: those of the dataset's labels that mean leukaemia.
         seed: of weights, order and augmentation.
         resume: go on where an earlier call with the same settings was stopped; a run that is finished is not made again.
+        force: replace a run at `out`.
 
     Raises:
         TrainingError: the weights do not fit or have seen what shall measure them, there is nothing to resume, or a stopped
             training would be lost.
-        LeukoliteError: `out` holds something that is not a run, or cannot be written.
+        LeukoliteError: `out` is taken, or cannot be written.
     """
-    check_replaceable(out, runs.RUN)
+    check_replaceable(out, runs.RUN, force=force or resume)
     started = time.monotonic()
     dataset, spec, pixels = prepared.dataset, prepared.spec, prepared.pixels
     truth = np.array([sample.label for sample in dataset.samples])
@@ -197,7 +199,7 @@ def train(
         progress=progress,
         on_epoch=on_epoch,
     )
-    with new_folder(out, replace_if_holds=runs.RUN) as folder:
+    with new_folder(out, replace_if_holds=runs.RUN, force=force) as folder:
         model.save(folder / runs.MODEL)
         metrics = {part: _measure(model, prepared, truth, split.part(part), malignant) for part in PARTS[1:] if split.part(part)}
         best = [row[recipe.monitor] for row in history]
@@ -209,7 +211,7 @@ def train(
             malignant=list(malignant),
             input=spec,
             dataset=dataset.layout,
-            data=str(dataset.root.resolve()),
+            data=text_of_path(dataset.root.resolve()),
             dataset_fingerprint=dataset.fingerprint(),
             unusable=len(dataset.unusable),
             split_by=split_by,
@@ -263,13 +265,14 @@ def _refuse_seen(weights: str, ancestry: runs.Ancestry, split: list[list[str]]) 
     if seen:
         raise TrainingError(
             f"{weights}: {seen} images of this split's validation and test parts made those weights;"
-            f" repeat the split of {Path(weights).parent}",
+            f" repeat the split of {path_of_text(weights).parent}",
             advice="split-of-run",
         )
 
 
 def _sha256_of(weights: str) -> str | None:
-    return hashlib.sha256(Path(weights).read_bytes()).hexdigest() if Path(weights).is_file() else None
+    path = path_of_text(weights)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def versions() -> dict[str, str]:
@@ -300,6 +303,7 @@ def _measure(
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
+        writer = CsvWriter(file)
+        writer.write_row(history[0])
+        for row in history:
+            writer.write_row(row.values())

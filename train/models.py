@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukolite.errors import TrainingError, first_line
+from leukolite.files import path_of_text
 from leukolite.quiet import quiet
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def load_weights(model: "keras.Model", weights: str, *, backbone: bool) -> None:
 
 def weights_file(weights: str) -> Path:
     """The file that is neither 'none' nor 'imagenet'. Raises: TrainingError, if there is none."""
-    path = Path(weights)
+    path = path_of_text(weights)
     if not path.is_file():
         raise TrainingError(f"{path}: no such weights file; expected 'imagenet', 'none', a .weights.h5 or a .keras file")
     return path

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from leukolite.metrics import Metrics
+from leukolite.wording import drawn
 
 
 def plot_history(history: list[dict[str, float]], path: Path) -> None:
@@ -34,7 +35,7 @@ def plot_confusion(metrics: Metrics, labels: Sequence[str], title: str, path: Pa
     axes.imshow(matrix, cmap="Blues")
     for (row, column), count in np.ndenumerate(matrix):
         axes.text(column, row, str(count), ha="center", va="center", color="white" if count > matrix.max() / 2 else "black")
-    axes.set(xticks=range(len(labels)), yticks=range(len(labels)), xlabel="verdict", ylabel="truth", title=title)
-    axes.set_xticklabels(labels, rotation=30, ha="right")
-    axes.set_yticklabels(labels)
+    axes.set(xticks=range(len(labels)), yticks=range(len(labels)), xlabel="verdict", ylabel="truth", title=drawn(title))
+    axes.set_xticklabels(list(map(drawn, labels)), rotation=30, ha="right")
+    axes.set_yticklabels(list(map(drawn, labels)))
     figure.savefig(path, dpi=120)

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError, first_line
+from leukolite.files import path_of_text, text_of_path
 from leukolite.frozen import Frozen
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics
@@ -34,7 +35,11 @@ MODEL, RUN, SPLIT = "model.keras", "run.json", "split.json"
 
 
 class SplitFile(Frozen):
-    """One image of a split; images of one `group` show the same thing, `subject` is whose blood it is, where known."""
+    """One image of a split; images of one `group` show the same thing, `subject` is whose blood it is, where known.
+
+    Attributes:
+        path: below the data folder, as `leukolite.files.text_of_path` writes it.
+    """
 
     path: str
     label: str
@@ -92,8 +97,8 @@ class Ancestry:
 
 def ancestry(weights: str) -> Ancestry:
     """Of a weights file that lies in a run folder. Raises: TrainingError, if the run's record or split is damaged."""
-    folder = Path(weights).parent
-    if not Path(weights).is_file() or not (folder / RUN).is_file():
+    folder = path_of_text(weights).parent
+    if not path_of_text(weights).is_file() or not (folder / RUN).is_file():
         return Ancestry()
     split = load_run_split(folder)
     trained = {entry.sha256 for entry in split["train"]} | set(load_run(folder).seen_before)
@@ -105,7 +110,7 @@ def split_files(dataset: Dataset, split: Split, groups: np.ndarray) -> dict[str,
     return {
         name: [
             SplitFile(
-                path=dataset.samples[i].path.relative_to(dataset.root).as_posix(),
+                path=text_of_path(dataset.samples[i].path.relative_to(dataset.root).as_posix()),
                 label=dataset.labels[dataset.samples[i].label],
                 sha256=dataset.samples[i].sha256,
                 group=int(groups[i]),

@@ -130,12 +130,15 @@ def has_ink(corner: np.ndarray) -> bool:
 
 
 def contact_sheet(
-    dataset: Dataset, path: Path, *, columns: int = 10, rows_a_class: int = 2, side: int = 96, seed: int = 0
+    dataset: Dataset, path: Path, *, columns: int = 10, rows_a_class: int = 2, side: int = 96, seed: int = 0, force: bool = False
 ) -> None:
     """Random images of each class, one block of rows a class, as a PNG.
 
+    Args:
+        force: replace a file at `path`.
+
     Raises:
-        LeukoliteError: the place cannot be written.
+        LeukoliteError: a file is there, or the place cannot be written.
     """
     rng = np.random.default_rng(seed)
     spec = InputSpec(height=side, width=side)
@@ -150,7 +153,7 @@ def contact_sheet(
             except ImageError:
                 continue  # named by the survey itself
         blocks.append((f"{dataset.labels[k]} ({len(members)})", tiles))
-    write_file(path, encode_png(sheet(blocks, columns=columns, side=side)))
+    write_file(path, encode_png(sheet(blocks, columns=columns, side=side)), force=force)
 
 
 def _marks(ink: np.ndarray, counts: Sequence[int], labels: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from leukolite.files import check_file_place, write_json
-from leukolite.options import SEED, json_option
+from leukolite.files import write_json
+from leukolite.options import SEED, force_option, json_option
+from leukolite.outputs import check_outputs
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.datasets import describe_unusable, open_dataset
@@ -20,7 +21,8 @@ EXAMPLES_SHOWN = 5
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet, random images of each class, as PNG.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the contact sheet's choice.")
 @json_option("all of it, every copy named")
-def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) -> None:
+@force_option
+def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None, force: bool) -> None:
     """Say what the data folder DIR holds before you train on it.
 
     Layout, classes, sizes, unreadable files, copies, subjects, imbalance, burnt-in marks such as a scale bar.
@@ -29,8 +31,7 @@ def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) ->
     Example:
       leukolite data taleqani --sheet taleqani.png
     """
-    check_file_place(json_path)
-    check_file_place(sheet)
+    check_outputs(files=[json_path, sheet], data=[folder], force=force)
     dataset = open_dataset(folder)
     with progress_bar() as bar:
         task = add_task(bar, "images", total=len(dataset.samples))
@@ -45,11 +46,12 @@ def data(folder: Path, sheet: Path | None, seed: int, json_path: Path | None) ->
         mark = "*" if label in found.malignant else ""
         table.add_row(f"{label}{mark}", str(n), str(found.subjects[label]) if found.subjects else "not named")
     console.print(table)
-    console.print("\n".join(summary_lines(found)))
+    for line in summary_lines(found):
+        console.print(line)
     if sheet is not None:
-        contact_sheet(dataset, sheet, seed=seed)
+        contact_sheet(dataset, sheet, seed=seed, force=force)
     if json_path is not None:
-        write_json(json_path, found.to_json())
+        write_json(json_path, found.to_json(), force=force)
 
 
 def summary_lines(found: Survey) -> list[str]:

@@ -15,6 +15,7 @@ from leukolite.edge.camera.v4l2 import open_v4l2, plugged_in_v4l2
 from leukolite.edge.camera.video import VideoFile, is_video
 from leukolite.errors import SourceError
 from leukolite.manifest import Unit
+from leukolite.wording import is_utf8
 
 
 def _not_listed() -> tuple[list[CameraInfo], list[str]]:
@@ -61,6 +62,8 @@ def open_camera(
     Raises:
         SourceError: there is none of that name, or it has no size to choose.
     """
+    if not is_utf8(name):  # OpenCV crashes on it
+        raise SourceError(name, "a camera's name is UTF-8", advice="list-cameras")
     prefix = name.partition(":")[0]
     kind = next((kind for kind in kinds if prefix in kind.prefixes), None)
     if size is not None and (kind is None or not kind.has_sizes):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame, Gap, is_believable
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import decode_rgb
+from leukolite.wording import is_utf8
 
 READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts as lost
 
@@ -18,6 +20,15 @@ def silence_opencv() -> None:
     """Keep OpenCV's and FFmpeg's lines from the terminal; without a redirection, which would swallow other threads' lines."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read when the first video opens
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def open_video_file(path: Path) -> cv2.VideoCapture:
+    """A video file, opened or not as its `isOpened` says. OpenCV crashes on a name that is not UTF-8: it gets another one."""
+    silence_opencv()
+    if is_utf8(str(path)):
+        return cv2.VideoCapture(str(path))
+    with path.open("rb") as file:
+        return cv2.VideoCapture(f"/proc/self/fd/{file.fileno()}")
 
 
 def read_frames(

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 
 from leukolite.clock import Clock
-from leukolite.edge.camera.opencv import silence_opencv
+from leukolite.edge.camera.opencv import open_video_file
 from leukolite.edge.camera.source import Gap, Items, timed_frame
 from leukolite.errors import SourceError
 
@@ -46,8 +46,7 @@ class VideoFile:
             yield Gap(index, self.name, f"the video breaks off after {index} of {announced} frames")
 
     def _open(self) -> cv2.VideoCapture:
-        silence_opencv()
-        video = cv2.VideoCapture(str(self._path))
+        video = open_video_file(self._path)
         if not video.isOpened():
             raise SourceError(self.name, "the video cannot be opened; is it whole, and of a format that OpenCV reads?")
         return video

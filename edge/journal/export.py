@@ -1,12 +1,12 @@
 """A journal's records as CSV or JSON, each verified on the way."""
 
-import csv
-import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from leukolite.csv_file import CsvWriter
 from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, StartRecord, VerdictRecord
+from leukolite.files import json_text
 
 SCHEMA = {"name": "journal", "version": 2}  # 2: classes, runtime, kinds of exclusions; 1: first
 
@@ -23,7 +23,7 @@ def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
     Returns:
         How many rows.
     """
-    writer = csv.writer(file, lineterminator="\n")
+    writer = CsvWriter(file)
     slide: str | None = None
     labels: tuple[str, ...] = ()
     frame: dict[str, Any] = {}
@@ -34,7 +34,7 @@ def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
             case StartRecord():
                 slide, labels = record.slide, record.classes.labels
                 columns = (*_COLUMNS, *(f"p_{label}" for label in labels))
-                writer.writerow(columns)
+                writer.write_row(columns)
             case FrameRecord():
                 runtime = record.runtime
                 frame = {name: getattr(record, name) for name in _FRAME_COLUMNS}
@@ -48,7 +48,7 @@ def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
                 slide = record.slide
         if cells:
             cells |= {"seq": entry.seq, "at": entry.at.isoformat(), "slide": slide}
-            writer.writerow([_cell(cells.get(column)) for column in columns])
+            writer.write_row([_cell(cells.get(column)) for column in columns])
             rows += 1
     return rows
 
@@ -60,10 +60,10 @@ def write_records_json(entries: Iterator[Entry], file: TextIO) -> int:
         How many records.
     """
     n = 0
-    file.write(f'{{"schema": {json.dumps(SCHEMA)}, "records": [')
+    file.write(f'{{"schema": {json_text(SCHEMA)}, "records": [')
     for n, entry in enumerate(entries, 1):
         file.write("\n" if n == 1 else ",\n")
-        file.write(json.dumps(entry.model_dump(mode="json", exclude={"prev"}), allow_nan=False))
+        file.write(json_text(entry.model_dump(mode="json", exclude={"prev"})))
     file.write("\n]}\n")
     return n
 
@@ -76,6 +76,4 @@ def _verdict_cells(record: VerdictRecord, labels: tuple[str, ...]) -> dict[str, 
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "" if value is None else value
+    return f"{value:.6g}" if isinstance(value, float) else value

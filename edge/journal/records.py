@@ -17,17 +17,20 @@ from leukolite import __version__
 from leukolite.bundle import Bundle
 from leukolite.classes import Classes
 from leukolite.edge.field.exclusion import Exclusion
+from leukolite.files import text_of_path
 from leukolite.frozen import Frozen
 from leukolite.geometry import Box
 from leukolite.manifest import Manifest, Sha256, Unit
 from leukolite.prevalence import Validation, validation_of
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
+from leukolite.wording import shown
 
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "ai-edge-litert", "tflite-runtime")
 
 Milliseconds = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+PathText = Annotated[str, StringConstraints(min_length=1, max_length=32_000)]  # of the longest path, each byte escaped
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ReadableExclusion = Annotated[
     Exclusion, BeforeValidator(lambda value: Exclusion.parse(value) if isinstance(value, str) else value)
@@ -39,7 +42,7 @@ class SourceSettings(Frozen):
     """What opens the source again: `edge-run`'s --camera or --source, and --seed."""
 
     camera: Text | None = None
-    path: Text | None = None
+    path: PathText | None = None
     seed: int = 0
 
     @model_validator(mode="after")
@@ -53,7 +56,7 @@ class StartRecord(Frozen):
     """The first record of every journal: what classifies, what is classified, how.
 
     Attributes:
-        bundle: where the bundle was found.
+        bundle: where the bundle was found; this path, as every other, as `leukolite.files.text_of_path` writes it.
         classes: of the model.
         manifest_sha256: of the manifest's content, see `manifest_sha256`; resuming and replaying ask for the very same.
         runtime: what was asked for; each frame says what ran.
@@ -66,7 +69,7 @@ class StartRecord(Frozen):
 
     kind: Literal["start"] = "start"
     schema_version: Literal[2] = 2  # 2: classes, runtime, exclusions with their kind, locate among the latencies; 1: first
-    bundle: Text
+    bundle: PathText
     name: Name
     unit: Unit
     classes: Classes
@@ -112,7 +115,7 @@ class FrameRecord(Frozen):
     """
 
     kind: Literal["frame"] = "frame"
-    source: Text
+    source: PathText
     index: int = Field(ge=0)
     captured_ns: int
     timed_by: Literal["sensor", "arrival"]
@@ -193,7 +196,7 @@ class GapRecord(Frozen):
     """A frame that was not available, or a time without a signal."""
 
     kind: Literal["gap"] = "gap"
-    source: Text
+    source: PathText
     index: int = Field(ge=0)
     reason: Text
 
@@ -248,7 +251,7 @@ def start_record(
     """
     manifest = bundle.manifest
     return StartRecord(
-        bundle=printable(str(bundle.path.resolve())),
+        bundle=text_of_path(bundle.path.resolve()),
         name=manifest.name,
         unit=manifest.unit,
         classes=manifest.classes,
@@ -289,7 +292,5 @@ def pixels_sha256(pixels: np.ndarray) -> str:
 
 
 def printable(text: str, limit: int = 4000) -> str:
-    """Text that JSON can hold, one line of it: what a file name's odd bytes and line ends look like escaped."""
-    plain = text.encode("utf-8", "backslashreplace").decode()
-    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in plain)
-    return line[:limit] or "-"
+    """A message in one line, for people; of a path that shall be found again, `leukolite.files.text_of_path` keeps all."""
+    return shown(text)[:limit] or "-"

@@ -23,7 +23,7 @@ from leukolite.edge.journal.records import (
 )
 from leukolite.edge.journal.writer import CLOSED, GroupCommit, Journal, create_journal, resume_journal
 from leukolite.errors import JournalError, LeukoliteError
-from leukolite.files import reason_of, write_file
+from leukolite.files import reason_of, text_of_path, write_file
 from leukolite.sheets import encode_png
 
 PICTURES = "frames"
@@ -191,7 +191,7 @@ def records_of(
             verdicts = (_verdict_record(event.frame.index, region) for region in event.regions)
             return _frame_record(event, labels, sha256, picture), *verdicts
         case Gap():
-            return (GapRecord(source=printable(event.source), index=event.index, reason=printable(event.reason)),)
+            return (GapRecord(source=text_of_path(event.source), index=event.index, reason=printable(event.reason)),)
         case Note():
             detail = "" if event.event == "new slide" else printable(f"{event.source}: {event.text}")
             return (EventRecord(event=event.event, detail=detail, slide=event.slide),)
@@ -204,7 +204,7 @@ def records_of(
 def _frame_record(event: FrameResult, labels: Sequence[str], sha256: str | None, picture: str | None) -> FrameRecord:
     frame = event.frame
     return FrameRecord(
-        source=printable(frame.source),
+        source=text_of_path(frame.source),
         index=frame.index,
         captured_ns=frame.captured_at,
         timed_by=frame.timed_by,

@@ -30,6 +30,7 @@ from leukolite.edge.control import Control
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.sink import RecordingState
 from leukolite.edge.page.state import Estimate, Live, LiveState, as_counted, state_json
+from leukolite.wording import all_shown
 
 LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent
 PERIOD_S = 0.2  # a state is made at most so often, however many look
@@ -183,7 +184,7 @@ class _States:
         if state.picture != self._shown:
             self._shown, self._name = state.picture, f"{self._session}-{state.picture}"
             self._jpeg = "" if state.result is None else base64.b64encode(picture_jpeg(state.result.frame.pixels)).decode()
-        content = {"id": self._name, **self._describe(state)}
+        content = {"id": self._name, **all_shown(self._describe(state))}
         self._bare = json.dumps(content, allow_nan=False).encode()
         self._full = json.dumps({**content, "jpeg": self._jpeg}, allow_nan=False).encode()
 

@@ -14,7 +14,7 @@ from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.field.view import whole_box
 from leukolite.edge.host.health import Health
 from leukolite.tables import results_table
-from leukolite.wording import count, percent_with_interval, shown_label
+from leukolite.wording import count, percent_with_interval, shown, shown_label
 
 NAME_WIDTH = 15
 VERDICT_HEADER = "frame source          verdict      prob. total ms =capture +locate +prep.+invoke"
@@ -55,11 +55,11 @@ def frame_lines(result: FrameResult) -> str:
     """One frame's lines: the verdict at the first noise level, its latency, the truth if it is another, and each level
     that changed the verdict; of a frame with several cells, a line per cell with its left and top."""
     source = result.frame.source
-    name = source if "://" in source else PurePath(source).name
-    shown = name if len(name) <= NAME_WIDTH else f"…{name[1 - NAME_WIDTH :]}"
-    head = f"{result.frame.index:>5} {shown:<{NAME_WIDTH}} "
+    name = shown(source if "://" in source else PurePath(source).name)
+    cut = name if len(name) <= NAME_WIDTH else f"…{name[1 - NAME_WIDTH :]}"
+    head = f"{result.frame.index:>5} {cut:<{NAME_WIDTH}} "
     if result.excluded is not None:
-        return f"{head}excluded: {result.excluded}"
+        return shown(f"{head}excluded: {result.excluded}")
     first, *others = [result.at_sigma(sigma) for sigma in dict.fromkeys(region.sigma for region in result.regions)]
     lines = []
     has_cells = len(first) > 1 or first[0].box != whole_box(result.frame.pixels)
@@ -80,7 +80,7 @@ def frame_lines(result: FrameResult) -> str:
             if other.verdict is not None and other.verdict.label != label
         ]
         lines += [f"      {note}" for note in notes]
-    return "\n".join(lines)
+    return "\n".join(map(shown, lines))
 
 
 def _region_line(region: RegionResult) -> str:
@@ -101,7 +101,7 @@ def closing_tables(session: Session) -> Group:
     stages = session.counts.latency_ms()
     for stage, values in stages.items():
         latency.add_row(stage, *(f"{values[name]:.2f}" for name in ("p50", "p90", "p99", "mean")))
-    rates, lines = session.counts.rates(), Text("\n".join(_closing_lines(session)))
+    rates, lines = session.counts.rates(), Text("\n".join(map(shown, _closing_lines(session))))
     if not rates:
         return Group(latency, lines) if stages else Group(lines)
     accuracy = results_table("Accuracy under Gaussian noise (95% interval)")

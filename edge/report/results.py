@@ -1,12 +1,12 @@
 """What a session leaves for machines: every verdict as JSON and CSV."""
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leukolite.bundle import Bundle
 from leukolite.classifier import STAGES, Latency
+from leukolite.csv_file import CsvWriter
 from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.counts import Session
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
@@ -136,15 +136,15 @@ CSV_COLUMNS = ("source", "index", "sigma", "truth", "box", "label", "probability
 def session_csv(collected: ResultCollector) -> str:
     """One row per verdict or exclusion."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*CSV_COLUMNS, *(f"{stage}_ms" for stage in STAGES)])
+    writer = CsvWriter(text)
+    writer.write_row([*CSV_COLUMNS, *(f"{stage}_ms" for stage in STAGES)])
     for row in collected.rows:
         for cell in row["cells"] or [{"excluded": row["excluded"], "latency_ms": row["latency_ms"]}]:
             values = row | {"box": None, "label": None, "probability": None} | cell
             latency = cell["latency_ms"] or {}
             cells = (" ".join(map(str, values[name])) if name == "box" and values[name] else values[name] for name in CSV_COLUMNS)
             times = (latency.get(stage) for stage in STAGES)
-            writer.writerow(["" if value is None else value for value in (*cells, *times)])
+            writer.write_row((*cells, *times))
     return text.getvalue()
 
 

@@ -1,6 +1,5 @@
 """A session's summary as a page for people, as JSON and as CSV."""
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from leukolite import __version__
+from leukolite.csv_file import Cell, CsvWriter
 from leukolite.decision import ABSTAIN
 from leukolite.edge.report.summary import Summary
 from leukolite.files import write_file, write_json
 from leukolite.metrics import Interval
 from leukolite.prevalence import Prevalence
-from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown_label
+from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown, shown_label
 
 SCHEMA = {"name": "summary", "version": 2}  # 2: one count for all files, by_label, kinds of exclusions; 1: first
 PAGE, SUMMARY_JSON, SUMMARY_CSV = "summary.html", "summary.json", "summary.csv"
@@ -28,12 +28,13 @@ def write_summary(folder: Path, summary: Summary) -> None:
 
 
 def summary_page(summary: Summary) -> str:
-    """One HTML file with all that it needs; every text of the bundle's or the session's is escaped."""
+    """One HTML file with all that it needs; every text of the bundle's or the session's is `shown`, and escaped for HTML."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("leukolite.edge.report", "."),
         autoescape=True,
+        finalize=lambda value: shown(value) if isinstance(value, str) else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -66,13 +67,13 @@ def summary_json(summary: Summary) -> dict[str, Any]:
 def summary_csv(summary: Summary) -> str:
     """One row per slide."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CsvWriter(text)
     labels = summary.start.classes.labels
     figures = ["n", "n_malignant", "apparent", "apparent_low", "apparent_high", "fraction", "low", "high", "enough", "more"]
-    writer.writerow(["slide", "frames", *labels, "abstained", "excluded", *figures])
+    writer.write_row(["slide", "frames", *labels, "abstained", "excluded", *figures])
     for slide in summary.slides:
         counts = [slide.frames, *slide.counted.values(), slide.abstained, sum(slide.excluded.values())]
-        writer.writerow([slide.slide or "", *counts, *_figures(slide.blasts)])
+        writer.write_row([slide.slide or "", *counts, *_figures(slide.blasts)])
     return text.getvalue()
 
 
@@ -87,7 +88,7 @@ def enough_sentence(blasts: Prevalence, noun: str) -> str:
     return f"Not enough {noun}s yet: about {blasts.more:,} more."
 
 
-def _figures(blasts: Prevalence | None) -> Sequence[object]:
+def _figures(blasts: Prevalence | None) -> Sequence[Cell]:
     if blasts is None:
         return [""] * 10
     shares = [blasts.apparent, *_ends(blasts.apparent_interval), blasts.fraction, *_ends(blasts.interval)]

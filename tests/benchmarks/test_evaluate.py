@@ -25,7 +25,7 @@ def model(request) -> Path:
 def evaluated(call, tmp_path) -> Callable[..., dict]:
     def evaluate(model: Path, data: Path, *options: object) -> dict:
         out = tmp_path / "result.json"
-        result = call(leukolite, "evaluate", model, "--data", data, "--json", out, *options)
+        result = call(leukolite, "evaluate", model, "--data", data, "--json", out, "--force", *options)
         assert result.exit_code == 0, result.output
         return json.loads(out.read_text(), parse_constant=pytest.fail)
 

@@ -74,6 +74,14 @@ def test_what_is_finished_is_not_trained_again(done, cnmc, call):
     assert (done[0] / "fold_0" / "balanced" / "run.json").stat().st_mtime_ns == before
 
 
+def test_tables_of_other_noise_levels_are_not_replaced_unasked(done, cnmc, refuses):
+    before = (done[0] / "tables.json").read_bytes()
+    line = refuses(main, "reproduce", *SMALL, "--data", cnmc, "--out", done[0], "--noise", "0,3")
+    assert "tables.json: exists, with other noise levels" in line
+    assert line.endswith("--force replaces it")
+    assert (done[0] / "tables.json").read_bytes() == before
+
+
 def test_other_settings_are_refused_in_the_same_place(done, cnmc, refuses):
     line = refuses(main, "reproduce", *SMALL, "--data", cnmc, "--out", done[0], "--seed", 1)
     assert "another seed" in line

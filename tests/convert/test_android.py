@@ -288,8 +288,10 @@ def test_the_kotlin_resizes_by_the_manifests_kernel(tmp_path, kind):
 # what is refused
 
 
-def test_an_earlier_export_is_replaced(tiny, tmp_path):
-    for _ in range(2):
+def test_an_earlier_export_is_replaced_by_force_alone(tiny, tmp_path):
+    for force in (False, True):
+        export_android(Bundle.load(tiny), tmp_path / "a", force=force)
+    with pytest.raises(LeukoliteError, match="a: exists"):
         export_android(Bundle.load(tiny), tmp_path / "a")
     assert sorted(files_in(tmp_path / "a")) == sorted(FILES)
 

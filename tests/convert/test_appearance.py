@@ -79,7 +79,7 @@ def seen_by(path: Path, folder: Path) -> None:
     assert manifest.training is not None
     seen = sorted(sample.sha256[:12] for sample in open_dataset(folder).samples)
     changed = manifest.model_copy(update={"training": manifest.training.model_copy(update={"seen": seen})})
-    write_file(path / "manifest.json", changed.model_dump_json(indent=1))
+    write_file(path / "manifest.json", changed.model_dump_json(indent=1), force=True)
 
 
 def test_few_training_pictures_leave_a_bundle_without_ranges(tiny_bundle):

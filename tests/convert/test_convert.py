@@ -260,7 +260,8 @@ def test_what_fails_the_gate_is_not_written_and_the_old_bundle_stays(call, finis
     old = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
     before = {path.name: path.read_bytes() for path in old.iterdir()}
     monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("int8"))
-    result = call(leukolite, "convert", finished_run, "--out", old, "--noise", "0")
+    assert "--force replaces it" in call(leukolite, "convert", finished_run, "--out", old, "--noise", "0").stderr
+    result = call(leukolite, "convert", finished_run, "--out", old, "--noise", "0", "--force")
     assert result.exit_code == 1
     assert "not written: int8; see above why" in result.stderr
     assert "it fails the gate: accuracy drops 9.0 points" in result.stdout

@@ -18,7 +18,7 @@ bundle = Bundle.load(Path(sys.argv[1]))
 print("ready", flush=True)
 for i in range(100_000):
     manifest = bundle.manifest.model_copy(update={"name": f"round-{i}"})
-    write_bundle(Path(sys.argv[2]), manifest, bundle.model, bundle.golden, f"# round-{i}")
+    write_bundle(Path(sys.argv[2]), manifest, bundle.model, bundle.golden, f"# round-{i}", force=True)
 """
 KILLS = 12
 

@@ -105,7 +105,9 @@ def test_the_out_folder_holds_report_and_verdicts(call, tiny_bundle, tmp_path):
     ]
     assert strict_json(out / "report.json")["counts"]["frames"] == 2
     assert len((out / "verdicts.csv").read_text().splitlines()) == 3
-    assert call(edge_run, *arguments).exit_code == 0, "a session may replace a session"
+    refused = call(edge_run, *arguments)
+    assert (refused.exit_code, "--force replaces it" in refused.stderr) == (1, True)
+    assert call(edge_run, *arguments, "--force").exit_code == 0, "a session may replace a session"
 
 
 def test_what_is_printed_fits_80_columns_and_says_research_use(call, tiny_bundle, cells):

@@ -55,7 +55,7 @@ def test_a_bundle_is_five_files(bundle_folder):
 
 def test_a_bundle_replaces_an_older_one(bundle_folder, manifest, tiny_model, golden):
     (bundle_folder / "stray").touch()
-    write_bundle(bundle_folder, manifest.model_copy(update={"name": "newer"}), tiny_model, golden, "")
+    write_bundle(bundle_folder, manifest.model_copy(update={"name": "newer"}), tiny_model, golden, "", force=True)
     assert Bundle.load(bundle_folder).manifest.name == "newer"
     assert not (bundle_folder / "stray").exists()
 

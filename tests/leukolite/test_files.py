@@ -1,16 +1,32 @@
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leukolite.errors import LeukoliteError
-from leukolite.files import check_replaceable, new_file, new_folder, short_names, write_file
+from leukolite.files import (
+    check_new_file,
+    check_replaceable,
+    json_text,
+    new_file,
+    new_folder,
+    path_of_text,
+    short_names,
+    text_of_path,
+    write_file,
+    write_json,
+)
 
 MARK, OLD = "manifest.json", '{"schema_version": 1}'
 
 
 def fill_and_fail(path: Path) -> None:
-    with new_folder(path, replace_if_holds=MARK) as folder:
+    with new_folder(path, replace_if_holds=MARK, force=True) as folder:
         (folder / MARK).write_text("new")
         raise ZeroDivisionError
 
@@ -37,7 +53,7 @@ def impossible(tmp_path: Path) -> Path:
 
 def test_a_file_whose_writing_breaks_off_leaves_the_old_one_and_nothing_beside_it(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(TypeError), new_file(tmp_path / "a") as file:
+    with pytest.raises(TypeError), new_file(tmp_path / "a", force=True) as file:
         file.writelines([b"new", "no bytes"])
     assert (tmp_path / "a").read_bytes() == b"old"
     assert names_in(tmp_path) == ["a"]
@@ -51,7 +67,7 @@ def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):
 
 def test_writing_a_file_replaces_the_old_one_and_makes_missing_folders(tmp_path):
     for content in (b"old", b"new"):
-        write_file(tmp_path / "deep" / "er" / "a", content)
+        write_file(tmp_path / "deep" / "er" / "a", content, force=True)
     assert (tmp_path / "deep" / "er" / "a").read_bytes() == b"new"
 
 
@@ -96,7 +112,7 @@ def test_a_block_that_fails_keeps_the_old_folder(ours):
 
 def test_a_folder_of_ours_is_replaced_as_a_whole(ours):
     (ours / "more").write_text("old")
-    with new_folder(ours, replace_if_holds=MARK) as folder:
+    with new_folder(ours, replace_if_holds=MARK, force=True) as folder:
         (folder / MARK).write_text("new")
     assert names_in(ours) == [MARK]
     assert (ours / MARK).read_text() == "new"
@@ -107,7 +123,7 @@ def test_on_linux_the_old_folder_and_the_new_change_places_in_one_step(ours, mon
     if sys.platform != "linux":
         pytest.skip("the one-step exchange is Linux's")
     monkeypatch.setattr(Path, "rename", lambda path, target: pytest.fail("two steps"))
-    with new_folder(ours, replace_if_holds=MARK) as folder:
+    with new_folder(ours, replace_if_holds=MARK, force=True) as folder:
         (folder / MARK).write_text("new")
     assert (ours / MARK).read_text() == "new"
     assert names_in(ours.parent) == ["ours"]
@@ -115,7 +131,7 @@ def test_on_linux_the_old_folder_and_the_new_change_places_in_one_step(ours, mon
 
 def test_where_no_exchange_is_known_a_folder_is_replaced_all_the_same(ours, monkeypatch):
     monkeypatch.setattr("leukolite.files._exchange", lambda first, second: False)
-    with new_folder(ours, replace_if_holds=MARK) as folder:
+    with new_folder(ours, replace_if_holds=MARK, force=True) as folder:
         (folder / MARK).write_text("new")
     assert (ours / MARK).read_text() == "new"
     assert names_in(ours.parent) == ["ours"]
@@ -134,7 +150,7 @@ def test_a_replacement_that_is_cut_short_keeps_the_old_folder(ours, monkeypatch,
 
     monkeypatch.setattr("leukolite.files._exchange", lambda first, second: False)
     monkeypatch.setattr(Path, "rename", rename_cut_short)
-    with pytest.raises((LeukoliteError, KeyboardInterrupt)), new_folder(ours, replace_if_holds=MARK) as folder:
+    with pytest.raises((LeukoliteError, KeyboardInterrupt)), new_folder(ours, replace_if_holds=MARK, force=True) as folder:
         (folder / MARK).write_text("new")
     assert (ours / MARK).read_text() == OLD
     assert names_in(ours.parent) == ["ours"]
@@ -197,9 +213,134 @@ def test_a_device_is_written_into_and_stays_a_device() -> None:
 def test_a_links_target_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    write_file(tmp_path / "link", "new")
+    write_file(tmp_path / "link", "new", force=True)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_folder_of_ours_is_not_replaced_unasked(ours: Path) -> None:
+    with pytest.raises(LeukoliteError, match=r"ours: exists \(written 20..-..-.. ..:.. UTC\)") as caught:
+        check_replaceable(ours, MARK)
+    assert caught.value.advice == "force"
+    with pytest.raises(LeukoliteError, match="ours: exists"), new_folder(ours, replace_if_holds=MARK):
+        pytest.fail("the block must not run")
+    assert (ours / MARK).read_text() == OLD
+
+
+def test_force_does_not_make_somebody_elses_folder_ours(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "cat.jpg").write_text("cat")
+    with pytest.raises(LeukoliteError, match="not one of leukolite's"):
+        check_replaceable(tmp_path / "pictures", MARK, force=True)
+
+
+def test_what_came_to_a_folders_place_meanwhile_stays(tmp_path: Path) -> None:
+    with pytest.raises(LeukoliteError, match="new: cannot be written"), new_folder(tmp_path / "new", replace_if_holds=MARK):
+        write_file(tmp_path / "new" / MARK, OLD)
+    assert (tmp_path / "new" / MARK).read_text() == OLD
+    assert names_in(tmp_path) == ["new"]
+
+
+def test_a_file_is_not_replaced_unasked(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(LeukoliteError, match=r"a: exists \(written 20.* UTC\); choose another file"):
+        write_file(tmp_path / "a", "new")
+    with pytest.raises(LeukoliteError, match="a: exists"):
+        check_new_file(tmp_path / "a")
+    check_new_file(tmp_path / "a", force=True)
+    assert (tmp_path / "a").read_text() == "old"
+
+
+def test_an_empty_file_is_a_free_place(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    check_new_file(tmp_path / "a")
+    write_file(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_what_came_to_a_files_place_meanwhile_stays(tmp_path: Path) -> None:
+    with pytest.raises(LeukoliteError, match="a: exists"), new_file(tmp_path / "a"):
+        (tmp_path / "a").write_text("meanwhile")
+    assert (tmp_path / "a").read_text() == "meanwhile"
+    assert names_in(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("check", [check_new_file, lambda path: check_replaceable(path, None)])
+@pytest.mark.parametrize("place", ["a", "not/yet/there/a", "n" * 250, "\u00e9" * 120])
+def test_trying_a_place_leaves_nothing_there(tmp_path: Path, check, place: str) -> None:
+    check(tmp_path / place)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("check", [check_new_file, lambda path: check_replaceable(path, None)])
+@pytest.mark.parametrize("place", ["n" * 300, "d" * 300 + "/a", "file/a", "loop/a"])
+def test_a_place_that_cannot_be_is_one_line_before_the_work(tmp_path: Path, check, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(LeukoliteError, match=r"^[^\n]*: cannot be written \([^\n]*\); choose [^\n]*$"):
+        check(tmp_path / place)
+    assert names_in(tmp_path) == ["file", "loop"]
+
+
+def test_a_full_disk_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LeukoliteError, match=r"a: cannot be written \(disk full\)"):
+        check_new_file(tmp_path / "deep" / "a")
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("check", [check_new_file, lambda path: check_replaceable(path, None)])
+def test_a_read_only_disk_is_found_before_the_work_by_root_too(tmp_path: Path, check) -> None:
+    (tmp_path / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(tmp_path / "disk")]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        with pytest.raises(LeukoliteError, match=r"new/a: cannot be written \(Read-only file system\)"):
+            check(tmp_path / "disk" / "new" / "a")
+    finally:
+        subprocess.run(["umount", tmp_path / "disk"], check=True)
+
+
+def test_a_name_as_long_as_the_system_allows_is_written(tmp_path: Path) -> None:
+    write_file(tmp_path / ("n" * 255), "x")
+    with new_folder(tmp_path / ("\u00e9" * 127)) as folder:
+        (folder / "a").touch()
+    assert len(names_in(tmp_path)) == 2
+
+
+ODD_NAMES = ["caf\udce9.jpg", r"caf\udce9.jpg", r"\udc5c", "\\\udcff", "a\nb", "\u202e", "\U0001f480", "plain"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_path_survives_being_kept_as_text(name: str) -> None:
+    text = text_of_path(Path(name))
+    assert path_of_text(text) == Path(name)
+    assert json.loads(json_text({text: [text]})) == {text: [text]}
+    assert text.encode()  # UTF-8, so any parser reads it
+
+
+@given(st.binary(min_size=1).map(lambda name: os.fsdecode(name.replace(b"\0", b"0").replace(b"/", b"\\udc"))))
+def test_any_files_name_survives_being_kept_as_text(name: str) -> None:
+    assert str(path_of_text(text_of_path(name))) == str(Path(name))
+
+
+def test_json_holds_a_path_as_text_whoever_made_it_text() -> None:
+    name = "caf\udce9.jpg"
+    assert json.loads(json_text({name: [name, text_of_path(name)]})) == {text_of_path(name): [text_of_path(name)] * 2}
+
+
+def test_text_without_odd_bytes_is_kept_as_it_is() -> None:
+    assert text_of_path("/data/\u00e9t\u00e9 \U0001f480/C:\\udata\\x") == "/data/\u00e9t\u00e9 \U0001f480/C:\\udata\\x"
+
+
+def test_json_is_plain_ascii_without_control_characters(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"name": "".join(ODD_NAMES) + "\x1b]0;t\x07\x7f\x9b"})
+    content = (tmp_path / "a.json").read_bytes()
+    assert all(32 <= byte < 127 or byte == 10 for byte in content)
 
 
 def test_the_last_part_of_a_path_is_its_short_name_unless_another_ends_alike(tmp_path):

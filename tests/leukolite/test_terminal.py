@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from leukolite.advice import ADVICE
 from leukolite.errors import BundleError, LeukoliteError
-from leukolite.files import check_file_place, write_json
+from leukolite.files import check_new_file, write_json
 from leukolite.options import Sigmas
 from leukolite.tables import results_table
-from leukolite.terminal import Command, LazyGroup, stdout
+from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 
 
@@ -56,7 +56,7 @@ def test_a_default_of_numbers_needs_no_parsing(call):
 
 
 def test_what_failed_is_one_line_and_exit_code_1(refuses):
-    assert refuses(measure, "--fail", "bundle: it\nis damaged") == "Error: bundle: it is damaged"
+    assert refuses(measure, "--fail", "bundle: it\nis damaged") == r"Error: bundle: it\nis damaged"
 
 
 @pytest.mark.parametrize("key", ADVICE)
@@ -107,17 +107,17 @@ def test_json_never_holds_what_json_cannot(tmp_path):
     assert not (tmp_path / "a.json").exists()
 
 
-@pytest.mark.parametrize("place", [None, "new.json", "new/folder/a.json", "old.json"])
+@pytest.mark.parametrize("place", ["new.json", "new/folder/a.json"])
 def test_a_place_that_can_be_written_raises_nothing(tmp_path, place):
-    (tmp_path / "old.json").touch()
-    check_file_place(place and tmp_path / place)
+    check_new_file(tmp_path / place)
+    assert list(tmp_path.iterdir()) == []  # not even the folders on the way
 
 
 @pytest.mark.parametrize("place", [".", "file/a.json", "file/deeper/a.json"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "file").touch()
-    with pytest.raises(LeukoliteError, match="cannot be written; choose a file in a writable folder"):
-        check_file_place(tmp_path / place)
+    with pytest.raises(LeukoliteError, match=r"cannot be written .*; choose a"):
+        check_new_file(tmp_path / place)
 
 
 def test_results_show_square_brackets_as_they_are(capsys):
@@ -128,6 +128,30 @@ def test_results_show_square_brackets_as_they_are(capsys):
     stdout().print("out: [b]/runs :cat:")
     shown = capsys.readouterr().out
     assert [text for text in ("[red] cells", "[i]", "[malignant] Pre-B[/x]", "out: [b]/runs :cat:") if text not in shown] == []
+
+
+def test_a_bar_shows_a_folders_name_as_it_is_and_obeys_nothing_in_it(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes stderr for a terminal
+    with progress_bar() as bar:
+        add_task(bar, "[red]a[b]\x1b]0;title\x07\n\u202e\udce9")
+        bar.refresh()
+    shown = capsys.readouterr().err
+    assert r"[red]a[b]\x1b]0;title\x07\n\u202e\udce9" in shown
+    assert "\x1b]0;title" not in shown
+
+
+def test_a_console_obeys_nothing_in_a_name_wherever_it_stands(capsys):
+    table = results_table("title\x1b]0;t\x07")
+    table.add_column("\u202ehead")
+    table.add_row("cell\n\udce9")
+    stdout().print(table)
+    stdout().print("line\x9b2J", "\x7f")
+    warn("note: \x1b[2J")
+    printed = capsys.readouterr()
+    assert [
+        text for text in (r"title\x1b]0;t\x07", r"\u202ehead", r"cell\n\udce9", r"line\x9b2J \x7f") if text not in printed.out
+    ] == []
+    assert printed.err == "note: \\x1b[2J\n"
 
 
 def test_keras_that_is_not_installed_is_named_with_the_remedy(monkeypatch):

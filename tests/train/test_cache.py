@@ -104,7 +104,7 @@ def test_no_cache_writes_nothing(data, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(data, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatasetError, match=r"file is not a writable folder\); choose another place$") as caught:
+    with pytest.raises(DatasetError, match=r"file is a file, not a folder\); choose another place$") as caught:
         load_cached(open_dataset(data), SPEC, tmp_path / "file" / "cache")
     assert ADVICE[caught.value.advice or ""] == "give one with --cache DIR, or --cache none to decode each time"
 

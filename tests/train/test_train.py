@@ -124,8 +124,33 @@ def test_a_run_repeated_from_its_folder_has_the_same_history(train, finished_run
 def test_an_older_run_is_replaced(train, finished_run, tmp_path):
     old = Path(shutil.copytree(finished_run, tmp_path / "run"))
     (old / "of the old run").write_text("x")
-    assert names(train(old, "--epochs", 1)) == FILES
+    assert names(train(old, "--epochs", 1, "--force")) == FILES
     assert load_run(old).recipe.epochs == 1
+
+
+def test_a_finished_run_is_not_replaced_unasked(refuses, cells, finished_run):
+    before = (finished_run / "run.json").read_bytes()
+    line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", finished_run, "--epochs", 1)
+    assert line.endswith("UTC); choose another place; --force replaces it")
+    assert (finished_run / "run.json").read_bytes() == before
+
+
+def test_folds_are_not_replaced_unasked_and_none_is_trained_before_that_is_said(refuses, cells, finished_run, tmp_path):
+    for k in range(2):
+        shutil.copytree(finished_run, tmp_path / "folds" / f"fold-{k}")
+        line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "kfold:2")
+        assert "fold-0: exists" in line
+    shutil.rmtree(tmp_path / "folds" / "fold-0")
+    line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "kfold:2")
+    assert "fold-1: exists" in line
+    assert names(tmp_path / "folds") == ["fold-1"]
+
+
+def test_a_preview_leaves_the_run_that_is_there_alone(call, cells, finished_run, tmp_path):
+    preview = ("train", "small_cnn", "--data", cells, "--out", finished_run, "--preview", tmp_path / "p.png")
+    assert call(leukolite, *preview).exit_code == 0
+    assert "p.png: exists" in call(leukolite, *preview).stderr
+    assert call(leukolite, *preview, "--force").exit_code == 0
 
 
 def test_folds_leave_a_run_each_and_one_line_over_all(call, cells, tmp_path):
@@ -246,7 +271,7 @@ def test_a_failure_at_the_very_end_is_made_good_by_resume_without_training_again
         patch.setattr(fit, "plot_confusion", full)
         result = call(*command)
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith(f"Error: {tmp_path / 'run'}: cannot be written (No space left on device)")
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {tmp_path / 'run'}: cannot be written (disk full)")
     assert leftovers(tmp_path) == []
     result = call(*command, "--resume")
     assert result.exit_code == 0, result.output

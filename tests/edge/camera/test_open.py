@@ -21,6 +21,12 @@ def test_an_unknown_camera_is_refused_by_name(name):
         open_camera(name, "cell", LABELS, seed=0)
 
 
+@pytest.mark.parametrize("name", ["v4l2:/dev/caf\udce9", "rtsp://\udce9/live", "\udce9"])
+def test_a_camera_whose_name_is_not_utf8_is_refused_for_opencv_crashes_on_it(name):
+    with pytest.raises(SourceError, match="a camera's name is UTF-8"):
+        open_camera(name, "cell", LABELS, seed=0)
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

@@ -1,5 +1,7 @@
 """Video files."""
 
+import os
+
 import numpy as np
 import pytest
 from camera_items import video
@@ -36,6 +38,17 @@ def test_a_video_that_breaks_off_says_so_in_a_gap(tmp_path):
     assert 0 < len(items) - 1 < 30
     assert isinstance(items[-1], Gap)
     assert "breaks off after" in items[-1].reason
+
+
+def test_a_video_of_any_name_is_read(tmp_path):
+    """OpenCV alone crashes on a name that is not UTF-8."""
+    path = video(tmp_path / "red.avi").rename(tmp_path / os.fsdecode(b"caf\xe9\n\x1b.avi"))
+    frames = list(open_source(path).frames())
+    assert [(frame.index, frame.source) for frame in frames] == [(k, str(path)) for k in range(4)]
+    broken = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    broken.write_bytes(b"no video")
+    with pytest.raises(SourceError, match="the video cannot be opened"):
+        VideoFile(broken)
 
 
 def test_a_video_can_be_seen_again_from_its_start(tmp_path):

@@ -28,7 +28,7 @@ from PIL import Image
 
 from leukolite.classes import Classes
 from leukolite.classifier import Latency, Verdict
-from leukolite.edge.camera.source import Note
+from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.control import Control
 from leukolite.edge.counts import SessionCounts
@@ -141,6 +141,18 @@ def test_the_picture_comes_with_its_verdicts_in_one_answer_and_only_once(serve):
     served.take(classified(8))
     time.sleep(page.PERIOD_S)
     assert "jpeg" in served.view(first["id"])
+
+
+def test_no_name_reaches_the_page_raw(serve):
+    served, name = serve(), "caf\udce9\x1b]0;t\x07\n\u202egpj"
+    frame = classified(7)
+    served.take(replace(frame, frame=replace(frame.frame, source=name)))
+    served.take(Gap(8, name, f"{name}: not available"))
+    time.sleep(page.PERIOD_S)
+    state = served.view()
+    shown = r"caf\udce9\x1b]0;t\x07\n\u202egpj"
+    assert state["picture"]["source"] == shown
+    assert (state["lost"], state["messages"][0]["text"]) == (f"{shown}: not available", f"{shown}: {shown}: not available")
 
 
 def test_a_page_of_an_earlier_session_gets_a_new_picture(serve):
