@@ -21,7 +21,7 @@ def write_pictures(evaluation: Evaluation, out: Path) -> None:
         LeukoliteError: there is no verdict to draw, or the folder cannot be written.
     """
     if not any(row.n for row in evaluation.results):
-        raise LeukoliteError(f"{evaluation.name} abstained on all of {count(evaluation.n, 'image')}: there is nothing to draw")
+        raise LeukoliteError(f"{evaluation.name} abstained on all {count(evaluation.n, 'image')}: there is nothing to draw")
     with new_folder(out, replace_if_holds="noise.png") as folder:
         _noise(evaluation, folder / "noise.png")
         first = evaluation.results[0].sigma

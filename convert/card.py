@@ -145,8 +145,8 @@ def _made(manifest: Manifest) -> list[str]:
         ]
     if tuning is not None:
         return [
-            f"Fine-tuned with simulated quantisation towards the float model's own answers on the {count(tuning.images, 'image')} of"
-            f" the training part: {count(tuning.epochs, 'epoch')}, Adam at {tuning.learning_rate:g}, seed"
+            f"Fine-tuned with simulated quantisation towards the float model's own answers on the"
+            f" {count(tuning.images, 'image')} of the training part: {count(tuning.epochs, 'epoch')}, Adam at {tuning.learning_rate:g}, seed"
             f" {tuning.seed}.",
             "",
         ]
@@ -156,8 +156,8 @@ def _made(manifest: Manifest) -> list[str]:
 def _gate(gate: ConversionGate) -> list[str]:
     n = gate.levels[0].n
     lines = [
-        f"The float model beside this one on the {count(n, 'image')} of the {gate.part} part; allowed were {gate.max_drop:g} points"
-        f" of accuracy and {gate.max_recall_drop:g} of any malignant class's recall.",
+        f"The float model beside this one on the {count(n, 'image')} of the {gate.part} part; allowed were {gate.max_drop:g}"
+        f" points of accuracy and {gate.max_recall_drop:g} of any malignant class's recall.",
         "",
         "| sigma | accuracy, float | accuracy | least recall kept | flipped verdicts |",
         "|---|---|---|---|---|",
@@ -223,7 +223,8 @@ def _settings(values: object) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return f"{count(sum(counts.values()), 'image')} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
+    n = sum(counts.values())
+    return f"{n} {'image' if n == 1 else 'images'} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
 
 
 def _table(results: list[NoiseMetrics]) -> list[str]:
