@@ -146,8 +146,8 @@ def _made(manifest: Manifest) -> list[str]:
     if tuning is not None:
         return [
             f"Fine-tuned with simulated quantisation towards the float model's own answers on the"
-            f" {count(tuning.images, 'image')} of the training part: {count(tuning.epochs, 'epoch')}, Adam at {tuning.learning_rate:g}, seed"
-            f" {tuning.seed}.",
+            f" {count(tuning.images, 'image')} of the training part: {count(tuning.epochs, 'epoch')}, Adam at"
+            f" {tuning.learning_rate:g}, seed {tuning.seed}.",
             "",
         ]
     return []

@@ -109,9 +109,12 @@ def stdout(json_path: Path | None = None) -> Console:
     Args:
         json_path: where the command's JSON goes; where that is stdout, what people read goes to stderr.
     """
-    return _Results(
+    console = _Results(
         stderr=json_path is not None and is_stdout(json_path), markup=False, emoji=False, highlight=False, soft_wrap=True
     )
+    if console.width < 1:  # COLUMNS=0, as some services set it: rich would print nothing
+        console.width = 80
+    return console
 
 
 class _Results(Console):

@@ -3,6 +3,7 @@ import io
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
