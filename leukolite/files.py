@@ -221,5 +221,7 @@ def check_file_place(path: Path | None) -> None:
         return
     if path.exists() and not path.is_dir() and not path.is_file():
         return  # a device or pipe, as /dev/stdout
-    if path.is_dir() or not is_writable(nearest_parent(path)):
+    if path.is_dir():
+        raise LeukoliteError(f"{path}: a folder, not a file; name a file in it")
+    if not is_writable(nearest_parent(path)):
         raise LeukoliteError(f"{path}: cannot be written; choose a file in a writable folder")

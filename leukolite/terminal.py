@@ -153,6 +153,7 @@ def _one_line(error: click.UsageError) -> click.UsageError:
     """The error without click's usage lines above it."""
     message = " ".join(error.format_message().split())
     command = error.ctx.command_path if error.ctx is not None else ""
+    message += "" if message.endswith((".", "?", "!")) else "."
     short = click.UsageError(f"{message} Try '{command} --help'." if command else message)
     short.ctx = None
     return short

@@ -18,6 +18,7 @@ from leukolite.errors import TrainingError
 from leukolite.files import check_replaceable, new_folder
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics, compute_metrics
+from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnEpoch, OnProgress, no_epoch, no_progress
 from leukolite.train import checkpoint, loop, runs
@@ -122,6 +123,8 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) ->
             raise TrainingError(f"expected kfold:N with N of 2 or more, found {split_by!r}")
         groups, apart = (prepared.families, "subject") if has_subjects else (prepared.copies, "image")
         return SplitPlan(tuple(k_folds(dataset, groups, int(folds), seed)), f"{split_by} {apart}")
+    if problem := problem_at(Path(split_by), "file or folder", noun="run or split.json"):
+        raise TrainingError(f"{split_by}: {problem}; expected image, subject, kfold:N, a run or its split.json")
     saved = runs.load_split(Path(split_by))
     split, moved = split_from_hashes(dataset, prepared.copies, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
     parts = [{dataset.samples[i].subject for i in split.part(name)} for name in PARTS]

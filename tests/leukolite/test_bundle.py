@@ -98,7 +98,7 @@ def test_an_encrypted_zip_is_no_bundle(bundle_folder):
     for entry in re.finditer(rb"PK\x01\x02", data):
         data[entry.start() + 8] |= 1  # the flags of each file in the central directory
     path.write_bytes(data)
-    with pytest.raises(BundleError, match=r"neither a bundle folder nor a whole zip file .*encrypted"):
+    with pytest.raises(BundleError, match=r"the zip file cannot be read .*encrypted.*; zip it without a password"):
         Bundle.load(path)
 
 
