@@ -92,7 +92,8 @@ def evaluate(
         )
     if evaluation.seen:
         warn(
-            f"note: {evaluation.seen} of {count(evaluation.n, 'image')} trained or chose the model, so the figures flatter;"
+            f"note: {evaluation.seen} of {'this' if evaluation.n == 1 else 'these'} {count(evaluation.n, 'image')}"
+            " trained or chose the model, so the figures flatter;"
             " --unseen leaves them out"
         )
     if json_path is not None:

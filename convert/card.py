@@ -156,9 +156,9 @@ def _made(manifest: Manifest) -> list[str]:
         ]
     if tuning is not None:
         return [
-            f"Fine-tuned with simulated quantisation towards the float model's own answers on the {count(tuning.images, 'image')}"
-            f" of the training part: {count(tuning.epochs, 'epoch')}, Adam at {tuning.learning_rate:g}, seed"
-            f" {tuning.seed}.",
+            f"Fine-tuned with simulated quantisation towards the float model's own answers on the"
+            f" {count(tuning.images, 'image')} of the training part: {count(tuning.epochs, 'epoch')}, Adam at"
+            f" {tuning.learning_rate:g}, seed {tuning.seed}.",
             "",
         ]
     return []
@@ -244,7 +244,8 @@ def _settings(values: object) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return f"{count(sum(counts.values()), 'image')} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
+    n = sum(counts.values())
+    return f"{n} {'image' if n == 1 else 'images'} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
 
 
 def _table(results: list[NoiseMetrics]) -> list[str]:

@@ -165,6 +165,9 @@ def _member(path: Path, name: str) -> bytes:
     except KeyError as error:
         raise BundleError(f"{path}: the archive has no {name} at its top; {_what_archive(path)}") from error
     except _DAMAGED_ZIP as error:
+        if zipfile.is_zipfile(path):
+            remedy = "zip it without a password" if isinstance(error, RuntimeError) else "copy the bundle again"
+            raise BundleError(f"{path}: the zip file cannot be read ({error}); {remedy}") from error
         raise BundleError(f"{path}: neither a bundle folder nor a whole zip file ({error}){_what_file(path)}") from error
     except OSError as error:
         raise BundleError(f"{path}: {name} cannot be read ({error.strerror or error})") from error

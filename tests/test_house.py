@@ -176,6 +176,7 @@ NAMES_OPTIONS = {  # module -> why
     "convert/ethosu.py": "calls Arm's compiler, whose options they are",
     "edge/camera/picamera.py": "how a virtual environment is made, with an option of Python's",
     "edge/field/exclusion.py": "a sentence of journals written before",
+    "leukolite/imports.py": "how pip installs a library again",
     "train/recipes.py": "the source of a recipe, which runs record",
 }
 

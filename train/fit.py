@@ -20,6 +20,7 @@ from leukolite.errors import TrainingError
 from leukolite.files import check_replaceable, new_folder, path_of_text, text_of_path
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics, compute_metrics
+from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnEpoch, OnProgress, no_epoch, no_progress
 from leukolite.train import checkpoint, loop, runs
@@ -132,6 +133,8 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) ->
     if split_by == "folders":
         split, moved = split_by_folders(dataset, prepared.copies, recipe.split, seed)
         return SplitPlan((split,), f"folders {_apart(dataset, split)}", moved)
+    if problem := problem_at(Path(split_by), "file or folder", noun="run or split.json"):
+        raise TrainingError(f"{split_by}: {problem}; expected image, subject, folders, kfold:N, a run or its split.json")
     saved = runs.load_split(Path(split_by))
     split, moved = split_from_hashes(dataset, prepared.copies, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
     left_out = len(dataset.samples) - sum(len(split.part(name)) for name in PARTS)

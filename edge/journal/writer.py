@@ -201,7 +201,8 @@ class Journal:
             if self.stopped is not None:
                 return
             self.stopped = reason
-        self._on_stop(f"recording stopped: {reason}; kept in {self.folder}: {count(self.records, 'record')}")
+        kept = f"{count(self.records, 'record')} in {self.folder} {'is' if self.records == 1 else 'are'} kept"
+        self._on_stop(f"recording stopped: {reason}; {kept}")
 
     def _begin_file(self) -> None:
         self._sync_file(self._fd)

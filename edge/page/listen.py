@@ -60,7 +60,7 @@ def listening(address: Address) -> Iterator[Listener]:
     Raises:
         LeukoliteError: Starlette or Uvicorn is not installed, or the port or the address is not available.
     """
-    require("the live page", "starlette.applications", "uvicorn", extra="web")
+    require("the live page", "starlette", "uvicorn", extra="web")
     try:
         family, *_, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         bound = socket.create_server(place, family=family)

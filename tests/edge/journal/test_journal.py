@@ -333,7 +333,7 @@ def test_a_failed_fsync_stops_recording_since_nothing_is_certain_then(tmp_path):
     journal._sync_file, journal._on_stop = fail, reasons.append
     journal.append(verdict(0))
     journal.sync()
-    assert journal.stopped == "Input/output error; the last 1 records may be lost"
+    assert journal.stopped == "Input/output error; the last 1 record may be lost"
     assert not journal.append(verdict(1))
     assert len(reasons) == 1
     journal.close()
