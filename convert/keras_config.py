@@ -26,6 +26,7 @@ HARMLESS = re.compile(  # of those functions: arithmetic; others may be `io.writ
     r"|squeeze|stack|strided_slice|tile|transpose|unstack|where|zeros_like|compat\.v1\.(pad|transpose|squeeze|shape|gather)"
 )
 OWN_MODULES = {"keras", "tf_keras", "builtins"}
+FLOAT_POLICIES = {"DTypePolicy", "FloatDTypePolicy"}  # others, such as QuantizedDTypePolicy, are of integers
 OTHER_FLOATS = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"}
 
 
@@ -129,13 +130,8 @@ def make_float32(path: Path, config: Any) -> bool:
     changed = False
     for entry in entries(config):
         policy = str(entry.get("class_name"))
-        if policy.endswith("DTypePolicy") and policy not in (
-            "DTypePolicy",
-            "FloatDTypePolicy",
-        ):  # QuantizedDTypePolicy and others
-            raise ConversionError(
-                f"{path}: Keras has quantised its weights already ({policy}); save the float model it was made of"
-            )
+        if policy.endswith("DTypePolicy") and policy not in FLOAT_POLICIES:
+            raise ConversionError(f"{path}: Keras has quantised its weights already ({policy}); save the float model of before")
         for key in ("dtype", "default_policy", *(["name"] if _is_policy(entry) else [])):
             if isinstance(entry.get(key), str) and entry[key] in OTHER_FLOATS:
                 entry[key] = "float32"
