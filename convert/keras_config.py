@@ -17,6 +17,7 @@ from leukolite.convert.model_file import EXPECTED, WEIGHTS_ALONE
 from leukolite.errors import ConversionError
 
 LARGEST_CONFIG = 64_000_000  # bytes; that of the largest published networks is below 2 MB
+LARGEST_ARCHIVE = 2_000_000_000  # bytes, unpacked; ten times what a small machine runs
 RUNS_CODE = {"Lambda", "__lambda__"}
 OPENS_FILES = {"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "StringLookup", "IntegerLookup", "TextVectorization"}
 CALLS_TENSORFLOW = {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod"}  # of Keras 2, by a function's name
@@ -33,8 +34,9 @@ OTHER_FLOATS = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float
 def read_keras_archive(path: Path) -> tuple[str, Any]:
     """Version of Keras and architecture of a .keras file. Raises: ConversionError, ValueError, KeyError or zipfile.BadZipFile."""
     with zipfile.ZipFile(path) as archive:
-        if archive.getinfo("config.json").file_size > LARGEST_CONFIG:
-            raise ConversionError(f"{path}: its architecture takes more than {LARGEST_CONFIG // 1_000_000} MB; {EXPECTED}")
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+        if archive.getinfo("config.json").file_size > LARGEST_CONFIG or unpacked > LARGEST_ARCHIVE:
+            raise ConversionError(f"{path}: unpacks to {unpacked / 1e9:.1f} GB, which no small machine runs; {EXPECTED}")
         config = json.loads(archive.read("config.json"))
         metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
     return str(metadata.get("keras_version", "3")), config

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from leukolite.advice import ADVICE
+from leukolite.cli import main as leukolite
 from leukolite.convert.inputs import ConversionInputs, open_inputs
 from leukolite.convert.provenance import is_external
 from leukolite.convert.settings import ConversionSettings
@@ -79,6 +80,18 @@ def test_nobody_said_which_labels_are_malignant_is_refused_with_the_labels():
     with pytest.raises(ConversionError, match="run: nobody said which of blast, healthy mean leukaemia") as refused:
         declared_malignant((), ("blast", "healthy"), (), Path("run"))
     assert "--malignant none" in ADVICE[refused.value.advice]
+
+
+def test_a_run_that_names_no_malignant_label_is_not_converted_until_somebody_says(refuses, finished_run, tmp_path):
+    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"malignant": []}))
+    line = refuses(leukolite, "convert", run, "--out", tmp_path / "bundle")
+    assert "nobody said which of blast, healthy mean leukaemia" in line
+    assert line.endswith("give --malignant LABELS, or --malignant none")
+    assert "found 'other'" in refuses(leukolite, "convert", run, "--out", tmp_path / "bundle", "--malignant", "other")
+    assert source_of_run(run, malignant=("healthy",)).classes.malignant == ("healthy",)
+    assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.parametrize(("test_images", "part"), [(True, "test"), (False, "validation")])
