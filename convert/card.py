@@ -185,12 +185,11 @@ def _gate(gate: ConversionGate, manifest: Manifest) -> list[str]:
 
 
 def _without_recall(gate: ConversionGate, manifest: Manifest) -> list[str]:
-    """Says that the gate held no recall, where it held none."""
-    if any(level.recall for level in gate.levels):
-        return []
-    if manifest.malignant:
-        return [f"**No image of {', '.join(manifest.malignant)} is among them, so no malignant recall was held.**"]
-    return ["**No label is said to be malignant, so no malignant recall was held.**"]
+    """Says of which classes the gate held no recall."""
+    if not manifest.malignant:
+        return ["**No label is said to be malignant, so no malignant recall was held.**"]
+    absent = [label for label in manifest.malignant if all(label not in level.recall for level in gate.levels)]
+    return [f"**No image of {', '.join(absent)} is among them, so no recall of it was held.**"] if absent else []
 
 
 def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:

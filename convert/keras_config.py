@@ -17,6 +17,7 @@ from leukolite.convert.model_file import EXPECTED, WEIGHTS_ALONE
 from leukolite.errors import ConversionError
 
 LARGEST_CONFIG = 64_000_000  # bytes; that of the largest published networks is below 2 MB
+LARGEST_ARCHIVE = 2_000_000_000  # bytes, unpacked; ten times what a small machine runs
 RUNS_CODE = {"Lambda", "__lambda__"}
 OPENS_FILES = {"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "StringLookup", "IntegerLookup", "TextVectorization"}
 CALLS_TENSORFLOW = {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod"}  # of Keras 2, by a function's name
@@ -26,14 +27,16 @@ HARMLESS = re.compile(  # of those functions: arithmetic; others may be `io.writ
     r"|squeeze|stack|strided_slice|tile|transpose|unstack|where|zeros_like|compat\.v1\.(pad|transpose|squeeze|shape|gather)"
 )
 OWN_MODULES = {"keras", "tf_keras", "builtins"}
+FLOAT_POLICIES = {"DTypePolicy", "FloatDTypePolicy"}  # others, such as QuantizedDTypePolicy, are of integers
 OTHER_FLOATS = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"}
 
 
 def read_keras_archive(path: Path) -> tuple[str, Any]:
     """Version of Keras and architecture of a .keras file. Raises: ConversionError, ValueError, KeyError or zipfile.BadZipFile."""
     with zipfile.ZipFile(path) as archive:
-        if archive.getinfo("config.json").file_size > LARGEST_CONFIG:
-            raise ConversionError(f"{path}: its architecture takes more than {LARGEST_CONFIG // 1_000_000} MB; {EXPECTED}")
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+        if archive.getinfo("config.json").file_size > LARGEST_CONFIG or unpacked > LARGEST_ARCHIVE:
+            raise ConversionError(f"{path}: unpacks to {unpacked / 1e9:.1f} GB, which no small machine runs; {EXPECTED}")
         config = json.loads(archive.read("config.json"))
         metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
     return str(metadata.get("keras_version", "3")), config
@@ -129,13 +132,8 @@ def make_float32(path: Path, config: Any) -> bool:
     changed = False
     for entry in entries(config):
         policy = str(entry.get("class_name"))
-        if policy.endswith("DTypePolicy") and policy not in (
-            "DTypePolicy",
-            "FloatDTypePolicy",
-        ):  # QuantizedDTypePolicy and others
-            raise ConversionError(
-                f"{path}: Keras has quantised its weights already ({policy}); save the float model it was made of"
-            )
+        if policy.endswith("DTypePolicy") and policy not in FLOAT_POLICIES:
+            raise ConversionError(f"{path}: Keras has quantised its weights already ({policy}); save the float model of before")
         for key in ("dtype", "default_policy", *(["name"] if _is_policy(entry) else [])):
             if isinstance(entry.get(key), str) and entry[key] in OTHER_FLOATS:
                 entry[key] = "float32"

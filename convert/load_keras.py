@@ -92,6 +92,8 @@ def _tensors(found: Any) -> list[Any]:
 
 def _load(path: Path, kind: ModelKind) -> tuple[Any, bool]:
     """The model, as its own library has it, and whether that is tf_keras."""
+    import tensorflow as tf
+
     version = "?"
     try:
         version, config = (read_keras_archive if kind == "keras" else read_hdf5)(path)
@@ -106,7 +108,7 @@ def _load(path: Path, kind: ModelKind) -> tuple[Any, bool]:
                 return library.models.load_model(staged, compile=False), is_keras_2
     except LeukoliteError:
         raise
-    except DAMAGED as error:
+    except (*DAMAGED, tf.errors.OpError) as error:
         reason = first_line(error, 150)
         if any(words in str(error) for words in UNKNOWN_LAYER):
             raise ConversionError(

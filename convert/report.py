@@ -167,13 +167,15 @@ def _level(level: GateLevel, malignant: Sequence[str]) -> str:
 
 
 def _recall(level: GateLevel, malignant: Sequence[str]) -> str:
-    """What became of the malignant recall, which is nothing where there is none."""
+    """What became of the malignant recall; that none was held, where there is none."""
+    if not malignant:
+        return "no recall held (no label is said to be malignant)"
+    absent = [label for label in malignant if label not in level.recall]
+    without = f" (no image of {', '.join(absent)} is here)" if absent else ""
     if not level.recall:
-        return "no recall held: " + (
-            f"no image of {', '.join(malignant)} is here" if malignant else "no label is said to be malignant"
-        )
+        return f"no recall held{without}"
     change, label = min((level.recall[label] - level.float_recall[label], label) for label in level.recall)
-    return f"recall of {label} {100 * change:+.1f} points" if change < 0 else "no malignant recall lost"
+    return (f"recall of {label} {100 * change:+.1f} points" if change < 0 else "no malignant recall lost") + without
 
 
 def _flip(flip: Flip) -> str:

@@ -387,6 +387,12 @@ def hdf5(**attributes: object):
     return write
 
 
+def bomb(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", b"")
+        archive.writestr("config.json", b" " * 65_000_000)
+
+
 OTHERS = {  # what users name -> content or who writes it, and what it is called
     "net.tflite": (TINY.read_bytes(), "a TFLite file, converted already"),
     "tflite.keras": (TINY.read_bytes(), "a TFLite file, converted already"),
@@ -418,6 +424,7 @@ OTHERS = {  # what users name -> content or who writes it, and what it is called
     "text.keras": (b"not a model", "no Keras model, or damaged"),
     "listed.keras": (zipped({"config.json": b"[1]", "model.weights.h5": b""}), "its architecture names no class"),
     "words.keras": (zipped({"config.json": b"words", "model.weights.h5": b""}), "no Keras model, or damaged"),
+    "bomb.keras": (bomb, "which no small machine runs"),
     "deep.keras": (zipped({"config.json": b"[" * 99999, "model.weights.h5": b""}), "no Keras model, or damaged"),
 }
 
