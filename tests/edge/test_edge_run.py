@@ -174,7 +174,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "model truncated, hash made anew": (break_model_and_hash, "refuses the model"),
     "manifest no JSON": (lambda b: (b / "manifest.json").write_text("{"), "not JSON"),
     "manifest a list": (lambda b: (b / "manifest.json").write_text("[]"), "schema_version"),
-    "manifest of a later schema": (lambda b: edit(b, schema_version=99), "schema_version: expected 1 or 2, found 99"),
+    "manifest of a later schema": (lambda b: edit(b, schema_version=99), "schema_version: expected 1 or 2 or 3, found 99"),
     "labels swapped in the text": (lambda b: (b / "labels.txt").write_text("healthy\nblast\n"), "labels.txt"),
     "more labels than outputs": (three_labels, "outputs"),
     "another input size": (wider_input, "expected"),

@@ -115,10 +115,10 @@ def test_a_manifest_that_is_not_json_is_refused(bundle_folder, text):
         Bundle.load(bundle_folder)
 
 
-@pytest.mark.parametrize("text", ["[]", "1", "{}", '{"schema_version": 3}', '{"schema_version": "1"}'])
+@pytest.mark.parametrize("text", ["[]", "1", "{}", '{"schema_version": 4}', '{"schema_version": "1"}'])
 def test_an_unknown_schema_version_is_refused(bundle_folder, text):
     (bundle_folder / MANIFEST).write_text(text)
-    with pytest.raises(BundleError, match=r"manifest\.json schema_version: expected 1 or 2, found"):
+    with pytest.raises(BundleError, match=r"manifest\.json schema_version: expected 1 or 2 or 3, found"):
         Bundle.load(bundle_folder)
 
 
