@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 BATCH = 32  # pictures at a time through the model
 SAMPLE = 300  # pictures, in turns of the classes, on which other ways to feed a model are tried
-_CHANGE_COSTS = 0.01  # of accuracy: of two ways that do equally well the one nearer to what was said is named
+_CHANGE_COSTS = 0.01  # of accuracy: of ways that do equally well the nearest to what was said is named, then the surest
 
 Pictures = Callable[[Crop], np.ndarray]  # the sample as the network would see it, uint8 RGB, shape (n, height, width, 3)
 
@@ -76,11 +76,17 @@ class Examination:
 
 @dataclass(frozen=True)
 class _Tried:
-    """A feeding's verdicts on the sample."""
+    """A feeding's verdicts on the sample.
+
+    Attributes:
+        certainty: mean probability of the label that is true.
+        changes: how many things are otherwise than was said.
+    """
 
     feeding: Feeding
     verdicts: np.ndarray
     confusion: np.ndarray
+    certainty: float
     changes: int = 0
 
     @property
@@ -90,7 +96,7 @@ class _Tried:
     @property
     def worth(self) -> float:
         """By which the best is chosen."""
-        return self.accuracy - _CHANGE_COSTS * self.changes
+        return self.accuracy - _CHANGE_COSTS * (self.changes - self.certainty)
 
 
 def examine(
@@ -150,7 +156,7 @@ def examine(
     if one and positive is None and told is None and not fits:
         raise ConversionError(
             f"{path}: has one sigmoid, and {n} labelled pictures do not tell which label it is the probability of (area under the"
-            f" ROC curve of {classes.labels[1]}: {area:.2f}); say it",
+            f" ROC curve of {classes.labels[1]}: {area:.2f})",
             advice="positive",
         )
     if fits:
@@ -218,8 +224,10 @@ def check_probabilities(outputs: np.ndarray, activation: str | None, path: Path)
 
 
 def _try(feeding: Feeding, probabilities: np.ndarray, truth: np.ndarray, labels: int) -> _Tried:
-    verdicts = np.array(feeding.order)[_both(probabilities).argmax(axis=1)]
-    return _Tried(feeding, verdicts, confusion_matrix(truth, verdicts, labels))
+    both = _both(probabilities)
+    verdicts = np.array(feeding.order)[both.argmax(axis=1)]
+    certainty = both[np.arange(len(truth)), np.argsort(feeding.order)[truth]].mean()
+    return _Tried(feeding, verdicts, confusion_matrix(truth, verdicts, labels), float(certainty))
 
 
 def _both(probabilities: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ ADVICE = {
     "no-resume-replaces": "leave --resume out to replace it",
     "or-no-resume": "or leave --resume out",
     "other-out": "choose another --out",
-    "positive": "with --positive LABEL",
+    "positive": "say it with --positive LABEL",
     "resume": "--resume goes on with it",
     "serve": "give --serve another port or address",
     "split-image": "use --split image or kfold:N",
