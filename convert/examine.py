@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 BATCH = 32  # pictures at a time through the model
 SAMPLE = 300  # pictures, in turns of the classes, on which other ways to feed a model are tried
-_CHANGE_COSTS = 0.01  # of accuracy: of ways that do equally well the nearest to what was said is named, then the surest
+_CHANGE_COSTS = 0.01  # of accuracy: of ways that do equally well the one nearest to what was said is named
 
 Pictures = Callable[[Crop], np.ndarray]  # the sample as the network would see it, uint8 RGB, shape (n, height, width, 3)
 
@@ -79,14 +79,12 @@ class _Tried:
     """A feeding's verdicts on the sample.
 
     Attributes:
-        certainty: mean probability of the label that is true.
         changes: how many things are otherwise than was said.
     """
 
     feeding: Feeding
     verdicts: np.ndarray
     confusion: np.ndarray
-    certainty: float
     changes: int = 0
 
     @property
@@ -96,7 +94,7 @@ class _Tried:
     @property
     def worth(self) -> float:
         """By which the best is chosen."""
-        return self.accuracy - _CHANGE_COSTS * (self.changes - self.certainty)
+        return self.accuracy - _CHANGE_COSTS * self.changes
 
 
 def examine(
@@ -151,16 +149,18 @@ def examine(
     as_said = f"{path}: as it was taken ({said}) it {useless or f'is right on {percent(full.accuracy)} of {n} labelled pictures'}"
     share = f"right on {percent(best.accuracy)} of {len(chosen)} of them (as taken: {percent(base.accuracy)})"
     remedies = _remedies(said, best.feeding, classes, one)
-    taken = " and ".join(text for text, _, _ in remedies)
+    taken = _words(said, best.feeding, classes, one)
+    equals = [_words(said, other.feeding, classes, one) for other in tried if other is not best and other.worth >= best.worth]
+    as_well = f", just as well with {' or with '.join(equals[:2])}" if equals else ""
     objection = None
-    if one and positive is None and told is None and not fits:
+    if one and positive is None and told is None and (insists or not fits):
         raise ConversionError(
             f"{path}: has one sigmoid, and {n} labelled pictures do not tell which label it is the probability of (area under the"
             f" ROC curve of {classes.labels[1]}: {area:.2f})",
             advice="positive",
         )
     if fits:
-        objection = f"{as_said}; with {taken} it is {share}"
+        objection = f"{as_said}; with {taken} it is {share}{as_well}"
     elif useless:
         objection = f"{as_said}; none of {len(tried)} other ways to take it is clearly right (the best, {taken}, is {share})"
     if objection is not None and not insists:
@@ -224,10 +224,8 @@ def check_probabilities(outputs: np.ndarray, activation: str | None, path: Path)
 
 
 def _try(feeding: Feeding, probabilities: np.ndarray, truth: np.ndarray, labels: int) -> _Tried:
-    both = _both(probabilities)
-    verdicts = np.array(feeding.order)[both.argmax(axis=1)]
-    certainty = both[np.arange(len(truth)), np.argsort(feeding.order)[truth]].mean()
-    return _Tried(feeding, verdicts, confusion_matrix(truth, verdicts, labels), float(certainty))
+    verdicts = np.array(feeding.order)[_both(probabilities).argmax(axis=1)]
+    return _Tried(feeding, verdicts, confusion_matrix(truth, verdicts, labels))
 
 
 def _both(probabilities: np.ndarray) -> np.ndarray:
@@ -290,6 +288,11 @@ def _chance(base: _Tried, other: _Tried, truth: np.ndarray, ways: int) -> float:
     labels = len(base.confusion)
     orders = 1 if other.feeding.order == base.feeding.order else float(np.prod(np.arange(1, min(labels, 8) + 1)))
     return min(1.0, ways * orders * chance_of_gain(base.verdicts == truth, other.verdicts == truth))
+
+
+def _words(said: Feeding, other: Feeding, classes: Classes, one: bool) -> str:
+    """What differs, in words."""
+    return " and ".join(text for text, _, _ in _remedies(said, other, classes, one))
 
 
 def _remedies(said: Feeding, other: Feeding, classes: Classes, one: bool) -> list[tuple[str, str, str]]:

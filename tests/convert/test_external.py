@@ -168,7 +168,7 @@ BGR = NetworkInput(channels="BGR")
     ("takes", "said", "labels", "remedy"),
     [
         (NetworkInput(deviation=(1 / 255,) * 3), ("--values", "0..1"), "blast\nhealthy\n", "give --values 0..255, or insist"),
-        (IMAGENET, ("--values", "0..255"), "blast\nhealthy\n", "give --values imagenet, or insist"),
+        (IMAGENET, ("--values", "0..255"), "blast\nhealthy\n", "just as well with values imagenet"),
         (BGR, ("--values", "0..1"), "blast\nhealthy\n", "give --channels BGR, or insist"),
         (RGB, ("--values", "0..1"), "healthy\nblast\n", "write the labels in the order blast, healthy into the file of --labels"),
         (RGB, ("--values", "0..1", "--channels", "BGR"), "blast\nhealthy\n", "give --channels RGB, or insist"),
