@@ -79,7 +79,13 @@ def variants(
     from leukolite.convert.settings import ConversionSettings
 
     settings = ConversionSettings(
-        variants=variants, sigmas=SIGMAS, calibration=calibration, seed=seed, qat_epochs=qat_epochs, other_pythons=check_with
+        allow_useless=True,  # a study, which shows how well each is
+        variants=variants,
+        sigmas=SIGMAS,
+        calibration=calibration,
+        seed=seed,
+        qat_epochs=qat_epochs,
+        other_pythons=check_with,
     )
     with stage_bar() as progress, tempfile.TemporaryDirectory(prefix="leukolite-variants-") as place:
         trials = [

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 BATCH = 32  # pictures at a time through the model
 SAMPLE = 300  # pictures, in turns of the classes, on which other ways to feed a model are tried
-_CHANGE_COSTS = 0.01  # of accuracy: of two ways that do equally well the one nearer to what was said is named
+_CHANGE_COSTS = 0.01  # of accuracy: of ways that do equally well the one nearest to what was said is named
 
 Pictures = Callable[[Crop], np.ndarray]  # the sample as the network would see it, uint8 RGB, shape (n, height, width, 3)
 
@@ -76,7 +76,11 @@ class Examination:
 
 @dataclass(frozen=True)
 class _Tried:
-    """A feeding's verdicts on the sample."""
+    """A feeding's verdicts on the sample.
+
+    Attributes:
+        changes: how many things are otherwise than was said.
+    """
 
     feeding: Feeding
     verdicts: np.ndarray
@@ -145,16 +149,18 @@ def examine(
     as_said = f"{path}: as it was taken ({said}) it {useless or f'is right on {percent(full.accuracy)} of {n} labelled pictures'}"
     share = f"right on {percent(best.accuracy)} of {len(chosen)} of them (as taken: {percent(base.accuracy)})"
     remedies = _remedies(said, best.feeding, classes, one)
-    taken = " and ".join(text for text, _, _ in remedies)
+    taken = _words(said, best.feeding, classes, one)
+    equals = [_words(said, other.feeding, classes, one) for other in tried if other is not best and other.worth >= best.worth]
+    as_well = f", just as well with {' or with '.join(equals[:2])}" if equals else ""
     objection = None
-    if one and positive is None and told is None and not fits:
+    if one and positive is None and told is None and (insists or not fits):
         raise ConversionError(
             f"{path}: has one sigmoid, and {n} labelled pictures do not tell which label it is the probability of (area under the"
-            f" ROC curve of {classes.labels[1]}: {area:.2f}); say it",
+            f" ROC curve of {classes.labels[1]}: {area:.2f})",
             advice="positive",
         )
     if fits:
-        objection = f"{as_said}; with {taken} it is {share}"
+        objection = f"{as_said}; with {taken} it is {share}{as_well}"
     elif useless:
         objection = f"{as_said}; none of {len(tried)} other ways to take it is clearly right (the best, {taken}, is {share})"
     if objection is not None and not insists:
@@ -282,6 +288,11 @@ def _chance(base: _Tried, other: _Tried, truth: np.ndarray, ways: int) -> float:
     labels = len(base.confusion)
     orders = 1 if other.feeding.order == base.feeding.order else float(np.prod(np.arange(1, min(labels, 8) + 1)))
     return min(1.0, ways * orders * chance_of_gain(base.verdicts == truth, other.verdicts == truth))
+
+
+def _words(said: Feeding, other: Feeding, classes: Classes, one: bool) -> str:
+    """What differs, in words."""
+    return " and ".join(text for text, _, _ in _remedies(said, other, classes, one))
 
 
 def _remedies(said: Feeding, other: Feeding, classes: Classes, one: bool) -> list[tuple[str, str, str]]:

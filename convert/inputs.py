@@ -73,7 +73,7 @@ class ConversionInputs:
             return tuple(self.source.objections)
         classes, truth = self.source.classes, self.validation.truth
         useless = uselessness(confusion_matrix(truth, self.floats[0].argmax(axis=1), len(classes)), classes)
-        return () if useless is None else (f"the run's float model {useless}, of its validation part",)
+        return () if useless is None else (f"on its validation part the run's float model {useless}",)
 
     @cached_property
     def holdout(self) -> list[tuple[Path, int]]:

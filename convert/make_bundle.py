@@ -76,18 +76,18 @@ class Conversion:
     """What a conversion made and what it cost.
 
     Attributes:
-        notes: what was found out about the model before.
         float_bytes: size of the float32 file.
         float_tflite: that file on LiteRT beside the float Keras model: what the conversion changes without quantisation.
         float_p50_ms: its median invoke on this machine, one thread.
+        notes: lines about the model itself, found out before.
         unusable: files of the data that were skipped.
     """
 
-    notes: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     float_bytes: int
     float_tflite: RuntimeCheck
     float_p50_ms: float | None
+    notes: tuple[str, ...] = ()
     unusable: tuple[Unusable, ...] = ()
 
     @property
@@ -145,11 +145,11 @@ def make_bundles(
         answers = ask_runtime(inputs.float_tflite, inputs.validation, inputs.source.spec, progress)
         golden = np.zeros(0) if answers.golden is None else answers.golden
         return Conversion(
-            notes=(*inputs.source.notes, *inputs.objections),
             outcomes=tuple(outcomes),
             float_bytes=len(inputs.float_tflite),
             float_tflite=check_parity(answers, inputs.floats, golden, VARIANTS["float32"].tolerance[answers.name]),
             float_p50_ms=answers.p50_ms,
+            notes=(*inputs.source.notes, *(f"insisted on: {objection}" for objection in inputs.objections)),
             unusable=tuple(inputs.source.unusable),
         )
 

@@ -17,7 +17,7 @@ ADVICE = {
     "or-no-resume": "or leave --resume out",
     "or-other-out": "or choose another --out",
     "other-out": "choose another --out",
-    "positive": "with --positive LABEL",
+    "positive": "say it with --positive LABEL",
     "resume": "--resume goes on with it",
     "serve": "give --serve another port or address",
     "split-image": "use --split image or kfold:N",

@@ -185,7 +185,7 @@ def test_a_bundle_measured_on_its_validation_part_says_that_the_figures_flatter(
 # the command
 
 
-ANY = ("--max-drop", 100, "--max-recall-drop", 100)  # two epochs make a network that anything turns round
+ANY = ("--max-drop", 100, "--max-recall-drop", 100, "--allow-useless")  # two epochs make a network that anything turns round
 
 
 def test_in_a_process_of_its_own_it_says_what_it_did_and_nothing_else(finished_run, tmp_path):
@@ -195,7 +195,8 @@ def test_in_a_process_of_its_own_it_says_what_it_did_and_nothing_else(finished_r
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert "tensorflow" not in result.stdout.lower()
-    lines = result.stdout.splitlines()
+    objection, *lines = result.stdout.splitlines()
+    assert objection.startswith("insisted on: on its validation part the run's float model is right on 50.0% of 4 labelled")
     assert lines[0].startswith(f"{tmp_path / 'tiny'}: int8 (full integer, int8), 0.02 MB, 0.")
     assert lines[0].endswith(" of float32, 28 calibration images")
     assert [line.split(",")[1] for line in lines if line.startswith("  validation part, ")] == [" n 4"] * 2
@@ -207,6 +208,15 @@ def test_in_a_process_of_its_own_it_says_what_it_did_and_nothing_else(finished_r
     assert said["float32"]["flips"] == 0
     assert said["float32"]["max_difference"] < 1e-4
     assert len(lines) < 30
+
+
+def test_a_run_that_finds_no_blast_is_refused_unless_one_insists(refuses, finished_run, bundle, tmp_path):
+    line = refuses(leukolite, "convert", finished_run, "--out", tmp_path / "bundle")
+    assert "is right on 50.0% of 4 labelled pictures and recognises 0 of 2 pictures of blast; --allow-useless insists" in line
+    assert names(tmp_path) == []
+    (objection,) = bundle.manifest.objections
+    assert objection in line
+    assert objection in model_card(bundle.manifest, len(bundle.model))
 
 
 def test_several_variants_are_a_folder_each_and_each_opens(call, finished_run, tmp_path):
@@ -239,10 +249,10 @@ AUTO = ("int8", "float16")
 def test_auto_takes_the_first_that_passes_and_says_why_the_earlier_did_not(call, finished_run, tmp_path, monkeypatch):
     monkeypatch.setattr("leukolite.convert.make_bundle.AUTO_ORDER", AUTO)
     monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("int8"))
-    result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0")
+    result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0", "--allow-useless")
     assert result.exit_code == 0, result.output
     assert Bundle.load(tmp_path / "bundle").manifest.variant == "float16"
-    first = result.stdout.splitlines()[0]
+    first = result.stdout.splitlines()[1]
     assert (
         first == "int8 (full integer, int8): not written, it fails the gate: accuracy drops 9.0 points at sigma 10 (at most 0.5)"
     )
@@ -251,7 +261,7 @@ def test_auto_takes_the_first_that_passes_and_says_why_the_earlier_did_not(call,
 def test_auto_stops_at_the_first_that_passes(call, finished_run, tmp_path, monkeypatch):
     monkeypatch.setattr("leukolite.convert.make_bundle.AUTO_ORDER", AUTO)
     monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("float16"))
-    result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0")
+    result = call(leukolite, "convert", finished_run, "--auto", "--out", tmp_path / "bundle", "--noise", "0", "--allow-useless")
     assert result.exit_code == 0, result.output
     assert Bundle.load(tmp_path / "bundle").manifest.variant == "int8"
 
@@ -261,7 +271,7 @@ def test_what_fails_the_gate_is_not_written_and_the_old_bundle_stays(call, finis
     before = {path.name: path.read_bytes() for path in old.iterdir()}
     monkeypatch.setattr("leukolite.convert.make_bundle.failures", lossy("int8"))
     assert "--force replaces it" in call(leukolite, "convert", finished_run, "--out", old, "--noise", "0").stderr
-    result = call(leukolite, "convert", finished_run, "--out", old, "--noise", "0", "--force")
+    result = call(leukolite, "convert", finished_run, "--out", old, "--noise", "0", "--force", "--allow-useless")
     assert result.exit_code == 1
     assert "not written: int8; see above why" in result.stderr
     assert "it fails the gate: accuracy drops 9.0 points" in result.stdout
@@ -370,7 +380,7 @@ def test_data_that_moved_is_found_and_the_name_can_be_chosen(call, moved, tiny_b
 def refused(refuses: Callable[..., str], run: Path, tmp_path: Path, *options: object, code: int = 1) -> str:
     """The line of a conversion that must fail and write nothing."""
     before = names(tmp_path)
-    line = refuses(leukolite, "convert", run, "--out", tmp_path / "bundle", *options, code=code)
+    line = refuses(leukolite, "convert", run, "--out", tmp_path / "bundle", "--allow-useless", *options, code=code)
     assert names(tmp_path) == before
     return line
 

@@ -182,7 +182,7 @@ def test_operators_left_to_the_cpu_come_with_velas_reason():
 
 def test_the_command_compiles_what_it_converted(call, finished_run, tmp_path, no_compiler):
     pytest.importorskip("ethosu")
-    options = ("--target", "edgetpu", "--target", "ethos-u55-64", "--max-drop", 100, "--max-recall-drop", 100)
+    options = ("--target", "edgetpu", "--target", "ethos-u55-64", "--max-drop", 100, "--max-recall-drop", 100, "--allow-useless")
     result = call(leukolite, "convert", finished_run, "--out", tmp_path / "b", "--calibration", 100, *options)
     assert result.exit_code == 0, result.output
     assert "edgetpu: not compiled" in result.stdout

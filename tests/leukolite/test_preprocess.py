@@ -1,4 +1,6 @@
+import math
 import platform
+from fractions import Fraction
 from typing import get_args
 
 import cv2
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from leukolite.preprocess import InputSpec, crop_and_resize, input_table, to_input
+from leukolite.preprocess import Crop, InputSpec, crop_and_resize, input_table, to_input
 
 SPEC = InputSpec(height=32, width=32)
 KERNELS = get_args(InputSpec.model_fields["kernel"].annotation)
@@ -156,6 +158,81 @@ def test_the_kernels_agree_where_nothing_is_halved_or_shrunk():
     for side in (20, 32):
         pixels = random_pixels(side, side)
         assert np.array_equal(crop_and_resize(pixels, SPEC), crop_and_resize(pixels, HALVING))
+
+
+# the whole picture
+
+
+crops = st.sampled_from(["stretch", "pad"])
+whole_specs = st.builds(
+    InputSpec, height=st.integers(8, 40), width=st.integers(8, 40), crop=crops, kernel=st.sampled_from(KERNELS)
+)
+
+
+def resized_in_integers(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A whole picture by `halve-linear`, as docs/reference/bundle.md defines it."""
+    halvings = 0
+    while pixels.shape[0] >= 2 ** (halvings + 1) * height and pixels.shape[1] >= 2 ** (halvings + 1) * width:
+        halvings += 1
+    tall, wide = (length - length % 2**halvings for length in pixels.shape[:2])
+    top, left = (pixels.shape[0] - tall) // 2, (pixels.shape[1] - wide) // 2
+    part = pixels[top : top + tall, left : left + wide].astype(int)
+    for _ in range(halvings):
+        part = (part[0::2, 0::2] + part[1::2, 0::2] + part[0::2, 1::2] + part[1::2, 1::2] + 2) >> 2
+    if part.shape[:2] != (height, width):
+        along = np.add(*interpolated(part.swapaxes(0, 1), width, stops_at_edge=True)).swapaxes(0, 1)
+        upper, lower = interpolated(along >> 4, height, stops_at_edge=False)
+        part = ((upper >> 16) + (lower >> 16) + 2) >> 2
+    return part.astype(np.uint8)
+
+
+def inner_size(height: int, width: int, spec: InputSpec) -> tuple[int, int]:
+    """Of a padded picture: the largest of its shape, the other side to the nearest pixel, halves up."""
+    if Fraction(spec.width, width) <= Fraction(spec.height, height):
+        return max(1, math.floor(Fraction(height * spec.width, width) + Fraction(1, 2))), spec.width
+    return spec.height, max(1, math.floor(Fraction(width * spec.height, height) + Fraction(1, 2)))
+
+
+@given(sides, sides, whole_specs)
+def test_a_whole_picture_is_its_definition_in_integers(height, width, spec):
+    spec = spec.model_copy(update={"kernel": "halve-linear"})
+    pixels = random_pixels(height, width)
+    found = crop_and_resize(pixels, spec)
+    assert (found.shape, found.dtype, found.flags.c_contiguous) == ((spec.height, spec.width, 3), np.uint8, True)
+    tall, wide = (spec.height, spec.width) if spec.crop == "stretch" else inner_size(height, width, spec)
+    expected = np.zeros_like(found)
+    top, left = (spec.height - tall) // 2, (spec.width - wide) // 2
+    expected[top : top + tall, left : left + wide] = resized_in_integers(pixels, tall, wide)
+    gap = np.abs(found.astype(int) - expected).max()
+    assert gap <= (0 if platform.machine() == "x86_64" else 1)
+
+
+@given(sides, sides, whole_specs)
+def test_stretching_by_area_is_opencvs_resize(height, width, spec):
+    spec = spec.model_copy(update={"kernel": "area", "crop": "stretch"})
+    pixels = random_pixels(height, width)
+    kernel = cv2.INTER_AREA if height >= spec.height and width >= spec.width else cv2.INTER_LINEAR
+    assert np.array_equal(crop_and_resize(pixels, spec), cv2.resize(pixels, (spec.width, spec.height), interpolation=kernel))
+
+
+@given(st.sampled_from(KERNELS), st.integers(1, 200))
+def test_a_square_is_the_same_whatever_the_crop(kernel, side):
+    pixels = random_pixels(side, side)
+    crop, *others = (crop_and_resize(pixels, SPEC.model_copy(update={"kernel": kernel, "crop": crop})) for crop in get_args(Crop))
+    assert all(np.array_equal(crop, other) for other in others)
+
+
+@pytest.mark.parametrize(("height", "width", "rows", "columns"), [(90, 160, (7, 25), (0, 32)), (160, 90, (0, 32), (7, 25))])
+def test_a_padded_picture_keeps_its_shape_between_black(height, width, rows, columns):
+    padded = crop_and_resize(np.full((height, width, 3), 200, np.uint8), SPEC.model_copy(update={"crop": "pad"}))
+    assert (padded[slice(*rows), slice(*columns)] == 200).all()
+    assert padded.any(axis=2).sum() == 32 * 18
+
+
+@pytest.mark.parametrize("crop", ["stretch", "pad"])
+def test_a_fraction_of_a_whole_picture_is_refused(crop):
+    with pytest.raises(ValidationError, match="takes the whole image"):
+        InputSpec(height=32, width=32, crop=crop, crop_fraction=0.9)
 
 
 def test_a_spec_that_names_no_kernel_is_resized_by_area():
