@@ -40,7 +40,7 @@ from leukolite.manifest import (
 from leukolite.preprocess import to_input
 from leukolite.progress import OnProgress
 from leukolite.runtime import Runtime, TfliteRuntime
-from leukolite.train.datasets import Unusable
+from leukolite.image_files import Unusable
 
 # of the published layouts, measured with the red-cell scale that edge-run uses: docs/evidence/locating.md says how
 CELL_PICTURES = {

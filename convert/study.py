@@ -42,10 +42,10 @@ def study_calibration(
     """
     rows: list[StudyRow] = []
     with open_inputs(source, ConversionSettings(seed=seed), progress) as inputs:
-        for count in counts:
+        for images in counts:
             if rows and rows[-1].calibration.count >= len(source.split["train"]):
                 break
-            pixels, calibration = calibration_images(source, count, seed, progress)
+            pixels, calibration = calibration_images(source, images, seed, progress)
             progress(f"int8, {count(calibration.count, 'image')}", 0, 0)
             content = to_tflite(source.model, VARIANTS["int8"], source.spec, pixels)
             answers = ask_runtime(content, inputs.validation, source.spec, progress)

@@ -8,7 +8,7 @@ import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
@@ -25,7 +25,7 @@ from leukolite.prevalence import Validation, validation_of
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
 from leukolite.wording import shown
 
-SCHEMA = 2  # 2: classes, runtime, exclusions with their kind, locate among the latencies; 1: first
+SCHEMA: Final = 2  # 2: classes, runtime, exclusions with their kind, locate among the latencies; 1: first
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "ai-edge-litert", "tflite-runtime")
 
 Milliseconds = Annotated[float, Field(ge=0)]

@@ -227,6 +227,7 @@ def labels(folder: Path) -> tuple[st.SearchStrategy[bytes], Callable[[bytes], ob
 def label_tables(folder: Path) -> tuple[st.SearchStrategy[bytes], Callable[[bytes], object]]:
     """CSV files that say which picture is of which class and person."""
     from leukolite.train.datasets import open_dataset
+    from leukolite.train.label_table import LabelTable
 
     data = folder / "data"
     data.mkdir(exist_ok=True)
@@ -239,7 +240,7 @@ def label_tables(folder: Path) -> tuple[st.SearchStrategy[bytes], Callable[[byte
 
     def attempt(content: bytes) -> None:
         place.write_bytes(content)
-        open_dataset(data, labels_csv=place)
+        open_dataset(data, LabelTable(place))
 
     return damaged_bytes([table.encode(), other.encode("utf-8-sig"), table.encode("utf-16")]), attempt
 
@@ -289,7 +290,7 @@ def keras_archives(folder: Path) -> tuple[st.SearchStrategy[Any], Callable[[Any]
     """Keras files of both kinds, damaged without or within."""
     import keras
 
-    from leukolite.convert.external import load_keras
+    from leukolite.convert.load_keras import load_keras
 
     model = keras.Sequential(
         [keras.layers.Input((16, 16, 3)), keras.layers.Conv2D(2, 3), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
