@@ -12,8 +12,8 @@ from leukolite.classes import LONGEST_LABEL, Classes, is_label
 from leukolite.convert.provenance import recipe_of_external
 from leukolite.convert.source import ConversionSource
 from leukolite.errors import ConversionError, DatasetError, first_line
-from leukolite.files import text_of_path
 from leukolite.manifest import Unit
+from leukolite.path_text import text_of_path
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnProgress
 from leukolite.quiet import quiet

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from leukolite.classes import Classes
 from leukolite.convert.provenance import recipe_of_run
-from leukolite.files import path_of_text
 from leukolite.manifest import Unit
+from leukolite.path_text import path_of_text
 from leukolite.preprocess import InputSpec
 from leukolite.train.augment import Augmentation
 from leukolite.train.runs import SplitFile, load_model, load_run, load_run_split

@@ -18,10 +18,10 @@ from pydantic import Field, ValidationError
 
 from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError, first_line
-from leukolite.files import path_of_text, text_of_path
 from leukolite.frozen import Frozen
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics
+from leukolite.path_text import path_of_text, text_of_path
 from leukolite.preprocess import InputSpec
 from leukolite.train.datasets import Dataset
 from leukolite.train.recipes import Recipe
@@ -38,7 +38,7 @@ class SplitFile(Frozen):
     """One image of a split; images of one `group` show the same thing, `subject` is whose blood it is, where known.
 
     Attributes:
-        path: below the data folder, as `leukolite.files.text_of_path` writes it.
+        path: below the data folder, as `leukolite.path_text.text_of_path` writes it.
     """
 
     path: str
