@@ -18,9 +18,10 @@ from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.errors import DatasetError, LeukoliteError, TrainingError, first_line
 from leukolite.evaluation import evaluate_files
-from leukolite.files import check_replaceable, path_of_text, write_json
+from leukolite.files import check_replaceable, write_json
 from leukolite.frozen import Frozen
 from leukolite.manifest import NoiseMetrics
+from leukolite.path_text import path_of_text
 from leukolite.progress import OnEpoch, OnProgress
 from leukolite.schema import newer_than
 from leukolite.tables import results_table

@@ -7,8 +7,9 @@ import click
 from rich.console import Group
 
 from leukolite.benchmarks.reproduce import RESULT, TABLES, departures, load_published, tables
-from leukolite.files import text_of_path, write_file
+from leukolite.files import write_file
 from leukolite.options import DEFAULT_SIGMAS, SEED, Sigmas, force_option
+from leukolite.path_text import text_of_path
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 from leukolite.train.cache import cache_folder

@@ -16,11 +16,11 @@ from leukolite.convert.provenance import recipe_of_external
 from leukolite.convert.quantise import pick_calibration
 from leukolite.convert.source import ConversionSource, declared_malignant
 from leukolite.errors import ConversionError, DatasetError
-from leukolite.files import text_of_path
 from leukolite.images import read_rgb
 from leukolite.manifest import Unit
 from leukolite.names import look_alikes
 from leukolite.network_input import NetworkInput
+from leukolite.path_text import text_of_path
 from leukolite.preprocess import Crop, InputSpec, crop_and_resize
 from leukolite.progress import OnProgress
 from leukolite.textfiles import read_text

@@ -12,10 +12,10 @@ from leukolite import synthetic
 from leukolite.convert.quantise import pick_calibration
 from leukolite.convert.source import ConversionSource
 from leukolite.errors import DatasetError
-from leukolite.files import path_of_text
 from leukolite.images import read_rgb
 from leukolite.manifest import Calibration
 from leukolite.noise import add_gaussian_noise, noise_rng
+from leukolite.path_text import path_of_text
 from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.progress import OnProgress
 from leukolite.train.runs import SplitFile

@@ -25,6 +25,7 @@ from leukolite.decision import Decision
 from leukolite.errors import BundleError, ConversionError
 from leukolite.evaluation import evaluate_files, metrics_by_sigma
 from leukolite.files import check_replaceable
+from leukolite.image_files import Unusable
 from leukolite.manifest import (
     NAME_PATTERN,
     SCHEMA,
@@ -40,7 +41,6 @@ from leukolite.manifest import (
 from leukolite.preprocess import to_input
 from leukolite.progress import OnProgress
 from leukolite.runtime import Runtime, TfliteRuntime
-from leukolite.image_files import Unusable
 
 # of the published layouts, measured with the red-cell scale that edge-run uses: docs/evidence/locating.md says how
 CELL_PICTURES = {

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from leukolite.classes import Classes, choose_malignant
 from leukolite.convert.provenance import recipe_of_run
 from leukolite.errors import ConversionError
-from leukolite.files import path_of_text
 from leukolite.image_files import Unusable
 from leukolite.manifest import Unit
 from leukolite.network_input import NetworkInput
+from leukolite.path_text import path_of_text
 from leukolite.preprocess import InputSpec
 from leukolite.train.augment import Augmentation
 from leukolite.train.runs import SplitFile, load_model, load_run, load_run_split

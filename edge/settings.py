@@ -16,8 +16,8 @@ from leukolite.edge.field.treatment import treatments
 from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import SourceSettings, StartRecord
 from leukolite.errors import JournalError
-from leukolite.files import name_of_text, path_of_text, text_of_path
 from leukolite.manifest import Manifest
+from leukolite.path_text import name_of_text, path_of_text, text_of_path
 from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import shipped_bundles
 

@@ -5,9 +5,7 @@ What is there already is replaced by `force` alone, and a folder only if it is o
 
 import ctypes
 import errno
-import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,10 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from leukolite.errors import LeukoliteError
+from leukolite.path_text import json_text
 from leukolite.streams import stdout_as_file
 from leukolite.textfiles import parse_json
-
-_SURROGATE = re.compile("[\ud800-\udfff]")  # alone: what Python makes of a byte that is not UTF-8
 
 
 def reason_of(error: OSError) -> str:
@@ -291,44 +288,3 @@ def write_json(path: Path, content: Any, *, force: bool = False) -> None:
         LeukoliteError: a file is there, or the place cannot be written.
     """
     write_file(path, json_text(content, indent=1) + "\n", force=force)
-
-
-def json_text(content: Any, *, indent: int | None = None) -> str:
-    """JSON in ASCII, with the bytes of names that are not UTF-8 as `text_of_path` writes them.
-
-    Raises:
-        ValueError: a number is not finite.
-    """
-    text = json.dumps(content, indent=indent, allow_nan=False)
-    if "\\ud" in text:  # a surrogate, alone or one of a pair
-        text = json.dumps(_without_surrogates(content), indent=indent, allow_nan=False)
-    return text.replace("\x7f", "\\u007f")
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
-    if isinstance(value, dict):
-        return {_without_surrogates(name): _without_surrogates(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_surrogates(one) for one in value]
-    return value
-
-
-def text_of_path(path: Path | str) -> str:
-    """A path as text that every JSON file holds, and that `path_of_text` reads back.
-
-    A byte that is no part of UTF-8 becomes `\\udcXX`, as Python shows it; a backslash that would read like such a byte `\\udc5c`.
-    """
-    text = re.sub(r"\\(?=ud[89a-f][0-9a-f]{2})", r"\\udc5c", str(path))
-    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def path_of_text(text: str) -> Path:
-    """The path that `text_of_path` wrote."""
-    return Path(name_of_text(text))
-
-
-def name_of_text(text: str) -> str:
-    """The name, of a camera as of a path, that `text_of_path` wrote."""
-    return re.sub(r"\\u(d[89a-f][0-9a-f]{2})", lambda found: "\\" if found[1] == "dc5c" else chr(int(found[1], 16)), text)

@@ -17,7 +17,7 @@ from PIL import Image
 from leukolite.cli import main as leukolite
 from leukolite.edge.camera.source import CameraInfo
 from leukolite.edge.cli import main as edge_run
-from leukolite.files import path_of_text
+from leukolite.path_text import path_of_text
 from leukolite.shipped import find_bundle
 from leukolite.synthetic import LABELS, render_cell
 

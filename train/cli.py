@@ -11,12 +11,13 @@ from leukolite import __version__
 from leukolite import synthetic as smears
 from leukolite.class_folders import PARTS
 from leukolite.classes import choose_malignant
-from leukolite.files import new_folder, path_of_text, text_of_path, write_file, write_json
+from leukolite.files import new_folder, write_file, write_json
 from leukolite.image_files import SYNTHETIC_MARK, describe_unusable
 from leukolite.imports import require
 from leukolite.metrics import wilson_interval
 from leukolite.options import SEED, force_option, malignant_option
 from leukolite.outputs import check_outputs
+from leukolite.path_text import path_of_text, text_of_path
 from leukolite.sheets import encode_png
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn

@@ -17,9 +17,10 @@ from leukolite.classes import Classes
 from leukolite.copies import detail, perceptual_hashes
 from leukolite.csv_file import CsvWriter
 from leukolite.errors import TrainingError
-from leukolite.files import check_replaceable, new_folder, path_of_text, text_of_path
+from leukolite.files import check_replaceable, new_folder
 from leukolite.manifest import Unit
 from leukolite.metrics import Metrics, compute_metrics
+from leukolite.path_text import path_of_text, text_of_path
 from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnEpoch, OnProgress, no_epoch, no_progress

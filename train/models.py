@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukolite.errors import TrainingError, first_line
-from leukolite.files import path_of_text
+from leukolite.path_text import path_of_text
 from leukolite.places import problem_at
 from leukolite.quiet import quiet
 

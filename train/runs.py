@@ -19,10 +19,10 @@ from pydantic import Field, ValidationError
 from leukolite.class_folders import PARTS
 from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError, first_line
-from leukolite.files import path_of_text, text_of_path
 from leukolite.frozen import Frozen
 from leukolite.manifest import PictureHash, Unit
 from leukolite.metrics import Metrics
+from leukolite.path_text import path_of_text, text_of_path
 from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
 from leukolite.schema import newer_than
@@ -44,7 +44,7 @@ class SplitFile(Frozen):
     Images of one `group` show the same thing, `subject` is whose blood it is, where known.
 
     Attributes:
-        path: below the data folder, as `leukolite.files.text_of_path` writes it.
+        path: below the data folder, as `leukolite.path_text.text_of_path` writes it.
         picture_hash: as of `leukolite.copies.perceptual_hashes`; None for a flat picture and in the records of older runs.
     """
 

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 from leukolite.csv_file import CsvWriter
 from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, StartRecord, VerdictRecord
-from leukolite.files import json_text
+from leukolite.path_text import json_text
 
 SCHEMA = {"name": "journal", "version": 2}  # 2: classes, runtime, kinds of exclusions; 1: first
 

@@ -17,10 +17,10 @@ from leukolite import __version__
 from leukolite.bundle import Bundle
 from leukolite.classes import Classes
 from leukolite.edge.field.exclusion import Exclusion
-from leukolite.files import text_of_path
 from leukolite.frozen import Frozen
 from leukolite.geometry import Box
 from leukolite.manifest import Manifest, Sha256, Unit
+from leukolite.path_text import text_of_path
 from leukolite.prevalence import Validation, validation_of
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
 from leukolite.wording import shown
@@ -64,7 +64,7 @@ class StartRecord(Frozen):
     """The first record of every journal: what classifies, what is classified, how.
 
     Attributes:
-        bundle: where the bundle was found; this path, as every other, as `leukolite.files.text_of_path` writes it.
+        bundle: where the bundle was found; this path, as every other, as `leukolite.path_text.text_of_path` writes it.
         classes: of the model.
         manifest_sha256: of the manifest's content, see `manifest_sha256`; resuming and replaying ask for the very same.
         runtime: what was asked for; each frame says what ran.
@@ -300,5 +300,5 @@ def pixels_sha256(pixels: np.ndarray) -> str:
 
 
 def printable(text: str, limit: int = 4000) -> str:
-    """A message in one line, for people; of a path that shall be found again, `leukolite.files.text_of_path` keeps all."""
+    """A message in one line, for people; of a path that shall be found again, `leukolite.path_text.text_of_path` keeps all."""
     return shown(text)[:limit] or "-"

@@ -23,7 +23,8 @@ from leukolite.edge.journal.records import (
 )
 from leukolite.edge.journal.writer import CLOSED, GroupCommit, Journal, create_journal, resume_journal
 from leukolite.errors import JournalError, LeukoliteError
-from leukolite.files import reason_of, text_of_path, write_file
+from leukolite.files import reason_of, write_file
+from leukolite.path_text import text_of_path
 from leukolite.sheets import encode_png
 from leukolite.wording import count
 

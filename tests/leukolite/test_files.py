@@ -9,18 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leukolite.errors import LeukoliteError
-from leukolite.files import (
-    check_new_file,
-    check_replaceable,
-    json_text,
-    new_file,
-    new_folder,
-    path_of_text,
-    short_names,
-    text_of_path,
-    write_file,
-    write_json,
-)
+from leukolite.files import check_new_file, check_replaceable, new_file, new_folder, short_names, write_file, write_json
+from leukolite.path_text import json_text, path_of_text, text_of_path
 
 MARK, OLD = "manifest.json", '{"schema_version": 1}'
 
