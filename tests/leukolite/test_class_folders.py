@@ -212,6 +212,13 @@ def test_names_of_classes_are_classes(name):
     assert not is_never_a_class(name)
 
 
+@pytest.mark.parametrize(
+    "name", ["Magnification 100x", "Cohort B", "Dataset_A", "original_images", "1. Training", "ALL - test", "Fold_10", "gt"]
+)
+def test_names_of_other_things_are_none(name):
+    assert is_never_a_class(name)
+
+
 @given(st.text(max_size=30))
 def test_any_name_is_a_class_or_none(name):
     assert is_never_a_class(name) in (True, False)
