@@ -14,6 +14,7 @@ from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.manifest import Calibration, GateLevel
 from leukolite.progress import OnProgress
+from leukolite.wording import count
 
 STUDY_COUNTS = (16, 64, 128, 256, 512)
 
