@@ -12,6 +12,7 @@ from leukolite.edge.journal.format import OnLine, journal_files, read, verify
 from leukolite.errors import JournalError
 from leukolite.files import check_file_place, check_replaceable, is_stdout, new_file, new_folder
 from leukolite.options import Finite, json_option
+from leukolite.streams import StdoutLost
 from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout
 from leukolite.wording import RESEARCH_USE, count, shown_label
 
@@ -78,14 +79,24 @@ def export_command(session: Path, csv_path: Path | None, json_path: Path | None)
     if csv_path is None and json_path is None:
         raise click.UsageError("give --csv FILE, --json FILE or both")
     to_stdout = next((path for path in (csv_path, json_path) if path is not None and is_stdout(path)), None)
+    lost: StdoutLost | None = None
     for path, write in ((csv_path, write_csv), (json_path, write_records_json)):
         check_file_place(path)
-        if path is not None:
+        if path is None:
+            continue
+        try:
             with _lines_progress(session, f"writing {path.name}") as on_line, new_file(path) as file:
                 text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-                n = write(read(session, on_line=on_line), text)
-                text.detach()
+                try:
+                    n = write(read(session, on_line=on_line), text)
+                finally:
+                    text.detach()
+        except StdoutLost as error:  # the other file is of use without it
+            lost = None if error.reader_left else error  # as `head` does, once it has what it wants
+        else:
             stdout(to_stdout).print(f"{path}: {count(n, 'row' if write is write_csv else 'record')}")
+    if lost is not None:
+        raise lost
 
 
 @click.command("summary", cls=Command)

@@ -10,15 +10,16 @@ What stands in `__all__` is the public surface; it is imported when it is first 
 """
 
 import importlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import os
 
 __version__ = "0.1.0"
 
 # Python started in a checkout finds this folder before the installed package: let it find the sibling folders too
-if (Path(__file__).parent.parent / "pyproject.toml").is_file():
-    __path__.append(str(Path(__file__).parent.parent))
+_CHECKOUT = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120
+if os.path.isfile(os.path.join(_CHECKOUT, "pyproject.toml")):  # noqa: PTH113, PTH118
+    __path__.append(_CHECKOUT)
 
+TYPE_CHECKING = False  # as type checkers know it; `typing` would take longer than all the rest, before Ctrl-C is provided for
 if TYPE_CHECKING:
     from leukolite.bundle import Bundle
     from leukolite.classes import Classes
@@ -77,7 +78,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """A public name, imported when it is first asked for, so that `import leukolite` costs milliseconds."""
     if name not in _HOME:
         raise AttributeError(f"module 'leukolite' has no attribute {name!r}")

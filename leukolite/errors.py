@@ -8,6 +8,7 @@
     ├── JournalError          a session's journal cannot be written, or is not what was written
     ├── SourceError           a camera, video or folder gives no frames
     ├── RuntimeUnavailable    no inference runtime, or not the one that was asked for
+    ├── StdoutLost            what was asked for on stdout could not be written there; see `leukolite.streams`
     └── TrainingError         a training run cannot start or go on
 
 Programming errors are not in this tree and keep their traceback.
@@ -84,3 +85,8 @@ def first_line(error: BaseException, most: int = 200) -> str:
         most: characters.
     """
     return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def text_of(error: BaseException) -> str:
+    """An error for a record; of a programming error its kind too."""
+    return str(error) if isinstance(error, LeukoliteError) else f"{type(error).__name__}: {error}"

@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from leukolite.errors import LeukoliteError
+from leukolite.streams import stdout_as_file
 
 
 def reason_of(error: OSError) -> str:
@@ -45,10 +45,11 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         LeukoliteError: the place cannot be written.
+        StdoutLost: stdout cannot, or is not read to its end.
     """
     if is_stdout(path):
-        yield sys.stdout.buffer
-        sys.stdout.flush()
+        with stdout_as_file() as stream:
+            yield stream
         return
     temporary = None
     try:
@@ -204,11 +205,7 @@ def write_json(path: Path, content: Any) -> None:
         LeukoliteError: the place cannot be written.
     """
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    if is_stdout(path):
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    else:
-        write_file(path, text)
+    write_file(path, text)
 
 
 def check_file_place(path: Path | None) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,17 +12,22 @@ def quiet() -> Iterator[None]:
 
     An exception passes through; its message carries what a person needs.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     saved = [(fd, os.dup(fd)) for fd in (1, 2)]
-    with tempfile.TemporaryFile() as kept:
-        for fd, _ in saved:
-            os.dup2(kept.fileno(), fd)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for fd, copy in saved:
-                os.dup2(copy, fd)
-                os.close(copy)
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    for fd, _ in saved:
+        os.dup2(nowhere, fd)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        _flush()
+        for fd, copy in saved:
+            os.dup2(copy, fd)
+            os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as in a program that closed it
+            stream.flush()

@@ -1,6 +1,5 @@
 """How every command speaks: errors as one line, results on stdout, progress on stderr, numbers parsed once."""
 
-import errno
 import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError
 from leukolite.files import is_stdout
+from leukolite.start import INTERRUPTED, interrupts_end_it
+from leukolite.streams import guard_streams
 
 
 class Command(click.Command):
-    """A click command whose errors are one line: exit code 2 for a wrong call, 1 for what failed."""
+    """A click command whose errors are one line: exit code 2 for a wrong call, 1 for what failed, 130 for Ctrl-C."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        guard_streams()
+        return super().main(*args, **kwargs)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
@@ -33,9 +38,10 @@ class Command(click.Command):
         except LeukoliteError as error:
             advice = f"; {ADVICE[error.advice]}" if error.advice else ""
             raise click.ClickException(" ".join(f"{error}{advice}".split("\n"))) from error
-        except OSError as error:  # a path too long, a folder without permission; a closed pipe is click's own affair
-            if error.errno == errno.EPIPE:
-                raise
+        except KeyboardInterrupt:
+            warn("interrupted")
+            ctx.exit(INTERRUPTED)
+        except OSError as error:  # a path too long, a folder without permission
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error
 
@@ -51,6 +57,10 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self._commands_at = commands_at
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        guard_streams()
+        return super().main(*args, **kwargs)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self._commands_at)
 
@@ -58,7 +68,8 @@ class LazyGroup(click.Group):
         if name not in self._commands_at:
             return None
         module, _, attribute = self._commands_at[name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        with interrupts_end_it():
+            command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -116,6 +127,7 @@ def _one_line(error: click.UsageError) -> click.UsageError:
     """The error without click's usage lines above it."""
     message = " ".join(error.format_message().split())
     command = error.ctx.command_path if error.ctx is not None else ""
-    short = click.UsageError(f"{message} Try '{command} --help'." if command else message)
+    end = "" if message.endswith((".", "?", "!")) else "."
+    short = click.UsageError(f"{message}{end} Try '{command} --help'." if command else message)
     short.ctx = None
     return short

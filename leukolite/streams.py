@@ -1,0 +1,141 @@
+"""stdout and stderr that cannot end a command: whoever reads them may go away, or their disk be full, or they be closed.
+
+Every process of ours calls `guard_streams` before it prints. From then on what cannot be written is dropped; the first time
+that is said on stderr, unless the reader simply went away (`| head`) or the stream was closed from the beginning (`>&-`).
+What the stream's encoding does not hold is written escaped.
+"""
+
+import errno
+import io
+import os
+import select
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TextIO, cast
+
+from leukolite.errors import LeukoliteError
+
+_NAMES = ("stdin", "stdout", "stderr")  # by file descriptor
+_READER_LEFT = (errno.EPIPE, errno.ECONNRESET)
+
+
+class StdoutLost(LeukoliteError):
+    """What was asked for on stdout could not be written there.
+
+    Attributes:
+        reader_left: whoever read it went away, as `head` does once it has enough.
+    """
+
+    def __init__(self, reason: str, *, reader_left: bool) -> None:
+        super().__init__(f"stdout: not all could be written ({reason}); read it to its end, or write into a file")
+        self.reader_left = reader_left
+
+
+class GuardedFile(io.FileIO):
+    """stdout or stderr, as bytes: a write that fails drops its bytes and all that follow.
+
+    Attributes:
+        lost: why nothing is written any more; None while all is well.
+        strict: raise instead, for a file that was asked for on stdout.
+    """
+
+    def __init__(self, descriptor: int, lost: StdoutLost | None = None) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self.lost, self.strict = lost, False
+
+    def write(self, data: Any) -> int:
+        """All of it, or none that anybody sees. Raises: StdoutLost, where `strict`."""
+        rest = whole = memoryview(data).cast("B")
+        while rest and self.lost is None:
+            try:
+                written = super().write(rest)
+            except OSError as error:
+                self._lose(error)
+            else:
+                if written is None:  # not blocking, and full: another process made it so
+                    select.select([], [self], [])
+                else:
+                    rest = rest[written:]
+        if self.lost is not None and self.strict:
+            raise self.lost
+        return len(whole)
+
+    def _lose(self, error: OSError) -> None:
+        reader_left = error.errno in _READER_LEFT
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the reader went away" if reader_left else "disk full" if full else error.strerror or str(error)
+        self.lost = StdoutLost(reason, reader_left=reader_left)
+        if self.fileno() == 1 and not reader_left and not self.strict:
+            sys.stderr.write(f"note: stdout cannot be written ({reason}): nothing more is printed there\n")
+            sys.stderr.flush()
+
+
+class _Text(io.TextIOWrapper):
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of ASCII click would think that it is a mistake, and write UTF-8 past it."""
+        return "latin-1" if super().encoding.lower() in ("ascii", "us-ascii", "646", "ansi_x3.4-1968") else super().encoding
+
+
+def guard_streams() -> None:
+    """Put guards before this process's stdout and stderr; streams that somebody has replaced, as tests do, are left alone."""
+    closed = [_fill(descriptor) for descriptor in range(3)]
+    for descriptor in (2, 1):
+        name = _NAMES[descriptor]
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__"):
+            setattr(sys, name, _guarded(descriptor, stream, closed[descriptor]))
+    for name in ("COLUMNS", "LINES"):
+        if os.environ.get(name) == "0":  # as some terminals say; a table of no width would be empty
+            del os.environ[name]
+
+
+@contextmanager
+def stdout_as_file() -> Iterator[BinaryIO]:
+    """stdout for a file's bytes, which must all arrive.
+
+    Raises:
+        StdoutLost: as soon as they do not.
+    """
+    sys.stdout.flush()  # what was printed before comes before
+    guard = _guard()
+    if guard is not None:
+        guard.strict = True
+    try:
+        yield cast(BinaryIO, sys.stdout.buffer)
+        sys.stdout.flush()
+    finally:
+        if guard is not None:
+            guard.strict = False  # what is still in the buffer is dropped
+
+
+def _guard() -> GuardedFile | None:
+    buffer = getattr(sys.stdout, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    return raw if isinstance(raw, GuardedFile) else None
+
+
+def _fill(descriptor: int) -> bool:
+    """Give a descriptor that is closed to the null device, lest the next file that is opened become stdout; True if it was."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it takes the lowest number that is free
+        return True
+    return False
+
+
+def _guarded(descriptor: int, stream: TextIO | None, was_closed: bool) -> TextIO:
+    lost = StdoutLost("it is closed", reader_left=False) if stream is None or was_closed else None
+    raw = GuardedFile(descriptor, lost)
+    at_once = bool(getattr(stream, "write_through", False))  # python -u
+    if stream is not None:
+        stream.flush()
+    return _Text(
+        cast(BinaryIO, raw if at_once else io.BufferedWriter(raw)),
+        encoding=getattr(stream, "encoding", "utf-8"),
+        errors="backslashreplace",
+        line_buffering=descriptor == 2 or raw.isatty(),
+        write_through=at_once,
+    )
