@@ -10,14 +10,18 @@ from leukolite import __version__
 from leukolite.edge.camera.capture import ReconnectPolicy
 from leukolite.edge.camera.discover import list_cameras
 from leukolite.edge.camera.open import CAMERAS
+from leukolite.edge.camera.remaining import NothingLeft
 from leukolite.edge.camera.source import Size
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.one_cell import CELLS, Cells
 from leukolite.edge.host.watchdog import RestartPolicy
+from leukolite.edge.journal.slides import SLIDE_NAME_CHARACTERS, plain_name
+from leukolite.edge.journal.writer import is_begun
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
 from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
-from leukolite.edge.settings import SessionSettings, first_record, settings_of
+from leukolite.edge.settings import SessionSettings, changed_setting, first_record, settings_of
+from leukolite.errors import JournalError
 from leukolite.files import check_file_place, check_replaceable
 from leukolite.options import Finite, Sigmas, SizeType, json_option, moved_option, runtime_option, seed_option, threads_option
 from leukolite.runtime import RuntimeOptions
@@ -101,10 +105,15 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     help="Axis of LAB on which cells are looked for; a is the one of Farag et al. 2025.",
 )
 @click.option("--ungated", is_flag=True, help="Classify also what the quality gates would exclude (blur, light, stain).")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    help="Folder in which the session is recorded; it goes on with the one that is there, as a service does after a power cut.",
+)
 @click.option("--journal", type=click.Path(path_type=Path), help="New folder in which the session is recorded.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="SESSION", help="Recorded session to go on with, as it began.")
 @moved_option("edge-run", "--replay", "leukolite journal replay SESSION", is_flag=False, flag_value="SESSION")
-@click.option("--slide", metavar="NAME", help="Name of the slide under the lens; the journal keeps a salted id of it.")
+@click.option("--slide", metavar="NAME", help="Name of the slide under the lens; a salted id of it is kept and shown.")
 @click.option("--keep-frames", is_flag=True, help="Keep each classified frame beside the journal, lossless.")
 @click.option("--keep-running", is_flag=True, help="Go on unrecorded when the disk is full.")
 @click.option(
@@ -136,6 +145,7 @@ def main(
     cell_diameter: float | None,
     channel: Channel,
     ungated: bool,
+    record: Path | None,
     journal: Path | None,
     resume: Path | None,
     slide: str | None,
@@ -150,7 +160,8 @@ def main(
 
     Class folders right below --source count as the truth of pictures that are classified whole. For bundles of unit 'cell',
     white cells are found in each frame and classified one by one; a small picture file is taken for one cell's. Of a live
-    camera the newest frame is classified. Ctrl-C and SIGTERM end the session after the frame in hand; a second one at once.
+    camera the newest frame is classified. Ctrl-C, SIGTERM and SIGHUP end the session after the frame in hand, a second
+    Ctrl-C at once.
 
     \b
     Example:
@@ -159,9 +170,12 @@ def main(
       edge-run --bundle mobilenet_m-allidb2 --source fields/ --json cells.json
       edge-run --bundle mobilenet_m-taleqani --camera picamera2 --max-age 500 --journal monday --slide A17
       edge-run --resume monday
+      edge-run --bundle mobilenet_m-taleqani --camera picamera2 --record /var/lib/leukolite/session
       edge-run --bundle synthetic-cells --camera synthetic:5 --serve 8000
     """
-    _check_recording(journal, resume, slide=slide, keeps=keep_frames or keep_running)
+    _check_recording(record, journal, resume, keeps=keep_frames or keep_running)
+    _check_slide(slide, shows=any(place is not None for place in (record, journal, resume, serve, out)))
+    goes_on = resume is not None or (record is not None and is_begun(record))
     if resume is not None:
         settings = settings_of(first_record(resume), bundle)
         settings = replace(settings, runtime=settings.runtime.with_cpu(allow_cpu))
@@ -183,39 +197,46 @@ def main(
             channel=channel,
         )
         _check_settings(settings)
+        if record is not None and goes_on:
+            _check_as_recorded(record, settings)
     if allow_cpu and settings.runtime.name != "edgetpu":
         raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
     check_file_place(json_path)
     if out is not None:
         check_replaceable(out, REPORT)
     listener = None if serve is None else click.get_current_context().with_resource(listening(serve))
-    run_session(
-        RunOptions(
-            settings=settings,
-            limits=Limits(frames, duration, max_age),
-            reconnect=ReconnectPolicy(no_frame_s=no_frame),
-            restart=RestartPolicy(answer_s=no_answer),
-            recording=journal or resume,
-            resumes=resume is not None,
-            slide=slide,
-            keep_frames=keep_frames,
-            keep_running=keep_running,
-            quiet=quiet,
-            json_path=json_path,
-            out=out,
-        ),
-        listener,
-    )
+    try:
+        run_session(
+            RunOptions(
+                settings=settings,
+                limits=Limits(frames, duration, max_age),
+                reconnect=ReconnectPolicy(no_frame_s=no_frame),
+                restart=RestartPolicy(answer_s=no_answer),
+                recording=record or journal or resume,
+                resumes=goes_on,
+                slide=slide,
+                keep_frames=keep_frames,
+                keep_running=keep_running,
+                quiet=quiet,
+                json_path=json_path,
+                out=out,
+            ),
+            listener,
+        )
+    except NothingLeft as error:
+        if record is None:
+            raise
+        warn(f"note: {error}")  # as it was asked for: what there is is recorded
 
 
-def _check_recording(journal: Path | None, resume: Path | None, *, slide: str | None, keeps: bool) -> None:
-    """Raises: UsageError."""
-    if journal is not None and resume is not None:
-        raise click.UsageError("--journal begins a session, --resume goes on with one: give one of them")
-    if (journal or resume) is None and keeps:
-        raise click.UsageError("--keep-frames and --keep-running go with --journal or --resume")
-    if journal is None and slide is not None:
-        raise click.UsageError("--slide goes with --journal")
+def _check_recording(record: Path | None, journal: Path | None, resume: Path | None, *, keeps: bool) -> None:
+    """Raises: UsageError, or JournalError for a session that is there, or is not."""
+    if sum(place is not None for place in (record, journal, resume)) > 1:
+        raise click.UsageError(
+            "--journal begins a session, --resume goes on with one, --record does what is right: give one of them"
+        )
+    if (record or journal or resume) is None and keeps:
+        raise click.UsageError("--keep-frames and --keep-running go with --journal, --record or --resume")
     if resume is not None:
         context = click.get_current_context()
         its_own = [field.name for field in fields(SessionSettings) if field.name != "bundle"]  # which may lie elsewhere by now
@@ -223,6 +244,20 @@ def _check_recording(journal: Path | None, resume: Path | None, *, slide: str | 
         if given:
             option = f"--{given[0].replace('_', '-')}"
             raise click.UsageError(f"{resume} says itself with which {option} it was recorded: leave it out")
+    if journal is not None and is_begun(journal):
+        raise JournalError(f"{journal}: a session is recorded there already; choose a new folder", advice="or-record")
+    if resume is not None and not is_begun(resume):
+        raise JournalError(f"{resume}: no session is recorded there", advice="record")
+
+
+def _check_slide(slide: str | None, *, shows: bool) -> None:
+    """Raises: UsageError, where the slide's id would stand nowhere: `shows` is True for a journal, a page or a summary."""
+    if slide is None:
+        return
+    if not shows:
+        raise click.UsageError("--slide goes with --journal, --record, --resume, --serve or --out")
+    if not 0 < len(plain_name(slide)) <= SLIDE_NAME_CHARACTERS:
+        raise click.UsageError(f"--slide: expected the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
 
 
 def _check_settings(settings: SessionSettings) -> None:
@@ -233,3 +268,27 @@ def _check_settings(settings: SessionSettings) -> None:
         raise click.UsageError("--camera-size goes with --camera")
     if settings.cells == "one" and (settings.cell_diameter is not None or settings.channel != "a-b"):
         raise click.UsageError("--cell-diameter and --channel are for finding cells: they do not go with --cells one")
+
+
+def _check_as_recorded(folder: Path, settings: SessionSettings) -> None:
+    """Raises: UsageError, if the session in `folder` was recorded with other options."""
+    changed = changed_setting(first_record(folder), settings)
+    if changed is None:
+        return
+    option = f"--{changed.name.replace('_', '-')}"
+    was, now = (_as_given(option, value) for value in (changed.recorded, changed.now))
+    raise click.UsageError(
+        f"{folder}: the session there was recorded {was}, now it is asked for {now}: leave it as it was, or choose another folder"
+    )
+
+
+def _as_given(option: str, value: object) -> str:
+    """'with --noise 0,10', 'without --ungated'."""
+    if value is None or value is False:
+        return f"without {option}"
+    if value is True:
+        return f"with {option}"
+    if isinstance(value, tuple):
+        parts = [f"{part:g}" for part in value]
+        return f"with {option} {('x' if option == '--camera-size' else ',').join(parts)}"
+    return f"with {option} {value:g}" if isinstance(value, float) else f"with {option} {value}"

@@ -18,7 +18,6 @@ from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.events import Event, FrameResult, SessionEnd
 from leukolite.edge.field.exclusion import NO_WHITE_CELL, ExclusionKind
 from leukolite.edge.host.health import Health
-from leukolite.errors import LeukoliteError
 from leukolite.metrics import ClassMetrics, class_metrics, wilson_interval
 from leukolite.runtime import RuntimeInfo
 
@@ -378,7 +377,7 @@ class Session:
         unknown_truths: class folders that are none of the model's labels.
         seconds: wall clock, from the first frame asked for to the last verdict.
         stopped_by: who ended it early; None where the source ended or a limit was reached.
-        failure: what ended it after the first frame: a camera that was lost for good, a runtime that hung too often.
+        failure: what ended it after the first frame: a camera that was lost for good, a runtime that hung too often, a bug.
         runtime: what computed the last verdict.
         restarts: runtimes that were given up.
     """
@@ -388,7 +387,7 @@ class Session:
     unknown_truths: tuple[str, ...]
     seconds: float
     stopped_by: str | None
-    failure: LeukoliteError | None
+    failure: Exception | None
     runtime: RuntimeInfo
     restarts: int
 

@@ -61,7 +61,7 @@ def run(
     Args:
         processing: None: `whole_and_ungated`.
         counts: counts each event before the sinks take it; None: new ones.
-        control: pauses and stops, from other threads and signal handlers.
+        control: pauses and stops, from other threads and signal handlers; a KeyboardInterrupt after it was stopped ends at once.
         health: read between frames; None knows nothing of the machine.
         reopen: makes a new classifier when the runtime hangs; None ends the session then.
 
@@ -96,6 +96,9 @@ def run(
                 gap = counts.first_gap
                 reason = "" if gap is None else f": {gap.source}: {gap.reason}"
                 raise SourceError(source.name, f"not one frame could be read{reason}")
+        except KeyboardInterrupt:  # a second Ctrl-C: the frame in hand is given up, what was seen before is kept
+            if control.stopped_by is None:
+                raise
         except LeukoliteError as error:
             failure = error
         try:

@@ -4,6 +4,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +29,7 @@ from leukolite.edge.host.signals import stopped_by_signals
 from leukolite.edge.host.systemd import notify
 from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
 from leukolite.edge.journal.count import JournalCounts
+from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import StartRecord, start_record
 from leukolite.edge.journal.sink import JournalSink, open_recording
 from leukolite.edge.journal.slides import laboratory_salt, slide_of
@@ -36,9 +38,10 @@ from leukolite.edge.page.state import About, Live
 from leukolite.edge.pipeline import Limits, OpenClassifier, run
 from leukolite.edge.report.console import VERDICT_HEADER, Console, closing_tables
 from leukolite.edge.report.results import ResultCollector, session_csv, session_json
-from leukolite.edge.report.summary import Thumbnails, summary_of
+from leukolite.edge.report.summary import Summary, Thumbnails, summary_of
 from leukolite.edge.report.summary_page import write_summary
 from leukolite.edge.settings import SessionSettings, open_frames, processing_of
+from leukolite.errors import JournalError, LeukoliteError
 from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
 from leukolite.shipped import find_bundle
 from leukolite.terminal import stdout, warn
@@ -57,7 +60,7 @@ class RunOptions:
         reconnect: of a camera that gives no frame; `restart`: of a runtime that gives no answer.
         recording: the session's folder, new or to go on with; None records nothing.
         resumes: `recording` holds a session to go on with.
-        slide: name of the slide under the lens; the journal keeps a salted id of it.
+        slide: name of the slide under the lens, of which a salted id is kept; None goes on with that of a session that goes on.
         keep_frames, keep_running: see `JournalSink`.
         quiet: no line per verdict.
         json_path, out: a file ('-' for stdout) and a folder for the results; None writes none.
@@ -99,42 +102,59 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
         settings=settings.as_text(),
         slide=slide_of(options.slide),
     )
-    outputs = _open_outputs(options, start)
-    if options.resumes and not source.live:
-        source = RemainingFrames(source, outputs.before.next_index)
-    outputs.introduce(bundle, options)
-    if source.live and not settings.every_frame:
-        motion = StageMotion()
-        processing = replace(processing, motion=motion, on_new_slide=motion.forget)
-    counts = SessionCounts(start.classes, start.sigmas, outputs.before.counts.slide.slide)
-    monitor, control = _health_monitor(options), Control()
-    sinks = outputs.sinks()
-    if listener is not None:
-        about = About.of(bundle.manifest, source.name)
-        sinks.append(_open_page(listener, about, counts, start, outputs.recording, control, monitor))
-        warn(f"live page: {listener.url}")
-    notify("READY=1")
-    began = datetime.now(UTC)
-    with stopped_by_signals(control):
-        session = run(
-            source,
-            classifier,
-            sinks,
-            processing,
-            options.limits,
-            counts=counts,
-            control=control,
-            health=monitor,
-            reconnect=options.reconnect,
-            reopen=reopen,
-            restart=options.restart,
-        )
-    notify("STOPPING=1")
-    outputs.show_end(options, session)
-    if outputs.collected is not None:
-        _write_results(options, session, outputs, outputs.collected, start, bundle, began)
-    if session.failure is not None:
-        raise session.failure
+    salt = _salt_of_page(options) if listener is not None else None  # as the slide's: before there is a half-made journal
+    control = Control()
+    with ExitStack() as closings:
+        closings.enter_context(stopped_by_signals(control))
+        outputs = _open_outputs(options, start)
+        if outputs.recording is not None:
+            closings.callback(outputs.recording.close)
+        if options.resumes and not source.live:
+            source = RemainingFrames(source, outputs.before.next_index)
+        if options.resumes and start.slide not in (None, outputs.before.counts.slide.slide):
+            control.begin_slide(start.slide)
+        outputs.introduce(bundle, options)
+        if source.live and not settings.every_frame:
+            motion = StageMotion()
+            processing = replace(processing, motion=motion, on_new_slide=motion.forget)
+        counts = SessionCounts(start.classes, start.sigmas, outputs.before.counts.slide.slide)
+        monitor = _health_monitor(options)
+        sinks = outputs.sinks()
+        if listener is not None:
+            live = Live(About.of(bundle.manifest, source.name), counts, salt=salt, on_new_slide=control.begin_slide)
+            sinks.append(_open_page(listener, live, start, outputs.recording, control, monitor))
+            warn(f"live page: {listener.url}")
+        notify("READY=1")
+        began, started = datetime.now(UTC), time.perf_counter()
+        try:
+            session = run(
+                source,
+                classifier,
+                sinks,
+                processing,
+                options.limits,
+                counts=counts,
+                control=control,
+                health=monitor,
+                reconnect=options.reconnect,
+                reopen=reopen,
+                restart=options.restart,
+            )
+        except Exception as error:
+            if counts.frames == 0 or isinstance(error, LeukoliteError):
+                raise
+            # a bug of ours or of a library: what was seen is kept all the same
+            seconds = time.perf_counter() - started
+            session = Session(source.name, counts, (), seconds, control.stopped_by, error, classifier.runtime.info, 0)
+        notify("STOPPING=1")
+        outputs.show_end(options, session)
+        troubles = _write_results(options, session, outputs, start, bundle, began)
+        if session.failure is not None:
+            for trouble in troubles:
+                warn(trouble)
+            raise session.failure
+        if troubles:
+            raise LeukoliteError("; ".join(troubles))
 
 
 def open_first(reopen: OpenClassifier, runtime: str) -> Classifier:
@@ -217,7 +237,7 @@ def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
             keep_frames=options.keep_frames,
             keep_running=options.keep_running,
             on_stop=warn,
-            on_entry=before.take,
+            on_entry=lambda entry: _take_back(entry, before),
         )
         before.close()
     is_kept = options.out is not None or options.json_path is not None
@@ -232,6 +252,12 @@ def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
     )
 
 
+def _take_back(entry: Entry, before: JournalCounts) -> None:
+    if entry.seq % 1000 == 0:
+        notify("EXTEND_TIMEOUT_USEC=60000000")  # a journal of months takes longer to read than a service may take to start
+    before.take(entry)
+
+
 def _health_monitor(options: RunOptions) -> HealthMonitor:
     written = options.recording or options.out or options.json_path
     folder = None if written is None else nearest_parent(written)
@@ -244,49 +270,70 @@ def _health_monitor(options: RunOptions) -> HealthMonitor:
 
 
 def _open_page(
-    listener: Listener,
-    about: About,
-    counts: SessionCounts,
-    start: StartRecord,
-    recording: JournalSink | None,
-    control: Control,
-    monitor: HealthMonitor,
+    listener: Listener, live: Live, start: StartRecord, recording: JournalSink | None, control: Control, monitor: HealthMonitor
 ) -> Sink:
     from leukolite.edge.page.server import serve_page  # Starlette and Uvicorn: only where they are wanted
 
-    salt = None if recording is None else laboratory_salt()
-    live = Live(about, counts, salt=salt, on_new_slide=control.begin_slide)
     return serve_page(live, listener, control, monitor, recording, start.validation)
 
 
+def _salt_of_page(options: RunOptions) -> bytes | None:
+    """Of the ids of slides that are begun on the page; None where an id needs to mean nothing after the session, or cannot."""
+    if options.recording is None and options.slide is None:
+        return None
+    try:
+        return laboratory_salt()
+    except JournalError as error:
+        warn(f"note: a slide that is begun on the page gets an id of this session alone: {error}")
+        return None
+
+
 def _write_results(
-    options: RunOptions,
-    session: Session,
-    outputs: _Outputs,
-    collected: ResultCollector,
-    start: StartRecord,
-    bundle: Bundle,
-    began: datetime,
-) -> None:
+    options: RunOptions, session: Session, outputs: _Outputs, start: StartRecord, bundle: Bundle, began: datetime
+) -> list[str]:
+    """Each of the files that were asked for, whatever becomes of the others.
+
+    Returns:
+        What could not be written, in a sentence each, and what is kept all the same.
+    """
+    collected, troubles, kept = outputs.collected, [], []
+    if collected is None:
+        return []
     content = session_json(session, collected, bundle, options.settings.seed, options.settings.as_text())
-    if options.out is not None and outputs.thumbnails is not None:
-        whole = outputs.before.counts
-        whole.join(session.counts)
-        summary = summary_of(
-            start.model_copy(update={"slide": whole.slides[0].slide}),  # of a resumed session, the one it began with
-            whole,
-            outputs.thumbnails,
-            began=outputs.before.began or began,
-            last=datetime.now(UTC),
-            ended=True,
-            stopped=None if outputs.recording is None else outputs.recording.state.stopped_early,
-        )
-        with new_folder(options.out, replace_if_holds=REPORT) as staging:
+
+    def write_folder(place: Path) -> None:
+        with new_folder(place, replace_if_holds=REPORT) as staging:
             write_json(staging / REPORT, content)
             (staging / VERDICTS).write_text(session_csv(collected), encoding="utf-8")
-            write_summary(staging, summary)
-    if options.json_path is not None:
-        write_json(options.json_path, content)
+            write_summary(staging, _summary(outputs, session, start, began))
+
+    for place, write in ((options.out, write_folder), (options.json_path, lambda place: write_json(place, content))):
+        if place is None:
+            continue
+        try:
+            write(place)
+        except LeukoliteError as error:
+            troubles.append(str(error))
+        else:
+            kept.append(str(place))
+    if troubles and outputs.recording is not None:
+        kept.append(str(options.recording))
+    return [*troubles, f"the session is kept in {' and '.join(kept)}"] if troubles and kept else troubles
+
+
+def _summary(outputs: _Outputs, session: Session, start: StartRecord, began: datetime) -> Summary:
+    assert outputs.thumbnails is not None  # as for every folder of results
+    whole = outputs.before.counts
+    whole.join(session.counts)
+    return summary_of(
+        start.model_copy(update={"slide": whole.slides[0].slide}),  # of a resumed session, the one it began with
+        whole,
+        outputs.thumbnails,
+        began=outputs.before.began or began,
+        last=datetime.now(UTC),
+        ended=True,
+        stopped=None if outputs.recording is None else outputs.recording.state.stopped_early,
+    )
 
 
 def _say_on(stream: TextIO) -> Callable[[str], None]:

@@ -1,7 +1,7 @@
 """What decides a session's verdicts, as `edge-run` was asked or as a journal recorded it; and what is opened by it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -106,6 +106,35 @@ def settings_of(start: StartRecord, bundle: Path | None) -> SessionSettings:
         cell_diameter=float(start.settings["cell_diameter"]) if "cell_diameter" in start.settings else None,
         channel=_one_of(CHANNELS, start.settings.get("channel", "a-b")),
     )
+
+
+@dataclass(frozen=True)
+class ChangedSetting:
+    """What is not as it was when a session began: a field of `SessionSettings`, or the runtime's threads, and both values."""
+
+    name: str
+    recorded: object
+    now: object
+
+
+def changed_setting(start: StartRecord, now: SessionSettings) -> ChangedSetting | None:
+    """The first setting that is not the one a session began with; None where it goes on as it began.
+
+    The bundle is compared by what is in it, when it is loaded: it may lie elsewhere by now.
+    """
+    recorded = settings_of(start, now.bundle)
+    recordable = now.source_settings()
+    resolved = replace(now, camera=recordable.camera, source=None if recordable.path is None else Path(recordable.path))
+    for field in fields(SessionSettings):
+        was, found = getattr(recorded, field.name), getattr(resolved, field.name)
+        if field.name == "runtime":
+            if was.name != found.name:
+                return ChangedSetting("runtime", was.name, found.name)
+            if was.threads != found.threads:
+                return ChangedSetting("threads", was.threads, found.threads)
+        elif was != found:
+            return ChangedSetting(field.name, was, found)
+    return None
 
 
 def open_frames(settings: SessionSettings, bundle: Bundle) -> FrameSource:

@@ -9,6 +9,8 @@ ADVICE = {
     "no-imagenet": "use --weights none or a file",
     "no-resume": "run without --resume",
     "no-resume-replaces": "leave --resume out to replace it",
+    "or-record": "or --record, which goes on with it",
+    "record": "--record begins one there, and goes on with it from then on",
     "or-no-resume": "or leave --resume out",
     "other-out": "choose another --out",
     "resume": "--resume goes on with it",

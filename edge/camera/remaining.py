@@ -6,6 +6,10 @@ from leukolite.edge.camera.source import FrameSource, Items, Note
 from leukolite.errors import SourceError
 
 
+class NothingLeft(SourceError):
+    """Every frame was classified before the session was resumed."""
+
+
 class RemainingFrames:
     """A folder, video or on-demand camera from where a resumed session left off; its frames are not counted twice."""
 
@@ -16,7 +20,7 @@ class RemainingFrames:
         self._source, self._first_index = source, first_index
 
     def frames(self) -> Items:
-        """Raises: SourceError, if nothing is left."""
+        """Raises: NothingLeft."""
         is_done = True
         with closing(self._source.frames()) as items:
             for item in items:
@@ -24,4 +28,4 @@ class RemainingFrames:
                     is_done = is_done and isinstance(item, Note)
                     yield item
         if is_done:
-            raise SourceError(self.name, f"all {self._first_index} frames were classified before the session was resumed")
+            raise NothingLeft(self.name, f"all {self._first_index} frames were classified before the session was resumed")

@@ -91,8 +91,19 @@ def seal(record: Record, seq: int, prev: str, at: float, up_ms: float) -> tuple[
     return body + f',"sha256":"{sha256}"}}\n'.encode(), sha256
 
 
-def verify(folder: Path, *, on_line: OnLine = lambda length: None) -> Verified:
+def ignore(_: Entry) -> None:
+    """Takes an entry and does nothing with it."""
+
+
+OnEntry = Callable[[Entry], None]
+
+
+def verify(folder: Path, *, on_line: OnLine = lambda length: None, on_entry: OnEntry = ignore) -> Verified:
     """Check every line of a journal.
+
+    Args:
+        on_line: called with each line's length in bytes, for a progress bar.
+        on_entry: called with each entry once it is checked.
 
     Raises:
         JournalError: there is no journal, or names the file, the line and what is wrong with it.
@@ -105,6 +116,7 @@ def verify(folder: Path, *, on_line: OnLine = lambda length: None) -> Verified:
             break
         if isinstance(entry.record, StartRecord):
             start = entry.record
+        on_entry(entry)
         records, anchor, last = records + 1, entry.sha256, entry.record
     return Verified(start, records, len(files), last is not None and _is_end(last), anchor, torn)
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from leukolite import __version__
 from leukolite.bundle import Bundle
@@ -35,10 +35,17 @@ ReadableExclusion = Annotated[
 Picture = Annotated[str, StringConstraints(pattern=r"^frames/[0-9]{9}\.png$")]  # never a path out of the session's folder
 
 
-class SourceSettings(Frozen):
-    """What opens the source again: `edge-run`'s --camera or --source, and --seed."""
+def without_user(camera: str) -> str:
+    """A camera's name as it may be recorded: of a network address all but user and password."""
+    scheme, is_address, rest = camera.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{is_address}{authority.rpartition('@')[2]}{slash}{path}"
 
-    camera: Text | None = None
+
+class SourceSettings(Frozen):
+    """What opens the source again: `edge-run`'s --camera or --source, and --seed. Who needs a password is asked for it again."""
+
+    camera: Annotated[Text, AfterValidator(without_user)] | None = None
     path: Text | None = None
     seed: int = 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from leukolite.edge.camera.source import Gap, Note
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.host.health import Health
-from leukolite.edge.journal.format import Entry, read
+from leukolite.edge.journal.format import OnEntry, ignore, read
 from leukolite.edge.journal.records import (
     EventRecord,
     FrameRecord,
@@ -28,7 +28,7 @@ from leukolite.sheets import encode_png
 
 PICTURES = "frames"
 
-_SAME_ON_RESUME = ("manifest_sha256", "model_sha256", "sigmas", "source", "settings")
+_SAME_ON_RESUME = ("sigmas", "source", "settings")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def open_recording(
     keep_frames: bool = False,
     keep_running: bool = False,
     on_stop: Callable[[str], None] = lambda reason: None,
-    on_entry: Callable[[Entry], None] = lambda entry: None,
+    on_entry: OnEntry = ignore,
     **options: object,
 ) -> JournalSink:
     """Begin a session's record, or go on with one.
@@ -158,21 +158,20 @@ def open_recording(
         changed = _changes(first.record.versions, start.versions)
     else:
         changed = ""
-    journal, _ = resume_journal(folder, changed, on_stop=on_stop, **options)
-    for entry in read(folder):
-        on_entry(entry)
+    journal, _ = resume_journal(folder, changed, on_entry=on_entry, on_stop=on_stop, **options)
     return JournalSink(journal, start, keep_frames=keep_frames, keep_running=keep_running)
 
 
 def check_resumable(folder: Path, before: StartRecord, now: StartRecord) -> None:
     """Raises: JournalError, that names the first thing which is not as it was when the session began."""
-    pairs = [("runtime", before.runtime.name, now.runtime.name)]
+    pairs: list[tuple[str, object, object]] = [("runtime", before.runtime.name, now.runtime.name)]
+    pairs += [(name, _hash_of(name, before), _hash_of(name, now)) for name in ("manifest_sha256", "model_sha256")]
     pairs += [(name, getattr(before, name), getattr(now, name)) for name in _SAME_ON_RESUME]
     for name, was, found in pairs:
         if was != found:
             raise JournalError(
                 f"{folder}: the session was recorded with {_shown(name, was)}, not {_shown(name, found)};"
-                " resume it as it began, or begin a new session"
+                " go on with it as it began, or choose another folder"
             )
 
 
@@ -263,6 +262,9 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {before.get(name, 'none')} -> {now.get(name, 'none')}" for name in names)
 
 
+def _hash_of(name: str, start: StartRecord) -> str:
+    return f"{getattr(start, name)[:12]} of {start.name}"
+
+
 def _shown(name: str, value: object) -> str:
-    text = value[:12] if name.endswith("sha256") and isinstance(value, str) else str(value)
-    return f"{name.replace('_', ' ')} {text}"
+    return f"{name.replace('_', ' ')} {value}"

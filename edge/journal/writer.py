@@ -5,15 +5,19 @@ what came after the last fsync: `GROUP_RECORDS` records or `GROUP_SECONDS`. The 
 """
 
 import fcntl
+import itertools
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from leukolite.clock import Clock, WallClock
-from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Verified, file_name, seal, verify
-from leukolite.edge.journal.records import EventRecord, Record, StartRecord
+from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Entry, OnEntry, Verified, file_name, ignore, read, seal, verify
+from leukolite.edge.journal.records import EventRecord, Record, StartRecord, printable
 from leukolite.errors import JournalError
 from leukolite.files import reason_of
 
@@ -23,6 +27,7 @@ RESERVE, RESERVE_BYTES = ".reserve", 64 * 1024  # given up on a full disk, so th
 
 CLOSED = "the journal was closed"
 
+_TORN = "torn-after-"  # files that keep what was cut off
 _JUMP_SECONDS = 2.0  # more than an NTP slew, less than what anybody sets a clock by
 
 
@@ -154,12 +159,15 @@ class Journal:
             if self._size and self._size + len(content) > self._file_bytes:
                 self._begin_file()
             self._write_all(content)
+            size, n = self._size + len(content), self.records + len(records)
+            self._size, self.anchor, self.records = size, anchor, n  # no call in between: no interrupt either
         except OSError as error:
             self.unrecorded += len(records)
             self._end(reason_of(error))
             return
-        self._size += len(content)
-        self.anchor, self.records = anchor, self.records + len(records)
+        except BaseException:  # an impatient Ctrl-C: half a line must not stand before the next
+            os.ftruncate(self._fd, self._size)
+            raise
         if self._oldest_unsynced is None:
             self._oldest_unsynced = now
 
@@ -231,8 +239,19 @@ class GroupCommit:
             self._journal.sync_if_due(0.5)
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether a session is recorded in a folder: one whole record at least, not what a start that came to nothing left.
+
+    Raises:
+        JournalError: its first record is damaged, or its first file is missing.
+    """
+    if not folder.is_dir() or not any(folder.glob("journal-*.jsonl")):
+        return False
+    return next(read(folder), None) is not None
+
+
 def create_journal(folder: Path, start: StartRecord, **options: object) -> Journal:
-    """Begin a session in a folder that does not exist yet or is empty.
+    """Begin a session in a folder that does not exist yet or is empty, or holds what a start that came to nothing left.
 
     Args:
         options: of `Journal`.
@@ -240,14 +259,23 @@ def create_journal(folder: Path, start: StartRecord, **options: object) -> Journ
     Raises:
         JournalError: something is there, or the place cannot be written.
     """
+    if folder.exists() and not folder.is_dir():
+        raise JournalError(f"{folder}: is a file; choose a new folder")
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise JournalError(f"{folder}: exists and is not empty; choose a new folder, or resume the session that is there")
         folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    journal = _open(folder, _lock(folder), Verified(None, 0, 0, False, GENESIS, None), options)
+    folder_fd = _lock(folder)
+    try:
+        _clear(folder)
+    except JournalError:
+        os.close(folder_fd)
+        raise
+    except OSError as error:
+        os.close(folder_fd)
+        raise _unwritable(folder, error) from error
+    journal = _open(folder, folder_fd, Verified(None, 0, 0, False, GENESIS, None), options)
     journal.append(start)
     journal.sync()
     if journal.stopped is not None:
@@ -257,11 +285,24 @@ def create_journal(folder: Path, start: StartRecord, **options: object) -> Journ
     return journal
 
 
-def resume_journal(folder: Path, detail: str = "", **options: object) -> tuple[Journal, Verified]:
+def _clear(folder: Path) -> None:
+    """Refuse a folder that is in use; of a start that came to nothing, as in a power cut, keep the torn record beside."""
+    if is_begun(folder):
+        raise JournalError(f"{folder}: a session is recorded there already; choose a new folder")
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(_TORN)}
+    others = sorted(names - {RESERVE, file_name(0), "salt", "lost+found"})  # as in a service's folder, and a disk's
+    if others:
+        raise JournalError(f"{folder}: exists and is not empty (it holds {printable(others[0])}); choose a new folder")
+    if file_name(0) in names:
+        _cut(verify(folder))
+
+
+def resume_journal(folder: Path, detail: str = "", *, on_entry: OnEntry = ignore, **options: object) -> tuple[Journal, Verified]:
     """Go on with a session. A torn end is cut off; the cut bytes are kept beside the journal.
 
     Args:
         detail: what is different from before, in a line; it goes into the 'resumed' record.
+        on_entry: called with each entry that the journal holds already, in order, and with the 'resumed' one.
         options: of `Journal`.
 
     Returns:
@@ -274,9 +315,9 @@ def resume_journal(folder: Path, detail: str = "", **options: object) -> tuple[J
         verify(folder)  # says what is wrong
     folder_fd = _lock(folder)  # before anything is read: the torn line may be one that is just being written
     try:
-        verified = verify(folder)
+        verified = verify(folder, on_entry=on_entry)
         if verified.start is None:
-            raise JournalError(f"{folder}: the journal holds no record; begin a new session")
+            raise JournalError(f"{folder}: no session was recorded there")
         if verified.torn is not None:
             _cut(verified)
             detail = f"a torn end of {verified.torn.length} bytes was cut off{f'; {detail}' if detail else ''}"
@@ -287,9 +328,12 @@ def resume_journal(folder: Path, detail: str = "", **options: object) -> tuple[J
         os.close(folder_fd)
         raise _unwritable(folder, error) from error
     journal = _open(folder, folder_fd, verified, options)
-    if not journal.append(EventRecord(event="resumed", detail=detail)):
+    resumed = EventRecord(event="resumed", detail=detail)
+    if not journal.append(resumed):
         journal.close()
         raise JournalError(f"{folder}: the session cannot go on ({journal.stopped})")
+    at, n = datetime.now(UTC), verified.records
+    on_entry(Entry(seq=n, at=at, up_ms=0, prev=verified.anchor, record=resumed, sha256=journal.anchor))
     return journal, verified
 
 
@@ -322,23 +366,34 @@ def _cut(verified: Verified) -> None:
         return
     with torn.path.open("r+b") as file:
         file.seek(torn.offset)
-        kept = torn.path.parent / f"torn-after-{verified.records:09}.bin"
-        kept.write_bytes(file.read())
+        with _new_torn_file(torn.path.parent, verified.records) as kept:
+            kept.write(file.read())
+            kept.flush()
+            os.fsync(kept.fileno())
         file.truncate(torn.offset)
         os.fsync(file.fileno())
+
+
+def _new_torn_file(folder: Path, records: int) -> BinaryIO:
+    """A crash may tear the very first record that follows another torn end."""
+    for n in itertools.count(1):
+        with suppress(FileExistsError):
+            return (folder / f"{_TORN}{records:09}{f'-{n}' if n > 1 else ''}.bin").open("xb")
+    raise AssertionError
 
 
 def _make_reserve(folder: Path) -> None:
     path = folder / RESERVE
     try:
-        if not path.exists():
+        if not path.exists() or path.stat().st_size < RESERVE_BYTES:  # a power cut leaves less
             path.write_bytes(os.urandom(RESERVE_BYTES))  # random, so that no file system stores it in less
     except OSError:
         path.unlink(missing_ok=True)
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on the disk."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

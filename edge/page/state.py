@@ -7,7 +7,6 @@ import math
 import secrets
 import threading
 import time
-import unicodedata
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,14 +23,13 @@ from leukolite.edge.counts import SessionCounts, SlideCounts, by_kind
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.sink import RecordingState
-from leukolite.edge.journal.slides import SALT_BYTES, slide_id
+from leukolite.edge.journal.slides import SALT_BYTES, SLIDE_NAME_CHARACTERS, plain_name, slide_id
 from leukolite.manifest import Manifest, Unit
 from leukolite.metrics import Interval, wilson_interval
 from leukolite.wording import shown_label
 
 RECENT_FRAMES = 100  # that the latency and the rate shown are of
 KEPT_MESSAGES = 6
-SLIDE_NAME_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +180,7 @@ class Live:
         Raises:
             ValueError: `name` is empty or too long.
         """
-        given = unicodedata.normalize("NFC", name.strip())
+        given = plain_name(name)
         if not 0 < len(given) <= SLIDE_NAME_CHARACTERS:
             raise ValueError(f"type the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
         with self._lock:

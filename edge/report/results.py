@@ -12,6 +12,7 @@ from leukolite.edge.counts import Session
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion
 from leukolite.edge.host.health import Health
+from leukolite.errors import text_of
 from leukolite.evaluation import ImageVerdict, metrics_by_sigma, result_row
 
 SCHEMA = {"name": "session", "version": 3}  # 3: counts, stages that add up, kinds of exclusions; 2: regions; 1: first
@@ -85,7 +86,7 @@ def session_json(
         "verdicts_per_second": session.verdicts_per_second,
         "interrupted": session.stopped_by is not None,
         "stopped_by": session.stopped_by,
-        "failure": None if session.failure is None else str(session.failure),
+        "failure": None if session.failure is None else text_of(session.failure),
         "gaps": [{"source": gap.source, "index": gap.index, "reason": gap.reason} for gap in collected.gaps],
         "notes": [{"source": source, "text": text} for source, text in collected.notes],
         "latency_ms": counts.latency_ms(),

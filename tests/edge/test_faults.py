@@ -159,6 +159,18 @@ def test_kill_9_at_20_random_moments_loses_nothing_that_was_said(begin, tmp_path
     assert said[-1].endswith(f"{held + 3} frames classified again, {held + 3} verdicts compared, 0 differ")
 
 
+def test_a_service_that_is_killed_again_and_again_goes_on_with_one_command(begin, tmp_path, checked):
+    folder, pick = tmp_path / "session", random.Random(7)
+    command = (*NEW, "--camera", "synthetic:50", "--record", folder, "--quiet")
+    for _ in range(8):
+        process = begin(*command)
+        time.sleep(pick.uniform(0.2, 2.5))
+        process.kill()
+        process.communicate()
+    finish(begin(*command, "--frames", 3))
+    assert checked(folder) >= 3
+
+
 @pytest.mark.parametrize("camera", ["synthetic", "synthetic:50"])
 def test_sigterm_ends_the_journal_properly(begin, tmp_path, checked, camera):
     folder = tmp_path / "session"

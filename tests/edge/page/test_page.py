@@ -36,6 +36,7 @@ from leukolite.edge.events import Event, FrameResult, RegionResult
 from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import read, verify
+from leukolite.edge.journal.slides import slide_id
 from leukolite.edge.page import app as page
 from leukolite.edge.page.app import application, picture_jpeg
 from leukolite.edge.page.listen import Address, AddressType, listening
@@ -394,6 +395,26 @@ def test_the_command_shows_the_page_and_ends_at_once_when_asked():
         assert time.monotonic() - began < 5
     assert process.returncode == 0
     assert errors.splitlines() == ["stopped by SIGTERM"]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_slide_that_was_named_at_the_start_is_shown_by_its_id(tmp_path, monkeypatch, recorded):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    command = [sys.executable, "-c", "from leukolite.edge.cli import main; main()", "--bundle", "synthetic-cells", "--quiet"]
+    command += ["--camera", "synthetic:20", "--slide", "S-17", "--serve", "0"]
+    command += ["--journal", str(tmp_path / "session")] if recorded else []
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        port = int(process.stderr.readline().rstrip("/\n").rpartition(":")[2])
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as viewer:
+            shown = []
+            for method, path, body in (("GET", "/view", None), ("POST", "/slide", '{"name": "S-18"}'), ("GET", "/view", None)):
+                viewer.request(method, path, body, {"Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/json"})
+                shown.append(viewer.getresponse().read())
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    salt = (tmp_path / "config" / "leukolite" / "salt").read_bytes()
+    slides = [json.loads(state)["slide"] for state in (shown[0], shown[2])]
+    assert [(slide["number"], slide["id"]) for slide in slides] == [(1, slide_id("S-17", salt)), (2, slide_id("S-18", salt))]
 
 
 def test_pausing_and_going_on_are_in_the_journal_and_no_frame_is_between_them(tmp_path):

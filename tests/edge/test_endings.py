@@ -1,0 +1,330 @@
+"""However a session ends, its records and results are there: processes of `edge-run`, as the terminal and systemd end them."""
+
+import fcntl
+import json
+import os
+import pty
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leukolite.edge.journal.format import file_name, read, verify
+from leukolite.edge.journal.records import FrameRecord
+from leukolite.errors import JournalError
+
+EDGE_RUN = "from leukolite.edge.start import main; main()"
+SESSION = ("--bundle", "synthetic-cells", "--camera", "synthetic:50")
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `edge-run` with a journal, a JSON and a folder of results below `tmp_path`."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(*options: object, code: str = EDGE_RUN, json_path: object = tmp_path / "o.json", **popen: object):
+        files = ("--journal", tmp_path / "session", "--json", json_path, "--out", tmp_path / "out")
+        command = [sys.executable, "-c", code, *map(str, (*SESSION, *files, *options))]
+        how: dict = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | popen
+        processes.append(subprocess.Popen(command, **how))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def frames(folder: Path) -> int:
+    if not (folder / file_name(0)).is_file():
+        return 0
+    try:
+        return sum(isinstance(entry.record, FrameRecord) for entry in read(folder))
+    except JournalError:  # a line that is just being written
+        return 0
+
+
+def wait_for_frames(folder: Path, n: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while frames(folder) < n:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def has_ended_properly(tmp_path: Path, *, json_path: Path | None = None) -> int:
+    """How many frames the journal and both results have, which must be as many."""
+    assert verify(tmp_path / "session").ended
+    results = [json.loads((tmp_path / "out" / "report.json").read_text())]
+    results += [json.loads((json_path or tmp_path / "o.json").read_text())]
+    found = {frames(tmp_path / "session"), *(result["counts"]["frames"] for result in results)}
+    assert len(found) == 1
+    assert (tmp_path / "out" / "summary.html").is_file()
+    return found.pop()
+
+
+# --- signals
+
+
+@pytest.mark.parametrize(
+    ("numbers", "by"),
+    [
+        ([signal.SIGINT], "the user"),
+        ([signal.SIGTERM], "SIGTERM"),
+        ([signal.SIGHUP], "SIGHUP"),
+        ([signal.SIGHUP, signal.SIGHUP], "SIGHUP"),  # the shell's and the kernel's
+        ([signal.SIGTERM, signal.SIGTERM], "SIGTERM"),  # as `timeout` sends it, to the process and to its group
+        ([signal.SIGTERM, signal.SIGHUP], "SIGHUP"),  # systemd with SendSIGHUP; of two at once the lower number comes first
+    ],
+)
+def test_a_signal_ends_the_session_with_all_written(start, tmp_path, numbers, by):
+    process = start("--quiet")
+    wait_for_frames(tmp_path / "session", 3, process)
+    process.send_signal(signal.SIGSTOP)  # so that they come at once
+    for number in (*numbers, signal.SIGCONT):
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, f"stopped by {by}\n")
+    assert has_ended_properly(tmp_path) >= 3
+
+
+STUCK = """
+import time
+from leukolite.edge.camera.synthetic import SyntheticCamera
+import leukolite.edge.pipeline as pipeline
+before = pipeline._Loop._result
+def stuck(self, frame, skipped):
+    if frame.index >= 5:
+        print("stuck", flush=True)
+        time.sleep(600)
+    return before(self, frame, skipped)
+pipeline._Loop._result = stuck
+from leukolite.edge.start import main
+main()
+"""
+
+
+def test_a_second_control_c_gives_up_the_frame_in_hand_and_keeps_the_rest(start, tmp_path):
+    process = start("--quiet", code=STUCK, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    while "stuck" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "stopped by the user\n")
+    assert has_ended_properly(tmp_path) >= 1
+
+
+def test_under_nohup_a_hangup_ends_nothing(start, tmp_path):
+    process = start("--quiet", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    wait_for_frames(tmp_path / "session", 2, process)
+    process.send_signal(signal.SIGHUP)
+    wait_for_frames(tmp_path / "session", frames(tmp_path / "session") + 5, process)
+    process.terminate()
+    assert process.wait(60) == 0
+    assert has_ended_properly(tmp_path) >= 7
+
+
+def test_a_terminal_that_is_closed_ends_the_session_properly(start, tmp_path):
+    """The kernel sends SIGHUP, and what is written to the terminal from then on fails."""
+    ours, theirs = pty.openpty()
+    process = start(
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    wait_for_frames(tmp_path / "session", 3, process)
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert has_ended_properly(tmp_path) >= 3
+
+
+# --- readers, streams, alphabets
+
+
+def in_shell(tmp_path: Path, redirections: str, *options: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    files = ("--journal", tmp_path / "session", "--out", tmp_path / "out", "--frames", 40)
+    command = shlex.join(map(str, (sys.executable, "-u", "-c", EDGE_RUN, *SESSION, *files, *options)))
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} {redirections}"],
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        env=os.environ | environment,
+        timeout=90,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("redirections", "notes"),
+    [
+        ("| head -1", 0),
+        ("2>&1 | head -1", 0),
+        (">&-", 0),
+        (">&- 2>&-", 0),
+        ("<&- >&- 2>&-", 0),
+        (">/dev/full", 1),
+        (">/dev/full 2>/dev/full", 0),
+    ],
+)
+def test_a_session_goes_on_whoever_stops_reading_it(tmp_path, redirections, notes):
+    process = in_shell(tmp_path, redirections, "--json", tmp_path / "o.json")
+    assert process.returncode == 0
+    assert len(process.stderr.splitlines()) == notes, process.stderr
+    assert has_ended_properly(tmp_path) == 40
+
+
+@pytest.mark.parametrize(
+    ("redirections", "said"), [(">/dev/full", "disk full"), ("| true", "the reader went away"), (">&-", "it is closed")]
+)
+def test_json_on_a_stdout_that_fails_is_that_files_failure_alone(tmp_path, redirections, said):
+    process = in_shell(tmp_path, redirections, "--json", "-", "--quiet", "--noise", "0,1,2,3,4")  # more than a pipe holds
+    assert process.returncode == 1
+    line = process.stderr.splitlines()[-1]
+    assert line.startswith(f"Error: stdout: not all could be written ({said})")
+    assert line.endswith(f"the session is kept in {tmp_path / 'out'} and {tmp_path / 'session'}")
+    assert verify(tmp_path / "session").ended
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["counts"]["frames"] == 40
+
+
+@pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}])
+def test_a_stdout_of_another_alphabet_shows_what_it_has_not_escaped(tmp_path, environment):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    from PIL import Image
+
+    from leukolite.synthetic import render_cell
+
+    Image.fromarray(render_cell(np.random.default_rng(1), "blast")).save(
+        pictures / "a picture with a name that is long é ü 細胞.png"
+    )
+    command = (sys.executable, "-c", EDGE_RUN, "--bundle", "synthetic-cells", "--source", pictures, "--json", tmp_path / "o.json")
+    process = subprocess.run(list(map(str, command)), capture_output=True, env=os.environ | environment, timeout=60, check=False)
+    assert (process.returncode, process.stderr) == (0, b"")
+    if environment.get("PYTHONIOENCODING") == "ascii":
+        assert process.stdout.isascii()
+    assert json.loads((tmp_path / "o.json").read_text())["counts"]["frames"] == 1
+
+
+# --- what fails on the way and at the end
+
+
+def test_a_disk_that_is_full_at_the_end_is_said_with_what_is_kept(start, tmp_path, small_disk):
+    (small_disk / "other").write_bytes(bytes(shutil.disk_usage(small_disk).free - 8192))
+    process = start("--quiet", "--frames", 30, json_path=small_disk / "o.json")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = errors.splitlines()[-1]
+    assert last.startswith(f"Error: {small_disk / 'o.json'}: cannot be written (No space left on device)")
+    assert last.endswith(f"the session is kept in {tmp_path / 'out'} and {tmp_path / 'session'}")
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["counts"]["frames"] == 30
+    assert [path.name for path in small_disk.iterdir()] == ["other"]
+
+
+BROKEN = """
+import leukolite.edge.report.console as console
+seen = []
+def broken(self, event):
+    seen.append(event)
+    if len(seen) > 5:
+        raise ZeroDivisionError("a bug")
+console.Console.take = broken
+from leukolite.edge.start import main
+main()
+"""
+
+
+def test_after_a_bug_what_was_seen_is_kept_and_the_bug_is_shown(start, tmp_path):
+    process = start("--quiet", code=BROKEN)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1] == "ZeroDivisionError: a bug"
+    assert verify(tmp_path / "session").ended
+    result = json.loads((tmp_path / "o.json").read_text())
+    assert result["failure"] == "ZeroDivisionError: a bug"
+    assert len(result["frames"]) == 5
+
+
+# --- machines that let nothing be written
+
+
+READ_ONLY = """
+mount --make-rprivate / && mkdir -p {place} && mount -t tmpfs tmpfs {place} || exit 77
+for top in / /tmp /var/tmp /dev/shm /root /home {checkout} {tmp}; do
+    mount --bind $top $top 2>/dev/null && mount -o remount,bind,ro $top
+done
+mount --bind {place} {place} && mount -o remount,bind,rw {place}
+touch {place}/rw || exit 77
+touch /tmp/ro 2>/dev/null && exit 77
+cd /
+"""
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `edge-run` where no file can be written but below `tmp_path / "rw"`, without a home and with TMPDIR nowhere."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("mounting read-only needs root and unshare")
+
+    def run(*options: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        place = tmp_path / "rw"
+        script = READ_ONLY.format(place=place, checkout=Path(__file__).parents[2], tmp=tmp_path)
+        command = shlex.join(map(str, (sys.executable, "-c", EDGE_RUN, *options)))
+        nowhere = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"), "/nonexistent")
+        inherited = {name: value for name, value in os.environ.items() if name != "XDG_CONFIG_HOME"}
+        done = subprocess.run(
+            ["unshare", "-m", "bash", "-c", f"{script}\n{command}; code=$?; ls -A {place} >&2; exit $code"],
+            capture_output=True,
+            text=True,
+            env=inherited | nowhere | environment,
+            timeout=90,
+            check=False,
+        )
+        if done.returncode == 77:
+            pytest.skip(f"no file systems can be mounted here: {done.stderr}")
+        return done
+
+    return run
+
+
+def test_nothing_is_written_where_nothing_was_asked_for(read_only, tmp_path):
+    done = read_only(*SESSION, "--frames", 3, "--quiet", "--serve", 0)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[1:] == ["rw"]
+
+
+def test_a_journal_in_the_one_place_that_can_be_written_is_enough(read_only, tmp_path):
+    place = tmp_path / "rw"
+    options = ("--frames", 3, "--quiet", "--record", place / "session", "--slide", "A17", "--serve", 0)
+    done = read_only(*SESSION, *options, "--json", place / "o.json", STATE_DIRECTORY=str(place / "state"))
+    assert (done.returncode, sorted(done.stderr.splitlines()[1:])) == (0, ["o.json", "rw", "session", "state"])
+
+
+def test_a_salt_that_can_be_made_nowhere_leaves_no_half_made_journal(read_only, tmp_path):
+    done = read_only(*SESSION, "--frames", 3, "--quiet", "--journal", tmp_path / "rw" / "session", "--slide", "A17")
+    error, *left = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert error.startswith("Error: /nonexistent/.config/leukolite/salt: the salt of the slides' ids cannot be")
+    assert left == ["rw"]
+
+
+def test_without_a_place_for_a_salt_the_page_says_that_its_slides_ids_are_for_this_session_alone(read_only, tmp_path):
+    done = read_only(*SESSION, "--frames", 3, "--quiet", "--journal", tmp_path / "rw" / "session", "--serve", 0)
+    assert done.returncode == 0
+    assert done.stderr.startswith("note: a slide that is begun on the page gets an id of this session alone: ")
