@@ -53,6 +53,9 @@ class PyAvVideo:
             raise SourceError(self._name, "no video in this file, only sound or other tracks")
         self._stream = streams[0]
         self._decoder = self._stream.codec_context
+        if self._decoder is None:
+            self._container.close()
+            raise SourceError(self._name, "the video is coded in a way that FFmpeg does not know; save it as H.264 or MJPEG")
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", 1  # its log is heard in its own thread alone
         self._to_bgr = av.video.reformatter.VideoReformatter()
         self.announced = self._stream.frames if counts_its_frames(path) else 0
