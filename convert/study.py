@@ -46,7 +46,7 @@ def study_calibration(
             if rows and rows[-1].calibration.count >= len(source.split["train"]):
                 break
             pixels, calibration = calibration_images(source, count, seed, progress)
-            progress(f"int8, {count(calibration.count, 'image')}", 0, 0)
+            progress(f"int8, {calibration.count} images", 0, 0)  # 100 or more
             content = to_tflite(source.model, VARIANTS["int8"], source.spec, pixels)
             answers = ask_runtime(content, inputs.validation, source.spec, progress)
             if answers.outputs is None:

@@ -66,7 +66,7 @@ class StartRecord(Frozen):
     """
 
     kind: Literal["start"] = "start"
-    schema_version: Literal[2] = SCHEMA
+    schema_version: Literal[2] = 2  # `SCHEMA`
     bundle: Text
     name: Name
     unit: Unit

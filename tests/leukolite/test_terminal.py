@@ -116,9 +116,7 @@ def test_a_place_that_can_be_written_raises_nothing(tmp_path, place):
 @pytest.mark.parametrize("place", [".", "file/a.json", "file/deeper/a.json"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "file").touch()
-    with pytest.raises(
-        LeukoliteError, match="cannot be written; choose a file in a writable folder|a folder, not a file; name a file in it"
-    ):
+    with pytest.raises(LeukoliteError, match=r"cannot be written; choose a file in a writable|a folder, not a file; name a"):
         check_file_place(tmp_path / place)
 
 
