@@ -228,8 +228,7 @@ def _settings(values: object) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    n = sum(counts.values())
-    return f"{n} {'image' if n == 1 else 'images'} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
+    return f"{_count(sum(counts.values()), 'image')} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
 
 
 def _table(results: list[NoiseMetrics]) -> list[str]:
