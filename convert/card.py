@@ -16,7 +16,7 @@ from leukolite.manifest import (
 )
 from leukolite.network_input import NetworkInput
 from leukolite.preprocess import CROPS
-from leukolite.wording import RESEARCH_USE, count, percent, percent_with_interval, shown
+from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown
 
 DATASETS = {
     "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): photographs of whole fields, one hospital, one microscope",
@@ -76,7 +76,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         lines += [
             "## Measured",
             "",
-            f"The {manifest.variant} model on the {count(n, 'image')} of the {measured.part} part, {unseen}; Gaussian noise of"
+            f"The {manifest.variant} model on the {_count(n, 'image')} of the {measured.part} part, {unseen}; Gaussian noise of"
             " standard deviation",
             f"sigma (grey levels, seed {measured.noise_seed}) on the capture; {measured.runtime}; 95% intervals in brackets",
             "(Wilson; AUC: bootstrap). At sigma 0 it gives the float model's verdict on"
@@ -157,7 +157,7 @@ def _made(manifest: Manifest) -> list[str]:
     if tuning is not None:
         return [
             f"Fine-tuned with simulated quantisation towards the float model's own answers on the"
-            f" {count(tuning.images, 'image')} of the training part: {count(tuning.epochs, 'epoch')}, Adam at"
+            f" {_count(tuning.images, 'image')} of the training part: {_count(tuning.epochs, 'epoch')}, Adam at"
             f" {tuning.learning_rate:g}, seed {tuning.seed}.",
             "",
         ]
@@ -167,7 +167,7 @@ def _made(manifest: Manifest) -> list[str]:
 def _gate(gate: ConversionGate, manifest: Manifest) -> list[str]:
     n = gate.levels[0].n
     lines = [
-        f"The float model beside this one on the {count(n, 'image')} of the {gate.part} part; allowed were {gate.max_drop:g}"
+        f"The float model beside this one on the {_count(n, 'image')} of the {gate.part} part; allowed were {gate.max_drop:g}"
         f" points of accuracy and {gate.max_recall_drop:g} of any malignant class's recall.",
         *_without_recall(gate, manifest),
         "",
@@ -195,7 +195,7 @@ def _without_recall(gate: ConversionGate, manifest: Manifest) -> list[str]:
 def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
     decision, band = manifest.decision, fitted.band
     lines = [
-        f"Fitted on this model's outputs of the {count(fitted.n, f'{fitted.part} image')}: temperature {decision.temperature:g}"
+        f"Fitted on this model's outputs of the {_count(fitted.n, f'{fitted.part} image')}: temperature {decision.temperature:g}"
         f" (expected calibration error {percent(fitted.judged_ece[0])} before, {percent(fitted.judged_ece[1])} after, on the"
         " images of the table above)."
     ]
@@ -204,8 +204,8 @@ def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
     if band is not None and band.band is not None:
         state = "It abstains" if band.in_force else "It would abstain, were the band put in force,"
         lines.append(
-            f"{state} between {band.band[0]:.3f} and {band.band[1]:.3f}: on {band.abstained} of {count(band.n, 'image')}, with"
-            f" {count(band.errors_outside, 'wrong verdict')} on the others instead of {band.errors_before}."
+            f"{state} between {band.band[0]:.3f} and {band.band[1]:.3f}: on {band.abstained} of {_count(band.n, 'image')}, with"
+            f" {_count(band.errors_outside, 'wrong verdict')} on the others instead of {band.errors_before}."
         )
     return lines
 
@@ -223,7 +223,7 @@ def _runtime(one: RuntimeCheck) -> str:
     if one.outcome != "proved":
         return f"{name}: {one.outcome} ({one.reason})"
     return (
-        f"{name}: runs it; {one.flips} of {count(one.n, 'verdict')} {'is' if one.flips == 1 else 'are'} not the float model's,"
+        f"{name}: runs it; {one.flips} of {_count(one.n, 'verdict')} {'is' if one.flips == 1 else 'are'} not the float model's,"
         f" probabilities differ by up to {one.max_difference:.3f}, {one.mean_difference:.4f} on average"
     )
 
@@ -233,9 +233,14 @@ def _compiled(one: CompiledModel) -> str:
         return f"{one.target}: checked against its rules, not compiled"
     left = sum(one.on_cpu.values())
     estimates = ", ".join(f"{name} {value:g}" for name, value in one.estimates.items())
-    return f"{one.target}: `{one.file}`, {count(one.on_target or 0, 'operator')} on it, {left} on the CPU ({one.compiler})" + (
+    return f"{one.target}: `{one.file}`, {_count(one.on_target or 0, 'operator')} on it, {left} on the CPU ({one.compiler})" + (
         f"; the compiler's estimates: {estimates}" if estimates else ""
     )
+
+
+def _count(n: int, noun: str) -> str:
+    """As `wording.count`, without the commas that cards made before do not have."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _settings(values: object) -> str:
@@ -243,8 +248,7 @@ def _settings(values: object) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    n = sum(counts.values())
-    return f"{n} {'image' if n == 1 else 'images'} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
+    return f"{_count(sum(counts.values()), 'image')} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
 
 
 def _table(results: list[NoiseMetrics]) -> list[str]:

@@ -1,6 +1,6 @@
 """How every command speaks: errors as one line, results on stdout, progress on stderr, numbers parsed once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class HelpFormatter(click.HelpFormatter):
     def write_text(self, text: str) -> None:
         super().write_text(text.replace("-", _NO_BREAK))
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         whole = [(name, text.replace("-", _NO_BREAK)) for name, text in rows]
         super().write_dl(whole, min(col_max, max(self.width - 50, 8)), col_spacing)
 

@@ -76,28 +76,27 @@ def open_camera(
         raise SourceError(prefix, "this camera has a size of its own", advice="camera-size-kinds")
     camera = None if kind is None else kind.open(name, CameraOptions(unit, tuple(labels), seed, size))
     if camera is None:
-        raise SourceError(
-            "", f"no camera named {name!r}; {_meant(name, kinds)}there is {', '.join(kind.shown for kind in kinds)}"
-        )
+        shown = ", ".join(kind.shown for kind in kinds)
+        raise SourceError("", f"no camera named {name!r}; there is {shown}{_meant(name, kinds)}")
     return camera
 
 
 def _meant(name: str, kinds: Sequence[CameraKind]) -> str:
     """What a name that no camera has may mean; empty where nobody can tell."""
     prefix, colon, rest = name.partition(":")
-    if prefix == "v4l2":
-        return f"for a device write v4l2:/dev/{rest or 'videoN'}; "
-    if kind := next((kind for kind in kinds if prefix in kind.prefixes), None):
-        return f"expected {kind.shown}{' with FPS above 0' if prefix == 'synthetic' else ''}; "
-    if near := difflib.get_close_matches(prefix, [one for kind in kinds for one in kind.prefixes], n=1, cutoff=0.7):
-        return f"did you mean {near[0]}{colon}{rest}? "
+    if prefix == "v4l2" and rest:
+        return f"; for a device write v4l2:/dev/{rest}"
+    if prefix == "synthetic":
+        return "; frames per second are above 0"
     if name.isdecimal():
-        return f"for /dev/video{name} write v4l2:/dev/video{name}; "
+        return f"; for /dev/video{name} write v4l2:/dev/video{name}"
     if name.startswith(("/dev/", "video")):
-        return f"for a device write v4l2:/dev/{name.removeprefix('/dev/')}; "
+        return f"; for a device write v4l2:/dev/{name.removeprefix('/dev/')}"
     if Path(name).exists():
-        return "this is a file or folder, which is a source and no camera; "
-    return ""
+        return "; this is a file or folder, which is a source and no camera"
+    prefixes = [one for kind in kinds for one in kind.prefixes]
+    near = [] if prefix in prefixes else difflib.get_close_matches(prefix, prefixes, n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}{colon}{rest}?" if near else ""
 
 
 def open_source(path: Path, labels: Sequence[str] = ()) -> FrameSource:

@@ -93,6 +93,15 @@ def test_a_damaged_record_is_refused(done, cnmc, refuses, tmp_path):
     assert "damaged" in refuses(main, "reproduce", *SMALL, "--data", cnmc, "--out", place)
 
 
+def test_a_record_of_a_newer_schema_asks_for_a_newer_leukolite(done, cnmc, refuses, tmp_path):
+    place = shutil.copytree(done[0], tmp_path / "out")
+    record = json.loads((place / "reproduce.json").read_text())
+    (place / "reproduce.json").write_text(json.dumps(record | {"schema": 99}))
+    line = refuses(main, "reproduce", *SMALL, "--data", cnmc, "--out", place)
+    assert "a reproduction of schema 99; leukolite " in line
+    assert line.endswith("update leukolite; or choose another --out")
+
+
 def test_other_data_than_cnmc_is_refused(cells, refuses, tmp_path):
     assert "C-NMC" in refuses(main, "reproduce", *SMALL, "--data", cells, "--out", tmp_path / "out")
 

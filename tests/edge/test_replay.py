@@ -34,7 +34,7 @@ from leukolite.edge.journal.records import (
 )
 from leukolite.edge.journal.sink import JournalSink, open_recording
 from leukolite.edge.pipeline import Limits, run
-from leukolite.edge.replay import Replay, check_replayable, replay
+from leukolite.edge.replay import Replay, _is_one_reason, check_replayable, replay
 from leukolite.errors import JournalError
 from leukolite.preprocess import crop_and_resize
 from leukolite.runtime import RuntimeOptions
@@ -320,3 +320,15 @@ def test_a_session_of_another_bundle_is_not_resumed(tmp_path, bundle, classifier
     other = Bundle.load(find_bundle(Path("mobilenet_m-cnmc")))
     with pytest.raises(JournalError, match="recorded with manifest sha256"):
         open_recording(tmp_path / "s", begin(other, SourceSettings(camera="synthetic", seed=3)), resume=True)
+
+
+def test_a_reason_that_has_another_name_now_is_the_same_by_its_figures():
+    then = Exclusion.of(ExclusionKind.OVEREXPOSED, "light 243, at most 208")
+    assert _is_one_reason(then, Exclusion.of(ExclusionKind.BRIGHTER, "light 243, at most 208"))
+    assert not _is_one_reason(then, Exclusion.of(ExclusionKind.BRIGHTER, "light 244, at most 208"))
+    stained = Exclusion.of(ExclusionKind.STAIN, "red over blue 0.02, at most 0.00; are red and blue swapped?")
+    assert _is_one_reason(
+        stained, Exclusion.of(ExclusionKind.NO_COLOUR, "grey or infra-red picture; red over blue 0.02, at most 0.00")
+    )
+    assert not _is_one_reason(then, None)
+    assert not _is_one_reason(Exclusion.of(ExclusionKind.CUT), Exclusion.of(ExclusionKind.SMALL))

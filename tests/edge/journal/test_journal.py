@@ -13,7 +13,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import frame, left_out, start, verdict
+from journals import frame, left_out, start, verdict, write_sealed
 
 from leukolite.cli import main as leukolite
 from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Entry, file_name, journal_files, read, read_frames, seal, verify
@@ -164,6 +164,14 @@ def test_no_session_and_no_journal_are_told_apart(tmp_path):
 
 
 # --- groups
+
+
+def test_a_journal_of_a_newer_schema_asks_for_a_newer_leukolite(tmp_path):
+    newer = start().model_dump(mode="json") | {"schema_version": 99, "lens": "oil"}
+    write_sealed(tmp_path / "s", [newer])
+    said = refusal(tmp_path / "s")
+    assert "line 1: of schema 99; leukolite " in said
+    assert said.endswith("reads schemas 1 to 2: update leukolite")
 
 
 def test_at_most_a_group_is_ever_unsynced(tmp_path):
