@@ -44,6 +44,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """Inputs of the kinds that fail in public, beside the real data; see their README."""
+    place = Path(os.environ.get("LEUKOLITE_DATA", CHECKOUT.parent / "shared" / "data")).parent / "cases"
+    if not place.is_dir():
+        pytest.skip(f"no cases at {place}; set LEUKOLITE_DATA to run this test")
+    return place
+
+
+@pytest.fixture(scope="session")
 def tflite_runtime_python() -> Path:
     """An interpreter with leukolite and the real tflite-runtime, which wants NumPy 1."""
     return python_with("tflite_runtime", "LEUKOLITE_TFLITE_RUNTIME_PYTHON")
