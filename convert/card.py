@@ -47,7 +47,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         f"**{RESEARCH_USE}**",
         "",
         f"Classifies one **{manifest.unit}** per image: {', '.join(manifest.labels)}"
-        f" (malignant: {', '.join(manifest.malignant) or 'not declared'}).",
+        f" (malignant: {', '.join(manifest.malignant) or 'none is said to be'}).",
         f"{_kind(manifest)}, {model_bytes / 1e6:.2f} MB, {manifest.input.width}x{manifest.input.height} RGB bytes in.",
         "",
     ]
@@ -83,7 +83,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             "",
         ]
     if manifest.gate is not None:
-        lines += ["## What the conversion changed", "", *_made(manifest), *_gate(manifest.gate), ""]
+        lines += ["## What the conversion changed", "", *_made(manifest), *_gate(manifest.gate, manifest), ""]
     if manifest.fitted is not None and manifest.fitted.band is not None:
         lines += ["## Decision", "", *_fitted(manifest.fitted, manifest), ""]
     if manifest.appearance is not None:
@@ -153,23 +153,32 @@ def _made(manifest: Manifest) -> list[str]:
     return []
 
 
-def _gate(gate: ConversionGate) -> list[str]:
+def _gate(gate: ConversionGate, manifest: Manifest) -> list[str]:
     n = gate.levels[0].n
     lines = [
         f"The float model beside this one on the {n} images of the {gate.part} part; allowed were {gate.max_drop:g} points of"
         f" accuracy and {gate.max_recall_drop:g} of any malignant class's recall.",
+        *_without_recall(gate, manifest),
         "",
         "| sigma | accuracy, float | accuracy | least recall kept | flipped verdicts |",
         "|---|---|---|---|---|",
     ]
     for level in gate.levels:
         changes = [(level.recall[label] - level.float_recall[label], label) for label in level.recall]
-        change, label = min(changes, default=(0.0, "-"))
+        change, label = min(changes, default=(0.0, ""))
+        kept = f"{label} {100 * change + 0.0:+.1f} points" if changes else "none held"
         lines.append(
-            f"| {level.sigma:g} | {percent(level.float_accuracy)} | {percent(level.accuracy)} | {label}"
-            f" {100 * change + 0.0:+.1f} points | {level.flips} |"
+            f"| {level.sigma:g} | {percent(level.float_accuracy)} | {percent(level.accuracy)} | {kept} | {level.flips} |"
         )
     return lines
+
+
+def _without_recall(gate: ConversionGate, manifest: Manifest) -> list[str]:
+    """Says of which classes the gate held no recall."""
+    if not manifest.malignant:
+        return ["**No label is said to be malignant, so no malignant recall was held.**"]
+    absent = [label for label in manifest.malignant if all(label not in level.recall for level in gate.levels)]
+    return [f"**No image of {', '.join(absent)} is among them, so no recall of it was held.**"] if absent else []
 
 
 def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:

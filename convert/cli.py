@@ -13,7 +13,7 @@ from leukolite.convert.targets import compile_bundle
 from leukolite.convert.variants import AUTO_ORDER, VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.files import write_json
-from leukolite.options import moved_option
+from leukolite.options import malignant_option, moved_option
 from leukolite.terminal import Command, stdout
 
 if TYPE_CHECKING:
@@ -32,14 +32,16 @@ _KERAS = "leukolite convert-keras FILE --labels FILE --unit cell|field --values 
 @bundle_options(variants=VARIANTS, seed="the choice of images, of the noise and of fine-tuning")
 @run_data_option
 @click.option("--auto", is_flag=True, help=f"Try {', '.join(AUTO_ORDER)} in turn and make the first that passes the gate.")
+@malignant_option("those of the run")
 @qat_epochs_option
 @moved_option("leukolite convert", "--keras", _KERAS, is_flag=False, flag_value="FILE")
 @moved_option("leukolite convert", "--labels", _KERAS)
 @moved_option("leukolite convert", "--unit", _KERAS)
 @moved_option("leukolite convert", "--values", _KERAS)
-@moved_option("leukolite convert", "--malignant", _KERAS)
 @moved_option("leukolite convert", "--calibration-study", "leukolite calibration-study RUN", is_flag=True)
-def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qat_epochs: int) -> None:
+def convert(
+    run: Path, options: BundleOptions, data: Path | None, auto: bool, malignant: tuple[str, ...], qat_epochs: int
+) -> None:
     """Make bundles of a finished RUN folder, each no worse than the float model by more than the gate allows.
 
     The gate holds accuracy and malignant recall, at noise of sigma 0 and 10, against the float model's on the validation
@@ -54,10 +56,13 @@ def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qa
         raise click.UsageError("--auto chooses the variant: leave out --to.")
     options.check(auto=auto)
     start_keras("leukolite convert")
-    from leukolite.convert.source import source_of_run
+    from leukolite.convert.source import declared_malignant, source_of_run
+    from leukolite.train.runs import load_run
 
+    record = load_run(run)
+    chosen = declared_malignant(malignant, record.labels, record.malignant, run)
     settings = options.settings(auto=auto, qat_epochs=qat_epochs)
-    _convert(options, settings, lambda _: source_of_run(run, data))
+    _convert(options, settings, lambda _: source_of_run(run, data, chosen))
 
 
 @click.command("convert-keras", cls=Command)
@@ -76,7 +81,7 @@ def convert(run: Path, options: BundleOptions, data: Path | None, auto: bool, qa
     type=click.Path(path_type=Path),
     help="Folder of labelled images: 40% calibrate, 30% gate and fit the decision, 30% measure the bundle.",
 )
-@click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: those of the data's layout]")
+@malignant_option("those of the data's layout")
 @bundle_options(variants=UNTRAINED, seed="the split and choice of images, and of the noise")
 def convert_keras(
     file: Path,
@@ -84,10 +89,10 @@ def convert_keras(
     unit: Literal["cell", "field"],
     values: str,
     data: Path,
-    malignant: str | None,
+    malignant: tuple[str, ...],
     options: BundleOptions,
 ) -> None:
-    """Make bundles of a Keras model that leukolite did not train: FILE, .keras or .h5.
+    """Make bundles of a Keras model that leukolite did not train: FILE, .keras or .h5 of Keras 2 or 3, or a SavedModel.
 
     Nothing about it is guessed: its labels, what an image shows, what black and white are to it. The gate and what is printed
     are those of `leukolite convert`. What the model saw in training is not known, and the bundle's card says so.
@@ -102,14 +107,7 @@ def convert_keras(
     start_keras("leukolite convert-keras")
     from leukolite.convert.external import ExternalModel, source_of_keras
 
-    external = ExternalModel(
-        model=file,
-        labels=labels,
-        unit=unit,
-        values=VALUES[values],
-        malignant=None if malignant is None else [label.strip() for label in malignant.split(",")],
-        data=data,
-    )
+    external = ExternalModel(model=file, labels=labels, unit=unit, values=VALUES[values], malignant=malignant, data=data)
     settings = options.settings()
     _convert(options, settings, partial(source_of_keras, external, settings.seed))
 

@@ -1,6 +1,5 @@
 """A Keras model that leukolite did not train, made ready for conversion on labelled images of the user's."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leukolite.classes import Classes
+from leukolite.convert.load_keras import load_keras
 from leukolite.convert.provenance import recipe_of_external
-from leukolite.convert.source import ConversionSource
-from leukolite.errors import ConversionError, DatasetError, first_line
+from leukolite.convert.source import ConversionSource, declared_malignant
+from leukolite.errors import ConversionError, DatasetError
 from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnProgress
-from leukolite.quiet import quiet
 from leukolite.train.batches import to_float
 from leukolite.train.datasets import Dataset, load_images, open_dataset
 from leukolite.train.duplicates import group, near_duplicates
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     import keras
 
 FRACTIONS = (0.4, 0.3, 0.3)  # calibration, validation (gate and decision), holdout
-UNKNOWN_LAYER = ("Could not locate", "Unknown layer", "Lambda")  # what Keras says of a layer that it cannot or may not load
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class ExternalModel:
         labels: text file, one per line, in the order of the outputs.
         unit: what one image shows.
         values: what black and white are to the network, as (0, 1), (-1, 1) or (0, 255).
-        malignant: those of the labels that mean leukaemia; None: those of the data's layout.
+        malignant: those of the labels that mean leukaemia, see `choose_malignant`; empty: those of the data's layout.
         data: labelled images.
     """
 
@@ -47,7 +45,7 @@ class ExternalModel:
     labels: Path
     unit: Unit
     values: tuple[float, float]
-    malignant: Sequence[str] | None
+    malignant: Sequence[str]
     data: Path
 
 
@@ -63,13 +61,12 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         DatasetError: the images are of other classes, or too few.
     """
     labels = read_labels(external.labels)
-    if unknown := [label for label in external.malignant or () if label not in labels]:
-        raise ConversionError(
-            f"{external.labels}: expected the malignant labels among {', '.join(labels)}, found {', '.join(unknown)}"
-        )
+    if external.malignant:  # a slip of the pen is told before the work
+        declared_malignant(external.malignant, labels, (), external.labels)
     model = _from_zero_to_one(load_keras(external.model), external.values)
     spec = check_model(model, labels, external)
     dataset = _in_order(open_dataset(external.data), labels)
+    malignant = declared_malignant(external.malignant, labels, dataset.malignant, external.data)
     total = len(dataset.samples)
     done = iter(range(1, total + 1))
     dataset, pixels = load_images(dataset, spec, lambda: progress("images", next(done), total))
@@ -78,7 +75,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
     split = split_by_group(dataset, groups, FRACTIONS, seed)
     return ConversionSource(
         model=model,
-        classes=Classes.of(labels, dataset.malignant if external.malignant is None else external.malignant),
+        classes=Classes.of(labels, malignant),
         unit=external.unit,
         spec=spec,
         root=dataset.root,
@@ -104,24 +101,6 @@ def read_labels(path: Path) -> list[str]:
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ConversionError(f"{path}: expected two or more distinct labels, one per line, found {labels}")
     return labels
-
-
-def load_keras(path: Path) -> "keras.Model":
-    """Raises: ConversionError, if it is no Keras model, or one with layers that Keras does not know."""
-    import keras
-
-    if not path.is_file():
-        raise ConversionError(f"{path}: no such file; expected a Keras model (.keras or .h5)")
-    try:
-        with quiet():
-            return keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        reason = first_line(error, 150)
-        if any(words in str(error) for words in UNKNOWN_LAYER):
-            raise ConversionError(
-                f"{path}: has a layer that is not Keras' own ({reason}); build it of Keras' layers and save it again"
-            ) from error
-        raise ConversionError(f"{path}: no Keras model, or damaged ({reason})") from error
 
 
 def _from_zero_to_one(model: "keras.Model", values: tuple[float, float]) -> "keras.Model":

@@ -33,7 +33,7 @@ def outcome_lines(outcome: Outcome, float_bytes: int) -> list[str]:
     if outcome.path is None:
         lines = [f"{name}: not written, it fails the gate: {'; '.join(outcome.reasons)}", f"  {share}"]
     if manifest.gate is not None:
-        lines += [f"  {manifest.gate.part} part, {_level(level)}" for level in manifest.gate.levels]
+        lines += [f"  {manifest.gate.part} part, {_level(level, manifest.malignant)}" for level in manifest.gate.levels]
     lines += [f"    flipped: {_flip(flip)}" for flip in outcome.flips[:FLIPS_SHOWN]]
     if len(outcome.flips) > FLIPS_SHOWN:
         lines.append(f"    ... and {len(outcome.flips) - FLIPS_SHOWN} more flips; --json lists them")
@@ -159,13 +159,23 @@ def study_json(rows: Sequence[StudyRow]) -> dict[str, Any]:
     }
 
 
-def _level(level: GateLevel) -> str:
-    change, label = min(((level.recall[label] - level.float_recall[label], label) for label in level.recall), default=(0.0, ""))
-    recall = f", recall of {label} {100 * change:+.1f} points" if change < 0 else ", no malignant recall lost"
+def _level(level: GateLevel, malignant: Sequence[str]) -> str:
     return (
-        f"n {level.n}, sigma {level.sigma:g}: accuracy {percent(level.float_accuracy)} -> {percent(level.accuracy)}{recall},"
-        f" {level.flips} flips"
+        f"n {level.n}, sigma {level.sigma:g}: accuracy {percent(level.float_accuracy)} -> {percent(level.accuracy)},"
+        f" {_recall(level, malignant)}, {level.flips} flips"
     )
+
+
+def _recall(level: GateLevel, malignant: Sequence[str]) -> str:
+    """What became of the malignant recall; that none was held, where there is none."""
+    if not malignant:
+        return "no recall held (no label is said to be malignant)"
+    absent = [label for label in malignant if label not in level.recall]
+    without = f" (no image of {', '.join(absent)} is here)" if absent else ""
+    if not level.recall:
+        return f"no recall held{without}"
+    change, label = min((level.recall[label] - level.float_recall[label], label) for label in level.recall)
+    return (f"recall of {label} {100 * change:+.1f} points" if change < 0 else "no malignant recall lost") + without
 
 
 def _flip(flip: Flip) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leukolite.classes import Classes
+from leukolite.classes import Classes, choose_malignant
 from leukolite.convert.provenance import recipe_of_run
+from leukolite.errors import ConversionError
 from leukolite.manifest import Unit
 from leukolite.preprocess import InputSpec
 from leukolite.train.augment import Augmentation
@@ -74,11 +75,36 @@ class ConversionSource:
         return "test" if self.split["test"] else "validation"
 
 
-def source_of_run(folder: Path, data: Path | None = None) -> ConversionSource:
+def declared_malignant(said: Sequence[str], labels: Sequence[str], default: Sequence[str], where: Path) -> tuple[str, ...]:
+    """Which labels of a model mean leukaemia: what was said for this conversion, or else the default.
+
+    Args:
+        said: see `choose_malignant`; empty where nothing was said.
+        default: what its run or the layout of its images says.
+        where: the run or file that an error names.
+
+    Raises:
+        ConversionError: something was said that is no label, or nobody said it: the gate would hold no recall.
+    """
+    try:
+        chosen = choose_malignant(said, labels) if said else tuple(default)
+    except ValueError as error:
+        raise ConversionError(f"{where}: {error}") from error
+    if not said and not chosen:
+        raise ConversionError(
+            f"{where}: nobody said which of {', '.join(labels)} mean leukaemia, so no recall would be held by the gate; name"
+            " them, or say that none does",
+            advice="malignant",
+        )
+    return chosen
+
+
+def source_of_run(folder: Path, data: Path | None = None, malignant: Sequence[str] | None = None) -> ConversionSource:
     """The source that a finished run is.
 
     Args:
         data: where the run's images are now; None: where they were when it was trained.
+        malignant: those of its labels that mean leukaemia; None: what the run says, which may be none.
 
     Raises:
         TrainingError: the folder is not a finished run, or damaged.
@@ -87,7 +113,7 @@ def source_of_run(folder: Path, data: Path | None = None) -> ConversionSource:
     recipe = run.recipe
     return ConversionSource(
         model=load_model(folder),
-        classes=run.classes,
+        classes=run.classes if malignant is None else Classes.of(run.labels, malignant),
         unit=run.unit,
         spec=run.input,
         root=data or Path(run.data),

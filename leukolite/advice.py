@@ -6,6 +6,7 @@ ADVICE = {
     "cache": "give one with --cache DIR, or --cache none to decode each time",
     "data-moved": "say where the data folder is now with --data",
     "learning-rate": "as with --set learning_rate=1e-4",
+    "malignant": "give --malignant LABELS, or --malignant none",
     "no-imagenet": "use --weights none or a file",
     "no-resume": "run without --resume",
     "no-resume-replaces": "leave --resume out to replace it",
@@ -25,6 +26,7 @@ ADVICE = {
     "edgetpu": "give --runtime edgetpu",
     "finding-of-field": "--cell-diameter and --channel are for bundles that classify cells, leave them out",
     "list-cameras": "edge-run --list-cameras shows what is plugged in",
+    "litert": "give --runtime litert, or convert again with a Python of --check-with whose runtime works",
     "no-cell-picture": "give --cells one, or convert again with --cell-window",
 }
 

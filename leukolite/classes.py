@@ -1,11 +1,14 @@
 """The classes of a model: their labels in the order of its outputs, and which of them mean leukaemia."""
 
+import csv
 from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from leukolite.frozen import Frozen
+
+NONE = "none"  # said in the place of the malignant labels: none of them means leukaemia
 
 # one line, whatever counts as a line's end: labels.txt has one label per line
 Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
@@ -67,3 +70,45 @@ def check_labels(labels: Sequence[str], malignant: Sequence[str]) -> None:
         raise ValueError(f"labels must be distinct, found {list(labels)}")
     if unknown := [label for label in malignant if label not in labels]:
         raise ValueError(f"malignant names {unknown}, which are not among the labels {list(labels)}")
+
+
+def choose_malignant(said: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that a person says mean leukaemia, whatever their case.
+
+    Args:
+        said: each a label, or labels as a line of CSV (one with a comma in its name stands in quotes), or `NONE` alone.
+        labels: those of the model.
+
+    Returns:
+        In the order said, as the model spells them; empty for `NONE`.
+
+    Raises:
+        ValueError: something else was said; names the labels.
+    """
+    if [one.strip().casefold() for one in said] == [NONE] and not _matching(NONE, labels):
+        return ()
+    chosen: list[str] = []
+    for one in said:
+        for name in [one] if _matching(one, labels) else _parts(one):
+            matching = _matching(name, labels)
+            if len(matching) != 1:
+                what = f"{name!r} is several of them" if matching else f"found {name!r}"
+                raise ValueError(
+                    f"expected the malignant labels among {', '.join(map(repr, labels))}, or {NONE}, {what}; one with a comma in"
+                    " its name stands in quotes"
+                )
+            chosen += matching
+    return tuple(dict.fromkeys(chosen))
+
+
+def _matching(name: str, labels: Sequence[str]) -> list[str]:
+    """The label of that very name, or those that differ from it in case alone."""
+    name = name.strip()
+    return [label for label in labels if label == name] or [label for label in labels if label.casefold() == name.casefold()]
+
+
+def _parts(line: str) -> list[str]:
+    try:
+        return [part for row in csv.reader([line], skipinitialspace=True, strict=True) for part in row] or [line]
+    except csv.Error:  # a quote without its twin
+        return [line]

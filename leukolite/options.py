@@ -98,6 +98,16 @@ def noise_option(what: str, default: tuple[float, ...]) -> Callable[[FunctionT],
     )
 
 
+def malignant_option(default: str) -> Callable[[FunctionT], FunctionT]:
+    """`--malignant LABELS`, which may be repeated; `leukolite.classes.choose_malignant` reads it.
+
+    Args:
+        default: whose word counts where it is not given.
+    """
+    what = f"Labels that mean leukaemia, comma-separated, or none; may be repeated.  [default: {default}]"
+    return click.option("--malignant", multiple=True, metavar="LABELS", help=what)
+
+
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads of the runtime."
 )

@@ -10,10 +10,11 @@ import numpy as np
 
 from leukolite import __version__
 from leukolite import synthetic as smears
+from leukolite.classes import choose_malignant
 from leukolite.errors import DatasetError
 from leukolite.files import check_file_place, check_replaceable, new_folder, write_file, write_json
 from leukolite.metrics import wilson_interval
-from leukolite.options import SEED
+from leukolite.options import SEED, malignant_option
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
@@ -66,7 +67,7 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     help="What no two parts share: image, subject or kfold:N; or a run or split.json to repeat.  [default: image]",
 )
 @click.option("--unit", type=click.Choice(["cell", "field"]), help="What an image shows.  [default: the layout's, else field]")
-@click.option("--malignant", help="Labels that mean leukaemia, comma-separated.  [default: the layout's]")
+@malignant_option("the layout's")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
 @click.option("--resume", is_flag=True, help="Go on where the same command was stopped.")
 @click.option("--cache", help="Folder where decoded images are kept, or none.  [default: ~/.cache/leukolite]")
@@ -82,7 +83,7 @@ def train(
     seed: int | None,
     split_by: str | None,
     unit: str | None,
-    malignant: str | None,
+    malignant: tuple[str, ...],
     settings: tuple[str, ...],
     resume: bool,
     cache: str | None,
@@ -108,9 +109,7 @@ def train(
     base = repeated.recipe if repeated is not None else RECIPES[str(model)]
     recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
     dataset = open_dataset(data)
-    if malignant is None and repeated is not None:
-        malignant = ",".join(repeated.malignant)
-    chosen_malignant = _malignant(dataset, malignant)
+    chosen_malignant = _malignant(dataset, malignant, dataset.malignant if repeated is None else repeated.malignant)
     chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
     chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
     chosen_split = split_by or (str(from_run) if from_run is not None else "image")
@@ -190,14 +189,14 @@ def _print_folds(runs: "Sequence[Run]") -> None:
     stdout().print(f"{len(runs)} folds: test accuracy {spread}; all {n} images together {pooled}")
 
 
-def _malignant(dataset: Dataset, given: str | None) -> tuple[str, ...]:
-    chosen = dataset.malignant if given is None else tuple(label.strip() for label in given.split(",") if label.strip())
-    if unknown := [label for label in chosen if label not in dataset.labels]:
-        raise click.BadParameter(
-            f"{', '.join(unknown)}: not among the labels {', '.join(dataset.labels)}", param_hint="--malignant"
-        )
-    if given is None and not chosen:
-        warn("note: this layout does not say which labels are malignant; name them with --malignant")
+def _malignant(dataset: Dataset, said: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+    """What was said, or the default. Raises: BadParameter, where it is not of the dataset's labels."""
+    try:
+        chosen = choose_malignant(said or default, dataset.labels)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--malignant") from error
+    if not said and not chosen:
+        warn("note: this layout does not say which labels are malignant; name them with --malignant, or in the conversion")
     return chosen
 
 

@@ -158,6 +158,14 @@ def test_the_card_has_counts_intervals_and_the_warning(bundle):
         assert f"| **{label}** | {row[0]} | {row[1]} |" in card
 
 
+def test_the_card_says_of_which_malignant_class_no_recall_was_held(bundle):
+    gate = bundle.manifest.gate
+    levels = [level.model_copy(update={"recall": {}, "float_recall": {}}) for level in gate.levels]
+    empty = bundle.manifest.model_copy(update={"gate": gate.model_copy(update={"levels": levels})})
+    assert "No image of blast is among them, so no recall of it was held." in model_card(empty, 1000)
+    assert "no recall of it was held" not in model_card(bundle.manifest, 1000)
+
+
 def test_the_recipes_name_is_in_manifest_and_card(bundle):
     assert bundle.manifest.training.recipe["name"] == "small_cnn"
     assert "- Recipe: `small_cnn` (network `small_cnn`), leukolite's own" in model_card(bundle.manifest, 1)

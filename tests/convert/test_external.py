@@ -1,5 +1,8 @@
 """`leukolite convert-keras`: a model that leukolite did not train becomes a bundle, or is refused in one line."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -107,9 +110,40 @@ def test_a_file_that_is_no_model_is_refused(refuses, convert, tmp_path):
 
 
 def test_a_malignant_label_that_is_none_of_the_models_is_refused(refuses, convert):
-    assert "expected the malignant labels among blast, healthy, found other" in refuses(
+    assert "expected the malignant labels among 'blast', 'healthy', or none, found 'other'" in refuses(
         leukolite, *convert(network(), "--malignant", "blast,other")
     )
+
+
+@pytest.fixture
+def plain(cells, tmp_path):
+    """The cells as plain folders, of which the layout does not say what is malignant."""
+    folder = Path(shutil.copytree(cells, tmp_path / "plain"))
+    (folder / "synthetic.json").unlink()
+    return folder
+
+
+def test_plain_folders_are_asked_which_labels_are_malignant(refuses, convert, plain, tmp_path):
+    line = refuses(leukolite, *convert(network(), "--data", plain))
+    assert "nobody said which of blast, healthy mean leukaemia" in line
+    assert line.endswith("give --malignant LABELS, or --malignant none")
+    assert not (tmp_path / "net").exists()
+
+
+def test_a_bundle_without_a_malignant_label_says_that_no_recall_was_held(call, convert, plain, tmp_path):
+    result = call(leukolite, *convert(network(), "--data", plain, "--malignant", "NONE"))
+    assert result.exit_code == 0, result.output
+    assert result.output.count("no recall held (no label is said to be malignant)") == 2
+    assert "no malignant recall lost" not in result.output
+    card = (tmp_path / "net" / "README.md").read_text()
+    assert "No label is said to be malignant, so no malignant recall was held." in card
+    assert "| none held |" in card
+
+
+def test_malignant_labels_are_named_in_any_case(call, convert, plain, tmp_path):
+    result = call(leukolite, *convert(network(), "--data", plain, "--malignant", "Blast"))
+    assert result.exit_code == 0, result.output
+    assert Bundle.load(tmp_path / "net").manifest.malignant == ["blast"]
 
 
 REQUIRED = {"--labels": "labels.txt", "--unit": "cell", "--values": "0..1", "--data": "cells", "--out": "bundle"}
@@ -130,7 +164,6 @@ def test_what_is_not_guessed_is_asked_for_in_one_line(refuses, option):
         ("run", "--keras", "net.keras", "--out", "bundle"),
         ("run", "--unit", "cell", "--out", "bundle"),
         ("run", "--values", "-1..1", "--out", "bundle"),
-        ("run", "--malignant", "blast", "--out", "bundle"),
     ],
     ids=" ".join,
 )
@@ -153,7 +186,7 @@ def test_only_a_run_is_tried_variant_by_variant(refuses, convert):
 def source(cells, tmp_path) -> ConversionSource:
     network().save(tmp_path / "net.keras")
     (tmp_path / "labels.txt").write_text("healthy\nblast\n")
-    external = ExternalModel(tmp_path / "net.keras", tmp_path / "labels.txt", "cell", (0.0, 1.0), None, cells)
+    external = ExternalModel(tmp_path / "net.keras", tmp_path / "labels.txt", "cell", (0.0, 1.0), (), cells)
     return source_of_keras(external, 3, no_progress)
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from leukolite.advice import ADVICE
+from leukolite.cli import main as leukolite
 from leukolite.convert.inputs import ConversionInputs, open_inputs
 from leukolite.convert.provenance import is_external
 from leukolite.convert.settings import ConversionSettings
-from leukolite.convert.source import ConversionSource, FineTuningSource, source_of_run
-from leukolite.errors import TrainingError
+from leukolite.convert.source import ConversionSource, FineTuningSource, declared_malignant, source_of_run
+from leukolite.errors import ConversionError, TrainingError
 from leukolite.progress import no_progress
 from leukolite.train.runs import load_run, load_run_split
 
@@ -65,6 +67,31 @@ def test_images_that_moved_are_looked_for_where_they_are_said_to_be(finished_run
 def test_a_folder_that_is_no_run_has_no_source(tmp_path):
     with pytest.raises(TrainingError, match="not a finished run"):
         source_of_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "default", "chosen"), [((), ("blast",), ("blast",)), (("HEALTHY",), ("blast",), ("healthy",)), (("none",), (), ())]
+)
+def test_what_is_said_of_malignant_labels_counts_before_what_the_run_says(said, default, chosen):
+    assert declared_malignant(said, ("blast", "healthy"), default, Path("run")) == chosen
+
+
+def test_nobody_said_which_labels_are_malignant_is_refused_with_the_labels():
+    with pytest.raises(ConversionError, match="run: nobody said which of blast, healthy mean leukaemia") as refused:
+        declared_malignant((), ("blast", "healthy"), (), Path("run"))
+    assert "--malignant none" in ADVICE[refused.value.advice]
+
+
+def test_a_run_that_names_no_malignant_label_is_not_converted_until_somebody_says(refuses, finished_run, tmp_path):
+    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"malignant": []}))
+    line = refuses(leukolite, "convert", run, "--out", tmp_path / "bundle")
+    assert "nobody said which of blast, healthy mean leukaemia" in line
+    assert line.endswith("give --malignant LABELS, or --malignant none")
+    assert "found 'other'" in refuses(leukolite, "convert", run, "--out", tmp_path / "bundle", "--malignant", "other")
+    assert source_of_run(run, malignant=("healthy",)).classes.malignant == ("healthy",)
+    assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.parametrize(("test_images", "part"), [(True, "test"), (False, "validation")])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from leukolite.classes import Classes, check_labels
+from leukolite.classes import Classes, check_labels, choose_malignant
 
 words = st.text("abcxyzABCXYZ äöß-", min_size=1, max_size=8)
 labels = st.lists(words, min_size=2, max_size=8, unique_by=str.casefold)
@@ -113,3 +113,59 @@ def test_a_name_is_a_label_or_is_not_and_each_is_in_its_order(given_classes, nam
     assert sorted([*known, *unknown]) == sorted(names)
     assert unknown == [name for name in names if name in unknown]
     assert all(given_classes.labels[k].casefold() == name.casefold() for name, k in known.items())
+
+
+# what a person says of them
+
+NAMES = ("Benign", "ALL, early", "Pre", "pro-B")
+
+
+@pytest.mark.parametrize(
+    ("said", "chosen"),
+    [
+        (["Pre"], ("Pre",)),
+        (["pre,PRO-B"], ("Pre", "pro-B")),
+        (["pro-b, Pre , pre"], ("pro-B", "Pre")),
+        (["ALL, early"], ("ALL, early",)),
+        (["all, EARLY"], ("ALL, early",)),
+        (['"ALL, early",Pre'], ("ALL, early", "Pre")),
+        (['Pre, "all, early"'], ("Pre", "ALL, early")),
+        (["Pre", "ALL, early"], ("Pre", "ALL, early")),
+        (["none"], ()),
+        (["None "], ()),
+        (list(NAMES), NAMES),
+    ],
+    ids=str,
+)
+def test_malignant_labels_are_taken_as_people_write_them(said, chosen):
+    assert choose_malignant(said, NAMES) == chosen
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (["Late"], "'Late'"),
+        (["ALL, early,Pre"], "'ALL'"),
+        (["Pre,none"], "'none'"),
+        (["none", "Pre"], "'none'"),
+        ([""], "''"),
+        (["Pre,"], "''"),
+        (['"Pre'], "'\"Pre'"),
+        (["Pre;pro-B"], "'Pre;pro-B'"),
+    ],
+    ids=str,
+)
+def test_what_is_no_label_is_refused_with_the_labels_and_the_way_to_write_them(said, found):
+    with pytest.raises(ValueError, match=r"among 'Benign', 'ALL, early', 'Pre', 'pro-B', or none, found .*in quotes") as no:
+        choose_malignant(said, NAMES)
+    assert f"found {found};" in str(no.value)
+
+
+def test_labels_that_differ_in_case_alone_are_not_guessed_between():
+    assert choose_malignant(["ALL"], ("all", "ALL")) == ("ALL",)
+    with pytest.raises(ValueError, match="'All' is several of them"):
+        choose_malignant(["All"], ("all", "ALL"))
+
+
+def test_a_label_called_none_is_a_label():
+    assert choose_malignant(["none"], ("None", "blast")) == ("None",)

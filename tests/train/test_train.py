@@ -198,7 +198,9 @@ def test_plain_folders_are_asked_to_name_what_is_malignant(call, cells, tmp_path
     (data / "synthetic.json").unlink()
     command = (leukolite, "train", "small_cnn", "--data", data, *SMALL, "--epochs", 1)
     assert "name them with --malignant" in call(*command, "--preview", tmp_path / "seen.png").stderr
-    result = call(*command, "--out", tmp_path / "run", "--malignant", "blast", "--unit", "cell")
+    none = call(*command, "--preview", tmp_path / "seen.png", "--malignant", "none")
+    assert (none.exit_code, "--malignant" in none.stderr) == (0, False)
+    result = call(*command, "--out", tmp_path / "run", "--malignant", "BLAST", "--unit", "cell")
     assert "--malignant" not in result.stderr
     assert (load_run(tmp_path / "run").malignant, load_run(tmp_path / "run").unit) == (["blast"], "cell")
 
@@ -292,7 +294,7 @@ def test_a_place_below_a_file_is_refused(refuses, cells, tmp_path):
         (("--epochs", 0), 2, "--epochs"),
         (("--batch-size", 0), 2, "--batch-size"),
         (("--unit", "smear"), 2, "--unit"),
-        (("--malignant", "blast,martian"), 2, "martian: not among the labels blast, healthy"),
+        (("--malignant", "blast,martian"), 2, "expected the malignant labels among 'blast', 'healthy', or none, found 'martian'"),
         (("--weights", "nowhere.weights.h5"), 1, "no such weights file"),
         (("--weights", "imagenet"), 1, "has no ImageNet weights"),
         (("--split", "nowhere"), 1, "nowhere"),
