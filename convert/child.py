@@ -24,6 +24,10 @@ class ChildFailed(ConversionError):
     """The process ended without a result; its own words, in one line."""
 
 
+class ChildDied(ChildFailed):
+    """The process was ended by a signal, as a crash in a library's C code does."""
+
+
 def run_child(command: Sequence[str], progress: OnProgress, *, environment: Mapping[str, str] | None = None) -> Any:
     """Run a child to its end. On an exception here, Ctrl-C too, it is ended.
 
@@ -62,7 +66,7 @@ def run_child(command: Sequence[str], progress: OnProgress, *, environment: Mapp
         if "error" in said:
             raise ChildFailed(" ".join(str(said["error"]).split())[:300])
         if child.returncode < 0:
-            raise ChildFailed(f"the process died ({signal.Signals(-child.returncode).name})")
+            raise ChildDied(f"the process died ({signal.Signals(-child.returncode).name})")
         chatter.seek(0)
         lines = [line.strip() for line in chatter.read().decode(errors="replace").splitlines() if line.strip()]
         raise ChildFailed(lines[-1][:300] if lines else f"exit code {child.returncode}")

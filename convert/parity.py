@@ -1,6 +1,7 @@
 """Parity: which runtimes run a model, and how near to the float model; tried in a process of each, never read from a table."""
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,13 +12,18 @@ from typing import Any
 import numpy as np
 
 from leukolite.convert import parity_child
-from leukolite.convert.child import ChildFailed, run_child
+from leukolite.convert.child import ChildDied, ChildFailed, run_child
 from leukolite.convert.images import Images
 from leukolite.errors import ConversionError
 from leukolite.manifest import RuntimeCheck
 from leukolite.preprocess import InputSpec, input_table
 from leukolite.progress import OnProgress, no_progress
 from leukolite.runtime import CPU_RUNTIMES, RUNTIMES, TfliteRuntime
+
+MODEL, PIXELS, TABLE, OUTPUTS = "model.tflite", "pixels.npy", "table.npy", "outputs.npy"  # as parity_child knows them
+KNOWN_MODEL = Path(__file__).parent / "red_or_blue.tflite"  # made by tests/data/make_tiny_model.py
+KNOWN_OUTPUTS = np.array([[1.0, 0.0], [0.0, 1.0]])  # of `known_pictures`
+KNOWN_TOLERANCE = 0.1  # of an int8 softmax that is certain
 
 
 @dataclass(frozen=True)
@@ -44,20 +50,51 @@ class Answers:
 
 
 def find_runtime(python: Path) -> tuple[str, str]:
-    """Name and version of the TFLite runtime that an interpreter has, tflite-runtime first.
+    """Name and version of the TFLite runtime that an interpreter has, tflite-runtime first, tried on a model known to run.
+
+    What fails on that model is the interpreter's fault, as tflite-runtime beside NumPy 2 is, and says nothing of any other model.
 
     Raises:
-        ConversionError: it cannot be started, or has none.
+        ConversionError: it cannot be started, has no runtime, or its runtime is broken.
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix="leukolite-parity-") as place:
-            result = _ask(python, Path(place), sorted(CPU_RUNTIMES, reverse=True), no_progress)
-    except ChildFailed as error:
-        raise ConversionError(
-            f"{python}: {error}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
-            " `old/bin/pip install 'tflite-runtime==2.14.0' 'numpy<2'` (Python 3.11) make it"
-        ) from error
+    with tempfile.TemporaryDirectory(prefix="leukolite-parity-") as place:
+        folder = Path(place)
+        shutil.copy(KNOWN_MODEL, folder / MODEL)
+        np.save(folder / PIXELS, known_pictures())
+        np.save(folder / TABLE, np.arange(256, dtype=np.uint8))
+        try:
+            result = _ask(python, folder, sorted(CPU_RUNTIMES, reverse=True), no_progress)
+        except ChildDied as error:
+            raise ConversionError(_broken(python, "TFLite runtime", str(error))) from error
+        except ChildFailed as error:
+            raise ConversionError(
+                f"{python}: {error}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
+                " `old/bin/pip install 'tflite-runtime==2.14.0' 'numpy<2'` (Python 3.11) make it"
+            ) from error
+        name = f"{result['name']} {result['version']}".strip()
+        if result["error"] is not None:
+            raise ConversionError(_broken(python, name, result["error"], result["numpy"]))
+        outputs = np.load(folder / OUTPUTS)
+    if not np.abs(outputs - KNOWN_OUTPUTS).max() <= KNOWN_TOLERANCE:
+        wrong = f"it answers {np.round(outputs, 2).tolist()}, expected {KNOWN_OUTPUTS.tolist()}"
+        raise ConversionError(_broken(python, name, wrong, result["numpy"]))
     return result["name"], result["version"]
+
+
+def known_pictures() -> np.ndarray:
+    """A red and a blue picture, uint8 RGB, shape (2, 32, 32, 3)."""
+    pixels = np.zeros((2, 32, 32, 3), np.uint8)
+    pixels[0, ..., 0] = pixels[1, ..., 2] = 255
+    return pixels
+
+
+def _broken(python: Path, runtime: str, reason: str, numpy: str = "") -> str:
+    is_numpy = runtime.startswith("tflite-runtime") and numpy.partition(".")[0] not in ("", "1")
+    remedy = f"`{python} -m pip install 'numpy<2'`" if is_numpy else "install it again"
+    return (
+        f"{python}: its {runtime}{f' beside NumPy {numpy}' if numpy else ''} is broken, it fails on a model that every runtime"
+        f" runs ({reason}); {remedy}, or leave this interpreter out"
+    )
 
 
 def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: OnProgress, python: Path | None = None) -> Answers:
@@ -74,9 +111,9 @@ def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: OnPro
     table = input_table(spec, tensor.dtype, tensor.scale, tensor.zero_point)
     with tempfile.TemporaryDirectory(prefix="leukolite-parity-") as place:
         folder = Path(place)
-        (folder / "model.tflite").write_bytes(content)
-        (folder / "pixels.npy").symlink_to(images.file)
-        np.save(folder / "table.npy", np.arange(256, dtype=np.uint8) if table is None else table)
+        (folder / MODEL).write_bytes(content)
+        (folder / PIXELS).symlink_to(images.file)
+        np.save(folder / TABLE, np.arange(256, dtype=np.uint8) if table is None else table)
         try:
             result = _ask(
                 python or Path(sys.executable), folder, [name], lambda _, done, total: progress(f"on {name}", done, total)
@@ -85,7 +122,7 @@ def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: OnPro
             return Answers(name, version, refusal=str(error))
         if result["error"] is not None:
             return Answers(name, result["version"], refusal=result["error"])
-        outputs, times = np.load(folder / "outputs.npy"), np.load(folder / "invoke_ms.npy")
+        outputs, times = np.load(folder / OUTPUTS), np.load(folder / "invoke_ms.npy")
     return Answers(
         name,
         result["version"],
@@ -96,7 +133,7 @@ def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: OnPro
 
 
 def _ask(python: Path, folder: Path, names: Sequence[str], progress: OnProgress) -> Any:
-    """What `parity_child` says of the job in `folder`; without a model there it only says which runtime it has."""
+    """What `parity_child` says of the job in `folder`: which runtime it took, and the error of one that fails."""
     (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name][:2] for name in names}}))
     return run_child([str(python), parity_child.__file__, str(folder)], progress)
 

@@ -16,27 +16,40 @@ from typing import Any
 
 import numpy as np
 
+# tflite-runtime beside NumPy 2 fails with an AttributeError or an ImportError when it is loaded, with a SystemError later
+FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, ImportError, SystemError, OSError, MemoryError)
+
 
 def main(folder: Path) -> None:
-    """Do the job in `folder`: {"runtimes": {name: [module, package]}}, of which the first that is installed is taken."""
+    """Do the job in `folder`: {"runtimes": {name: [module, package]}}, of which the first that is installed runs the model."""
     job = json.loads((folder / "job.json").read_text())
-    found = None
     for name, (module_name, package) in job["runtimes"].items():
+        found = {"name": name, "version": _version(package), "numpy": np.__version__}
         try:
-            found = name, importlib.import_module(module_name), importlib.metadata.version(package)
-            break
-        except (ImportError, AttributeError):  # tflite-runtime beside numpy 2 fails with an AttributeError
-            continue
-    if found is None:
-        _say({"error": f"no {' or '.join(job['runtimes'])} there"})
-        sys.exit(1)
-    name, module, version = found
+            _run(folder, importlib.import_module(module_name))
+        except ModuleNotFoundError as error:
+            if error.name is not None and module_name.startswith(error.name):
+                continue  # it is not installed; one that is there and does not load is an error
+            _say({"result": found | {"error": _one_line(error)}})
+        except FAILURES as error:
+            _say({"result": found | {"error": _one_line(error)}})
+        else:
+            _say({"result": found | {"error": None}})
+        return
+    _say({"error": f"no {' or '.join(job['runtimes'])} there"})
+    sys.exit(1)
+
+
+def _version(package: str) -> str:
     try:
-        if (folder / "model.tflite").is_file():
-            _run(folder, module)
-        _say({"result": {"name": name, "version": version, "error": None}})
-    except (RuntimeError, ValueError, AttributeError) as error:
-        _say({"result": {"name": name, "version": version, "error": " ".join(str(error).split())[:200]}})
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _one_line(error: BaseException) -> str:
+    error = error.__cause__ or error  # a SystemError's says more
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _run(folder: Path, module: Any) -> None:

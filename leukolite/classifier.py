@@ -181,6 +181,13 @@ def check_golden(bundle: Bundle, classifier: Classifier) -> None:
     runtime, golden = classifier.runtime, bundle.golden
     tolerance = bundle.manifest.golden.tolerance.get(runtime.info.name)
     if tolerance is None:
+        refused = [one for one in bundle.manifest.runtimes if one.name == runtime.info.name and one.outcome == "refused"]
+        if refused:
+            raise BundleError(
+                f"{bundle.path}: {refused[0].name} did not run the model when the bundle was made ({refused[0].reason});"
+                " use another runtime",
+                advice="litert" if refused[0].name != "litert" else None,
+            )
         known = ", ".join(sorted(bundle.manifest.golden.tolerance))
         raise BundleError(f"{bundle.path}: manifest.json golden.tolerance has no entry for {runtime.info.name} (it has {known})")
     # one grey level: OpenCV's rounding of a resized pixel may differ by one between processors

@@ -24,6 +24,7 @@ RUNTIMES = {
     "edgetpu": ("ai_edge_litert.interpreter", "ai-edge-litert", "pip install ai-edge-litert"),
 }
 CPU_RUNTIMES = ("litert", "tflite-runtime")
+BROKEN = (AttributeError, SystemError)  # what tflite-runtime raises beside NumPy 2, sometimes only when it computes
 EDGETPU_LIBRARY = "libedgetpu.so.1"
 EDGETPU_OP = b"edgetpu-custom-op"  # stands in every model that edgetpu_compiler made
 
@@ -110,8 +111,8 @@ class TfliteRuntime:
         try:
             module: Any = importlib.import_module(module_name)
             version = importlib.metadata.version(package)
-        except (ImportError, AttributeError) as error:  # tflite-runtime beside numpy 2 fails with an AttributeError
-            raise RuntimeUnavailable(f"the runtime {name} cannot be loaded ({error}); {remedy}") from error
+        except (ImportError, *BROKEN) as error:
+            raise RuntimeUnavailable(f"the runtime {name} cannot be loaded ({first_line(error)}); {remedy}") from error
         delegates = _edgetpu(module, model, allow_cpu=options.allow_cpu) if name == "edgetpu" else []
         self.info = RuntimeInfo(
             name="litert" if name == "edgetpu" and not delegates else name,
@@ -130,6 +131,8 @@ class TfliteRuntime:
                     f"the model was compiled for the Edge TPU, {self.info.name} cannot run it", advice="edgetpu"
                 ) from error
             raise BundleError(f"{self.info.name} {version} refuses the model ({first_line(error)})") from error
+        except BROKEN as error:
+            raise self._broken(error) from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BundleError(f"expected a model with one input and one output, found {len(inputs)} and {len(outputs)}")
@@ -138,16 +141,26 @@ class TfliteRuntime:
 
     def invoke(self, batch: np.ndarray) -> np.ndarray:
         """See `Runtime.invoke`. Raises: ValueError, as the interpreter does, on another shape or type."""
-        self._interpreter.set_tensor(self._input_index, batch)
         try:
+            self._interpreter.set_tensor(self._input_index, batch)
             self._interpreter.invoke()
+            raw = self._interpreter.get_tensor(self._output_index)[0]
         except RuntimeError as error:
             raise BundleError(f"{self.info.name} {self.info.version} fails on the model ({first_line(error)})") from error
-        raw = self._interpreter.get_tensor(self._output_index)[0]
+        except BROKEN as error:
+            raise self._broken(error) from error
         if raw.dtype == np.float32:
             return np.asarray(raw)
         output = self.output.format
         return np.asarray((raw.astype(np.float32) - output.zero_point) * np.float32(output.scale))
+
+    def _broken(self, error: BaseException) -> RuntimeUnavailable:
+        """What to raise where the runtime itself fails, whatever the model."""
+        remedy = RUNTIMES[self.info.name][2]
+        return RuntimeUnavailable(
+            f"the runtime {self.info.name} {self.info.version} does not work beside NumPy {np.__version__}"
+            f" ({first_line(error.__cause__ or error)}); {remedy}"
+        )
 
     def tensor_dtypes(self) -> dict[str, str]:
         """Every tensor's name and type: what `convert` reads to check that no float is left inside."""

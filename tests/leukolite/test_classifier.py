@@ -15,7 +15,7 @@ from leukolite.classifier import Classifier, Latency, open_classifier
 from leukolite.clock import Clock
 from leukolite.decision import UNCALIBRATED, Decision, calibrate
 from leukolite.errors import BundleError, RuntimeUnavailable
-from leukolite.manifest import GoldenSpec, TensorFormat
+from leukolite.manifest import GoldenSpec, RuntimeCheck, TensorFormat
 from leukolite.preprocess import InputSpec, to_input
 from leukolite.runtime import RuntimeInfo, RuntimeOptions, Tensor
 
@@ -148,6 +148,13 @@ def test_a_runtime_without_a_tolerance_is_refused(bundle):
     golden = GoldenSpec(runtime="tflite-runtime", tolerance={"tflite-runtime": 0.1})
     with pytest.raises(BundleError, match=r"golden\.tolerance has no entry for litert \(it has tflite-runtime\)"):
         open_classifier(changed(bundle, golden=golden))
+
+
+def test_a_runtime_that_was_refused_when_the_bundle_was_made_is_told_why_and_how_to_go_on(bundle):
+    golden = GoldenSpec(runtime="litert", tolerance={"tflite-runtime": 0.1})
+    refused = RuntimeCheck(name="litert", version="2.3.0", outcome="refused", reason="_ARRAY_API not found")
+    with pytest.raises(BundleError, match=r"did not run the model when .* made \(_ARRAY_API not found\); use another"):
+        open_classifier(changed(bundle, golden=golden, runtimes=[refused]))
 
 
 def test_a_runtime_that_is_not_installed_is_named_with_the_remedy(bundle, monkeypatch):

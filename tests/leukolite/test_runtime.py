@@ -75,6 +75,16 @@ def test_a_runtime_that_does_not_load_beside_this_numpy_is_named(tiny_model, mon
         TfliteRuntime(tiny_model, RuntimeOptions(name="tflite-runtime"))
 
 
+@pytest.mark.parametrize("place", ["__init__", "allocate_tensors", "set_tensor", "invoke", "get_tensor"])
+def test_a_runtime_that_fails_beside_this_numpy_is_named_wherever_it_fails(tiny_model, monkeypatch, place):
+    def fail(*_: object, **__: object) -> None:
+        raise SystemError("returned a result with an exception set") from AttributeError("_ARRAY_API not found")
+
+    monkeypatch.setattr(f"ai_edge_litert.interpreter.Interpreter.{place}", fail)
+    with pytest.raises(RuntimeUnavailable, match=r"does not work beside NumPy [\d.]+ \(_ARRAY_API not found\); pip install"):
+        TfliteRuntime(tiny_model).invoke(picture(RED))
+
+
 @pytest.mark.parametrize("cut", [lambda model: b"", lambda model: model[:20], lambda model: model[:-1], lambda model: b"x" * 999])
 def test_a_damaged_model_is_refused_in_one_line(tiny_model, cut):
     with pytest.raises(BundleError, match=r"^litert [\d.]+ refuses the model \([^\n]+\)$"):
