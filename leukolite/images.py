@@ -28,6 +28,7 @@ MAX_BYTES = 4 * MAX_PIXELS  # of a file: what `MAX_PIXELS` take uncompressed, an
 _EIGHT_BIT_MODES = frozenset({"RGB", "L", "P", "1"})
 _ORIENTATION, _EXIF, _INTEROPERABILITY, _COLOUR_SPACE, _INTEROPERABILITY_INDEX = 0x112, 0x8769, 0xA005, 0xA001, 1
 _DESCRIPTION = 270  # of a TIFF
+_BEGINNINGS = (b"\x89PNG\r\n", b"II*\0", b"MM\0*")
 
 
 def is_image_name(path: Path) -> bool:
@@ -195,6 +196,8 @@ def _not_an_image(data: bytes, name: str) -> ImageError:
             decode_jpeg(data, name)  # says why
         except ImageError as error:
             return error
+    if data.startswith(_BEGINNINGS) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP"):
+        return ImageError(name, "damaged or truncated (it begins like an image, but what describes its pixels cannot be read)")
     return ImageError(name, f"not an image that can be read; expected {_EXPECTED}")
 
 

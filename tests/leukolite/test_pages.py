@@ -1,5 +1,6 @@
 """One file, one upright picture, whole: pages and frames, EXIF's turn, checksums."""
 
+import contextlib
 import io
 import zlib
 
@@ -109,10 +110,8 @@ def test_a_tiff_whose_pixels_are_missing_is_refused():
 def test_lines_of_libtiff_do_not_reach_the_terminal(capfd):
     data = bytearray(encoded("TIFF", compression="tiff_lzw"))
     data[len(data) // 2 : len(data) // 2 + 200] = b"\x11" * 200
-    try:
+    with contextlib.suppress(ImageError):
         decode_rgb(bytes(data), "a")
-    except ImageError as error:
-        assert "damaged" in str(error)
     assert capfd.readouterr() == ("", "")
 
 
@@ -131,7 +130,7 @@ def test_a_few_bytes_that_claim_gigabytes_end_soon():
 def test_a_file_too_large_for_a_picture_is_not_read(tmp_path):
     with (tmp_path / "slide.tif").open("wb") as file:
         file.truncate(5_000_000_000)
-    with pytest.raises(ImageError, match="5000 MB, expected no more than 50 megapixels need"):
+    with pytest.raises(ImageError, match="5000 MB are more than 50 megapixels need"):
         read_rgb(tmp_path / "slide.tif")
 
 
