@@ -15,7 +15,7 @@ import numpy as np
 
 from leukolite.edge.camera.containers import counts_its_frames
 from leukolite.edge.camera.opencv import jpeg_fault
-from leukolite.edge.camera.pictures import CANNOT_BE_OPENED, Pictures
+from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, Pictures
 from leukolite.errors import SourceError
 
 if TYPE_CHECKING:
