@@ -29,6 +29,7 @@ MAX_BYTES = 4 * MAX_PIXELS  # of a file: what `MAX_PIXELS` take uncompressed, an
 _EIGHT_BIT_MODES = frozenset({"RGB", "L", "P", "1"})
 _ORIENTATION, _EXIF, _INTEROPERABILITY, _COLOUR_SPACE, _INTEROPERABILITY_INDEX = 0x112, 0x8769, 0xA005, 0xA001, 1
 _DESCRIPTION = 270  # of a TIFF
+_BEGINNINGS = (b"\x89PNG\r\n", b"II*\0", b"MM\0*")
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -84,11 +85,11 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
     if image.format in ("JPEG", "MPO"):
         if not image.info.get("icc_profile") and has_torn_profile(data, name):
             raise broken_profile(name)
-        decoded = decode_jpeg(data, name)
-        exif = _exif(image)
-        picture = Image.fromarray(decoded)
-        if image.mode == "L":
-            picture = picture.getchannel(0)
+        pixels, exif = decode_jpeg(data, name), _exif(image)
+        profile = _profile(image, exif, data, name)
+        if profile is not None:
+            picture = Image.fromarray(pixels[:, :, 0] if image.mode == "L" else pixels)
+            pixels = np.asarray(to_srgb(picture, profile, name))
     else:
         if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would halve 16-bit RGB to 8 without a word
             raise ImageError(name, "expected 8-bit RGB or grey, found 16-bit samples; convert it first")
@@ -96,7 +97,9 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
             check_tiff(data, image.tag_v2, name)
         picture = _opaque(image, name)
         exif = _exif(image)  # after its pixels: a PNG's may stand behind them, and Pillow has turned a TIFF upright
-    return _upright(np.asarray(_in_srgb(picture, image, exif, data, name), dtype=np.uint8), exif.get(_ORIENTATION, 1))
+        profile = _profile(image, exif, data, name)
+        pixels = np.asarray(picture.convert("RGB") if profile is None else to_srgb(picture, profile, name))
+    return _upright(pixels, exif.get(_ORIENTATION, 1))
 
 
 def _opaque(image: Image.Image, name: str) -> Image.Image:
@@ -108,21 +111,22 @@ def _opaque(image: Image.Image, name: str) -> Image.Image:
     return picture.convert("L" if picture.mode in ("L", "1") else "RGB")
 
 
-def _in_srgb(picture: Image.Image, image: Image.Image, exif: Image.Exif, data: bytes, name: str) -> Image.Image:
-    profile = image.info.get("icc_profile")
+def _profile(image: Image.Image, exif: Image.Exif, data: bytes, name: str) -> bytes | None:
+    """By what it is converted to sRGB; None where it is sRGB, as pictures are that say nothing."""
+    if "icc_profile" in image.info and image.info["icc_profile"] is None:
+        raise broken_profile(name)
+    profile: bytes | None = image.info.get("icc_profile") or None
     codes = None
     if image.format == "PNG":
         chunks = png_chunks(data, name)
         codes = tuple(chunks[b"cICP"]) if b"cICP" in chunks else None
-    if profile is None and "icc_profile" in image.info:
-        raise broken_profile(name)
-    if profile and codes is None:
-        return to_srgb(picture, profile, name)
-    if image.format == "PNG":
-        check_png_colours(image.info, codes, name)
+        if codes is not None or profile is None:
+            check_png_colours(image.info, codes, name)
+    if profile is not None and codes is None:
+        return profile
     index = exif.get_ifd(_INTEROPERABILITY).get(_INTEROPERABILITY_INDEX)
     check_exif_colours(exif.get_ifd(_EXIF).get(_COLOUR_SPACE), index, name)
-    return picture.convert("RGB")
+    return None
 
 
 def _exif(image: Image.Image) -> Image.Exif:
@@ -191,6 +195,8 @@ def _not_an_image(data: bytes, name: str) -> ImageError:
             decode_jpeg(data, name)  # says why
         except ImageError as error:
             return error
+    if data.startswith(_BEGINNINGS) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP"):
+        return ImageError(name, "damaged or truncated (it begins like an image, but what describes its pixels cannot be read)")
     return ImageError(name, f"not an image that can be read; expected {_EXPECTED}")
 
 

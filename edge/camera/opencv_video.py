@@ -7,7 +7,7 @@ import numpy as np
 
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
 from leukolite.edge.camera.opencv import READ_FAILURES, jpeg_fault, silence_opencv, to_rgb
-from leukolite.edge.camera.pictures import CANNOT_BE_OPENED, EXTRA, Pictures
+from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, EXTRA, Pictures
 from leukolite.errors import ImageError, SourceError
 from leukolite.jpeg import START
 

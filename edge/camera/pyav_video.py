@@ -15,8 +15,9 @@ import numpy as np
 
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
 from leukolite.edge.camera.opencv import jpeg_fault
-from leukolite.edge.camera.pictures import CANNOT_BE_OPENED, Pictures
-from leukolite.errors import SourceError
+from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, Pictures
+from leukolite.errors import ImageError, SourceError
+from leukolite.jpeg import check_size
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -55,7 +56,7 @@ class PyAvVideo:
         self._decoder = self._stream.codec_context
         if self._decoder is None:
             self._container.close()
-            raise SourceError(self._name, "the video is coded in a way that FFmpeg does not know; save it as H.264 or MJPEG")
+            raise SourceError(self._name, "the video's codec is not known here; convert it to H.264 first")
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", 1  # its log is heard in its own thread alone
         self._to_bgr = av.video.reformatter.VideoReformatter()
         self.announced = self._stream.frames if counts_its_frames(path) else 0
@@ -121,7 +122,11 @@ class PyAvVideo:
             found.append("breaks off")
         return frames, f"damaged ({found[0]})" if found else None, False
 
-    def _pixels(self, frame: "VideoFrame") -> np.ndarray:
+    def _pixels(self, frame: "VideoFrame") -> np.ndarray | str:
+        try:
+            check_size(frame.width, frame.height, "")
+        except ImageError as error:
+            return error.reason
         picture = self._to_bgr.reformat(frame, format="bgr24", interpolation="BICUBIC").to_ndarray()  # as OpenCV does
         pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)) if frame.rotation else pixels

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from leukolite.clock import Clock
 from leukolite.edge.camera.opencv_video import OpenCvVideo
-from leukolite.edge.camera.pictures import PictureReader
 from leukolite.edge.camera.pyav_video import PyAvVideo
 from leukolite.edge.camera.source import Gap, Items, Note, timed_frame
+from leukolite.edge.camera.video_reader import PictureReader
 
 
 class VideoFile:

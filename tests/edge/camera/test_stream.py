@@ -85,3 +85,20 @@ def test_a_video_served_over_http_comes_in_rgb(tmp_path, serve):
 def test_a_password_is_never_shown(url, shown):
     assert without_password(url) == shown
     assert StreamCamera(url).name == shown
+
+
+def test_a_stream_whose_damage_is_not_seen_says_so_first(tmp_path):
+    path = tmp_path / "red.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 10, (32, 24))
+    writer.write(np.full((24, 32, 3), RED[::-1], np.uint8))
+    writer.release()
+    items, _ = everything(StreamCamera(path.as_uri().replace("file://", "file:")))
+    assert "damage within the frames of this stream is not checked" in items[1].text
+
+
+def test_an_mjpeg_stream_is_checked_and_a_zeroed_picture_is_a_gap(serve):
+    pictures = [jpeg(i) for i in range(4)]
+    middle = len(pictures[2]) * 2 // 3
+    pictures[2] = pictures[2][:middle] + bytes(100) + pictures[2][middle + 100 :]
+    items, _ = everything(StreamCamera(serve(pictures).url))
+    assert [type(item) for item in items[1:]] == [Frame, Frame, Gap, Frame]
