@@ -60,16 +60,21 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
     if missed:
         return f"is right on {percent(accuracy_of(confusion))} of {n} labelled pictures and {' and '.join(missed)}"
     common = int(counts.argmax())
-    lowest, _ = wilson_interval(int(np.trace(confusion)), n)
-    if lowest > counts[common] / n:
+    if _lowest(int(np.trace(confusion)), n) > counts[common] / n:
         return None
-    least_recalls = [wilson_interval(int(confusion[k, k]), int(counts[k]))[0] for k in range(len(counts)) if counts[k]]
+    least_recalls = [_lowest(int(confusion[k, k]), int(counts[k])) for k in range(len(counts)) if counts[k]]
     if informedness(confusion) >= INFORMED and np.mean(least_recalls) > 1 / max(len(least_recalls), 2):
         return None
     return (
         f"is right on {percent(accuracy_of(confusion))} of {n} labelled pictures, which is not more than chance above the"
         f" {percent(counts[common] / n)} of always saying {classes.labels[common]}"
     )
+
+
+def _lowest(right: int, n: int) -> float:
+    """Lower end of the 95% interval of a share; 0 of no picture."""
+    interval = wilson_interval(right, n)
+    return 0.0 if interval is None else interval[0]
 
 
 def best_order(confusion: np.ndarray) -> tuple[int, ...]:

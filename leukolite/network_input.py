@@ -53,15 +53,15 @@ class NetworkInput(Frozen):
                 return name
         if max(map(abs, (*self.mean, *self.deviation))) <= 1 and min(self.deviation) >= 0.02:
             return f"mean={_spelt(self.mean)}:std={_spelt(self.deviation)}"
-        mean, deviation = (tuple(255 * number for number in triple) for triple in (self.mean, self.deviation))
-        return f"mean={_spelt(mean)}:std={_spelt(deviation)}:of=255"
+        return f"mean={_spelt(_scaled(self.mean, 1 / 255))}:std={_spelt(_scaled(self.deviation, 1 / 255))}:of=255"
 
     def __str__(self) -> str:
         return f"values {self.values}, channels {', '.join(self.channels)}"
 
     def of_levels(self, pixels: np.ndarray) -> np.ndarray:
         """What the network takes, float32, of uint8 RGB; shape (..., 3) both."""
-        values = (pixels.astype(np.float32) / np.float32(255) - np.float32(self.mean)) / np.float32(self.deviation)
+        mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
+        values = (pixels.astype(np.float32) / np.float32(255) - mean) / deviation
         return np.ascontiguousarray(values[..., ::-1]) if self.channels == "BGR" else values
 
 
@@ -103,7 +103,7 @@ def _numbers(words: str, text: str) -> Triple:
     return first, second, third
 
 
-def _scaled(numbers: Triple, scale: int) -> Triple:
+def _scaled(numbers: Triple, scale: float) -> Triple:
     first, second, third = (number / scale for number in numbers)
     return first, second, third
 
@@ -112,6 +112,6 @@ def _are_close(some: Triple, others: Triple) -> bool:
     return bool(np.allclose(some, others, rtol=0, atol=1e-6))
 
 
-def _spelt(numbers: tuple[float, ...]) -> str:
+def _spelt(numbers: Triple) -> str:
     words = [f"{number:.6g}" for number in numbers]
     return words[0] if len(set(words)) == 1 else ",".join(words)

@@ -35,6 +35,7 @@ from leukolite.edge.cli import main as edge_run
 from leukolite.edge.field.exclusion import ExclusionKind
 from leukolite.edge.journal.records import EventName, EventRecord, HealthRecord
 from leukolite.manifest import Calibration, CompiledModel, FineTuning, GateLevel, Manifest, NoiseMetrics, RuntimeCheck
+from leukolite.network_input import NetworkInput
 from leukolite.runtime import RuntimeInfo
 from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.synthetic import LABELS, render_cell
@@ -170,7 +171,8 @@ def _manifests() -> list[Any]:
         estimates={"cycles": 1.0},
     )
     tuned = FineTuning(images=10, epochs=1, learning_rate=1e-5, seed=0)
-    whole = shipped[0].model_copy(update={"compiled": [compiled], "fine_tuning": tuned})
+    external = {"network_input": NetworkInput(channels="BGR"), "objections": ["it recognises 0 of 9 pictures of blast"]}
+    whole = shipped[0].model_copy(update={"compiled": [compiled], "fine_tuning": tuned, **external})
     return [manifest.model_dump(mode="json") for manifest in (*shipped, whole)]
 
 

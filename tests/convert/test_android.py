@@ -31,6 +31,7 @@ from leukolite.convert.metadata import ALIGNMENT, with_metadata
 from leukolite.decision import Decision, calibrate, decide
 from leukolite.errors import BundleError, ConversionError, LeukoliteError
 from leukolite.manifest import GoldenSpec, Manifest, TensorFormat
+from leukolite.network_input import NetworkInput
 from leukolite.preprocess import InputSpec, crop_and_resize, input_table, to_input
 from leukolite.quiet import quiet
 from leukolite.runtime import TfliteRuntime
@@ -284,6 +285,41 @@ def test_the_kotlin_resizes_by_the_manifests_kernel(tmp_path, kind):
     export_android(bundle, tmp_path / "a")
     kotlin = (tmp_path / "a" / KOTLIN / "Leukolite.kt").read_text()
     assert f'const val KERNEL = "{bundle.manifest.input.kernel}"\n' in kotlin
+
+
+def test_the_kotlin_says_what_is_seen_and_what_the_network_takes(tiny, tmp_path):
+    bundle = Bundle.load(tiny)
+    manifest = bundle.manifest
+    assert 'const val CROP = "centre-square"\n' in _kotlin(bundle, tmp_path / "a")
+    assert "NETWORK_VALUES" not in _kotlin(bundle, tmp_path / "a")
+    changes = {"network_input": NetworkInput(channels="BGR"), "objections": ["finds 0 of $9 blasts"]}
+    kotlin = _kotlin(replace(bundle, manifest=manifest.model_copy(update=changes)), tmp_path / "b")
+    assert 'const val NETWORK_VALUES = "0..1"\n' in kotlin
+    assert 'const val NETWORK_CHANNELS = "BGR"\n' in kotlin
+    assert 'val OBJECTIONS = listOf("finds 0 of \\$9 blasts")\n' in kotlin
+    readme = (tmp_path / "b" / "README.md").read_text()
+    assert "trained on values 0..1, channels B, G, R" in readme
+    assert "finds 0 of $9 blasts" in readme
+
+
+def _kotlin(bundle: Bundle, out: Path) -> str:
+    export_android(bundle, out)
+    return (out / KOTLIN / "Leukolite.kt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("crop", "says"),
+    [
+        ("centre-square", "a centre-square crop of 1 of the shorter side, resized"),
+        ("stretch", "the whole picture stretched, resized"),
+        ("pad", "the whole picture with black beside it, resized"),
+    ],
+)
+def test_the_metadata_says_what_of_a_picture_goes_in(tiny, crop, says):
+    bundle = Bundle.load(tiny)
+    spec = InputSpec(height=32, width=32, crop=crop)
+    manifest = bundle.manifest.model_copy(update={"input": spec})
+    assert says.encode() in with_metadata(bundle.model, manifest)
 
 
 # what is refused
