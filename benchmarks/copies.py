@@ -37,7 +37,9 @@ def turned(pixels: np.ndarray, symmetry: int) -> np.ndarray:
 
 
 def saved(pixels: np.ndarray, quality: int) -> np.ndarray:
-    return cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    assert decoded is not None, "OpenCV reads what it has written"
+    return decoded
 
 
 def lit(pixels: np.ndarray, contrast: float, brightness: float = 0.0) -> np.ndarray:
@@ -120,7 +122,8 @@ def pairs_line(name: str, dataset: Dataset, spec: InputSpec) -> str:
     other_class = (len(samples) ** 2 - sum(n * n for n in per_class)) // 2
     groups = len(np.unique(group(len(samples), pairs, [hashes])))
     aside = len(samples) - len(without_contradictions(dataset, pairs).kept)
-    upper = wilson_interval(across, other_class)[1]
+    interval = wilson_interval(across, other_class)
+    upper = interval[1] if interval is not None else 1.0
     return (
         f"| {name} | {len(samples)} | {same} | {len(pairs) - same} | {subjects} | {across} of {other_class} (to {upper:.1e}) |"
         f" {aside} | {groups} | {seconds:.0f} |"

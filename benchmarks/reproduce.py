@@ -285,7 +285,7 @@ def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgr
     if unreadable:
         raise TrainingError(f"{unreadable[0][1]}; the image was there when {place} was trained: restore it")
     name = f"{place.parent.name} {place.name}"
-    return Evaluation(name, classifier, tuple(verdicts), seen=0, dropped=0, unusable=(), seed=seed, occlude=None)
+    return Evaluation(name, classifier, tuple(verdicts), seen=0, dropped=0, seen_by={}, unusable=(), seed=seed, occlude=None)
 
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:

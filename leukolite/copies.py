@@ -162,8 +162,8 @@ def _normalised(coefficients: np.ndarray) -> np.ndarray:
 def _coefficients(hashes: Sequence[str]) -> np.ndarray:
     """What the hashes hold, of length 1; all 0 for ''. float32, shape (n, FREQUENCIES, FREQUENCIES)."""
     values = np.zeros((len(hashes), FREQUENCIES**2), np.float32)
-    present = [i for i, text in enumerate(hashes) if text]
-    if present:
+    present = np.array([i for i, text in enumerate(hashes) if text], dtype=int)
+    if len(present):
         packed = np.frombuffer(b"".join(base64.b64decode(hashes[i]) for i in present), np.uint8).reshape(len(present), -1)
         bits = np.unpackbits(packed, axis=1)[:, : 2 * len(_KEPT)].reshape(len(present), -1, 2)
         values[np.ix_(present, _KEPT)] = _LEVELS[2 * bits[..., 0] + bits[..., 1]]
