@@ -4,7 +4,7 @@
 
 DATA holds the data sets in their native layouts, CELLS is what `leukolite synthetic --count 200` made. It prints the tables of
 docs/evidence/copies.md: of every second picture a changed copy, sought as `--unseen` seeks it; and the pairs that are found in
-each whole set. The threshold was chosen on the other half of the pictures.
+each whole set.
 """
 
 import sys

@@ -16,7 +16,7 @@ import numpy as np
 SIDE = 64  # pixels of `detail`
 FREQUENCIES = 16  # of the cosine transform, each way; those within the quarter circle are kept
 MIDDLE = 0.88  # side of the window that is hashed, over the picture's: a crop of up to 6% a side leaves it whole
-LEAST_CORRELATION = 0.84  # chosen on one half of the shared sets, measured on the other
+LEAST_CORRELATION = 0.84  # of 1.7 million pairs of C-NMC's two classes none reaches it; changed copies mostly reach 0.87
 HASH_CHARACTERS = 68  # base64 of 51 bytes
 
 _LEAST_CANDIDATE = 0.62  # correlation in a window of the coarse grid, before its place and size are fitted
