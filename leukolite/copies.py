@@ -16,7 +16,7 @@ import numpy as np
 SIDE = 64  # pixels of `detail`
 FREQUENCIES = 16  # of the cosine transform, each way; those within the quarter circle are kept
 MIDDLE = 0.88  # side of the window that is hashed, over the picture's: a crop of up to 6% a side leaves it whole
-LEAST_CORRELATION = 0.84  # chosen on one half of the shared sets, measured on the other
+LEAST_CORRELATION = 0.84  # of 1.7 million pairs of C-NMC's two classes none reaches it; changed copies mostly reach 0.87
 HASH_CHARACTERS = 68  # base64 of 51 bytes
 
 _LEAST_CANDIDATE = 0.62  # correlation in a window of the coarse grid, before its place and size are fitted
@@ -162,8 +162,8 @@ def _normalised(coefficients: np.ndarray) -> np.ndarray:
 def _coefficients(hashes: Sequence[str]) -> np.ndarray:
     """What the hashes hold, of length 1; all 0 for ''. float32, shape (n, FREQUENCIES, FREQUENCIES)."""
     values = np.zeros((len(hashes), FREQUENCIES**2), np.float32)
-    present = [i for i, text in enumerate(hashes) if text]
-    if present:
+    present = np.array([i for i, text in enumerate(hashes) if text], dtype=int)
+    if len(present):
         packed = np.frombuffer(b"".join(base64.b64decode(hashes[i]) for i in present), np.uint8).reshape(len(present), -1)
         bits = np.unpackbits(packed, axis=1)[:, : 2 * len(_KEPT)].reshape(len(present), -1, 2)
         values[np.ix_(present, _KEPT)] = _LEVELS[2 * bits[..., 0] + bits[..., 1]]

@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from leukolite.cli import main as leukolite
+from leukolite.synthetic import render_cell
 
 SHIPPED = "synthetic-cells"  # knows its cells, where two epochs on forty pictures leave a network at chance
 METRICS = {"sigma", "accuracy", "precision", "recall", "specificity", "f1", "auc", "confusion", "latency_ms"}
@@ -62,7 +64,11 @@ def test_the_positive_class_is_the_malignant_one(evaluated, model, cells):
 def test_unseen_leaves_out_what_trained_or_chose_the_model(call, evaluated, model, cells):
     result = evaluated(model, cells, "--unseen")
     assert (result["n"], result["left_out_as_seen"], result["seen_in_training"]) == (8, 32, 0)
-    assert call(leukolite, "evaluate", model, "--data", cells, "--unseen").stderr == ""
+    assert result["seen_by"] == {"bytes": 32, "pixels": 0, "copy": 0}
+    assert call(leukolite, "evaluate", model, "--data", cells, "--unseen").stderr.splitlines() == [
+        "note: 32 images left out that trained or chose the model: 32 as the same bytes, 0 as the same pixels,"
+        " 0 as turned, cropped or otherwise changed copies"
+    ]
 
 
 def test_images_that_were_seen_are_classified_with_a_note(call, evaluated, model, cells):
@@ -76,6 +82,59 @@ def test_images_that_were_only_encoded_again_are_known(evaluated, tiny_bundle, c
         (tmp_path / "cells" / path.parent.name).mkdir(parents=True, exist_ok=True)
         Image.open(path).save(tmp_path / "cells" / path.parent.name / f"{path.stem}.bmp")
     assert evaluated(tiny_bundle, tmp_path / "cells", "--unseen")["n"] == evaluated(tiny_bundle, cells, "--unseen")["n"]
+
+
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "turned": lambda pixels: np.rot90(pixels),
+    "mirrored": lambda pixels: pixels[:, ::-1],
+    "turned and mirrored": lambda pixels: np.rot90(pixels[::-1], 1),
+    "cropped": lambda pixels: pixels[2:-1, 1:-2],
+    "darkened": lambda pixels: np.rint(pixels * 0.85).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_changed_copies_of_what_was_seen_are_left_out(evaluated, model, cells, tmp_path, change):
+    for path in cells.glob("*/*.png"):
+        (tmp_path / "cells" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        changed = Image.fromarray(np.ascontiguousarray(change(np.asarray(Image.open(path)))))
+        changed.save(tmp_path / "cells" / path.parent.name / f"{path.stem}.jpg", quality=90)
+    result = evaluated(model, tmp_path / "cells", "--unseen")
+    assert (result["n"], result["seen_by"]) == (8, {"bytes": 0, "pixels": 0, "copy": 32})
+
+
+def test_cells_that_training_never_saw_are_not_taken_for_seen(evaluated, model, tmp_path):
+    for k, label in enumerate(("blast", "healthy")):
+        (tmp_path / "cells" / label).mkdir(parents=True)
+        for i in range(30):
+            pixels = render_cell(np.random.default_rng([7, k, i]), label, size=48)
+            Image.fromarray(pixels).save(tmp_path / "cells" / label / f"{i}.png")
+    result = evaluated(model, tmp_path / "cells", "--unseen")
+    assert (result["n"], result["left_out_as_seen"]) == (60, 0)
+
+
+def test_a_bundle_that_records_no_hashes_says_what_it_cannot_know(call, evaluated, tiny_bundle, cells, tmp_path):
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "older"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["training"]["seen_hashes"]
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 2}))
+    assert evaluated(folder, cells, "--unseen")["n"] == 8
+    assert call(leukolite, "evaluate", folder, "--data", cells, "--unseen").stderr.splitlines()[-1] == (
+        "note: tiny records no hashes of its training images, so turned, cropped or otherwise changed copies of them are not"
+        " known; what is trained and converted now does"
+    )
+
+
+def test_copies_in_two_classes_are_named_and_not_classified(evaluated, tiny_bundle, cells, tmp_path):
+    folder = Path(shutil.copytree(cells, tmp_path / "cells"))
+    Image.open(folder / "blast" / "003.png").transpose(Image.Transpose.ROTATE_90).save(folder / "healthy" / "again.png")
+    result = evaluated(tiny_bundle, folder)
+    assert result["n"] == 39
+    reasons = {Path(item["source"]).name: item["reason"] for item in result["unusable"]}
+    assert reasons == {
+        "003.png": "shows the same picture as healthy/again.png, which stands in class healthy",
+        "again.png": "shows the same picture as blast/003.png, which stands in class blast",
+    }
 
 
 def test_unseen_images_alone_give_the_figures_of_the_manifest(evaluated, tiny_bundle, cells):
@@ -196,7 +255,7 @@ def test_a_model_that_abstains_throughout_has_no_figures_and_no_pictures(call, t
     assert (row["n"], row["abstained"], row["accuracy"]) == (0, 40, None)
     result = call(leukolite, "evaluate", folder, "--data", cells, "--unseen", "--plots", tmp_path / "plots")
     assert result.exit_code == 1
-    assert result.stderr == "Error: tiny abstained on all 8 images: there is nothing to draw\n"
+    assert result.stderr.splitlines()[-1] == "Error: tiny abstained on all 8 images: there is nothing to draw"
 
 
 # what it refuses: one line, an exit code, nothing written
