@@ -12,6 +12,7 @@ from leukolite.classes import label_key
 from leukolite.errors import DatasetError
 from leukolite.file_kinds import SUFFIXES
 from leukolite.image_files import ImageList, Unusable
+from leukolite.textfiles import decode_text, read_bytes
 from leukolite.wording import count
 
 ROLES = {  # column -> its usual names, by `_column_key`; more telling ones first
@@ -123,19 +124,13 @@ def read_labels_of(listed: ImageList, table: LabelTable) -> LabelledFiles:
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header, and each row that is not empty with its line's number."""
-    try:
-        data = path.read_bytes()
-    except IsADirectoryError as error:
-        raise DatasetError(f"{path}: a folder; expected a CSV file of labels") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected a CSV file of labels") from error
+    data = read_bytes(path, "a CSV file of labels", DatasetError)
     if (kind := next((kind for magic, kind in _BINARY if data.startswith(magic)), None)) is not None:
         raise DatasetError(f"{path}: {kind}, not a table of text; save it as CSV (UTF-8)")
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        place = f"byte {error.start}" if not data.startswith((b"\xff\xfe", b"\xfe\xff")) else "it is UTF-16"
-        raise DatasetError(f"{path}: not UTF-8 ({place}); save it as CSV (UTF-8)") from error
+        text = decode_text(data)
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}") from error
     if "\0" in text:
         raise DatasetError(f"{path}: holds zero bytes, so it is no table of text; save it as CSV (UTF-8)")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
