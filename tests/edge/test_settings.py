@@ -75,7 +75,7 @@ def test_a_session_goes_on_where_it_was_left_and_counts_no_frame_twice(call, rec
 
 def test_a_session_that_is_done_is_not_begun_again(refuses, record, slides):
     session = record()
-    assert "all 12 frames were classified before" in refuses(edge_run, "--resume", session, "--quiet")
+    assert "nothing is left: its 12 frames came before" in refuses(edge_run, "--resume", session, "--quiet")
 
 
 def test_kept_frames_repeat_a_camera_that_is_gone(call, tmp_path, monkeypatch):

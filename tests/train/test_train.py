@@ -235,7 +235,7 @@ def test_weights_that_have_seen_the_test_part_are_refused_and_what_they_have_see
     weights = finished_run / "model.keras"
     command = ("train", "small_cnn", "--data", cells, "--out", tmp_path / "run", *SMALL, "--weights", weights)
     line = refuses(leukolite, *command, "--seed", 99)
-    assert "images of this split's validation and test parts made those weights; repeat the split of" in line
+    assert "images of this split's validation and test parts; repeat the split of" in line
     assert line.endswith(f" {finished_run}; leukolite train --split RUN takes the split of a run")
     run = load_run(train(tmp_path / "same", "--weights", weights, "--split", finished_run))
     split = json.loads((finished_run / "split.json").read_text())
@@ -370,7 +370,7 @@ def test_a_place_below_a_file_is_refused(refuses, cells, tmp_path):
         (("--split", "kfold:99"), 1, "fewer groups of images than 99 folds"),
         (("--split", "subject"), 1, "names no subjects"),
         (("--resume",), 1, "no stopped training to resume"),
-        (("--from", "nowhere"), 1, "not a finished run"),
+        (("--from", "nowhere"), 1, "no such run"),
     ],
     ids=str,
 )
