@@ -3,12 +3,13 @@
 Nothing that takes time is imported before.
 """
 
-import importlib
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from leukolite.imports import import_explained
 
 INTERRUPTED = 128 + signal.SIGINT  # what a shell says of a program that Ctrl-C ended
 
@@ -24,8 +25,8 @@ class Terminated(SystemExit):
 def main() -> None:
     """The `leukolite` command: a signal that ends it unwinds it, so that what is half-made is taken away."""
     with interrupts_end_it():
-        importlib.import_module("leukolite.streams").guard_streams()
-        command = importlib.import_module("leukolite.cli").main
+        import_explained("leukolite.streams").guard_streams()
+        command = import_explained("leukolite.cli").main
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
             signal.signal(number, _terminate)
