@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
 SHOWS_DAMAGE = frozenset(  # measured; others, as H.265, VP8, VP9 and WMV, decode some damage into other pictures without a word
-    {"ffv1", "flv", "h263", "h264", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "png"}
+    {"ffv1", "flv", "h264", "mjpeg", "mpeg2video", "mpeg4", "png"}
 )
 _ERROR, _INFO = 16, 32  # FFmpeg's levels of logging; what it conceals it says as an information
 _AFTER_DAMAGE = "after a damaged frame, until the next whole picture"
