@@ -22,26 +22,30 @@ def _set(words: str) -> frozenset[str]:
 PARTS = ("train", "validation", "test")
 _PART_OF_WORD = {
     **dict.fromkeys(("train", "training", "trainset", "traindata", "trn"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "valset", "validset", "valdata", "dev", "eval"), "validation"),
-    **dict.fromkeys(("test", "testing", "testset", "testdata", "tst", "holdout"), "test"),
+    **dict.fromkeys(
+        ("val", "valid", "validation", "validate", "valset", "validset", "valdata", "dev", "eval", "evaluation"), "validation"
+    ),
+    **dict.fromkeys(("test", "testing", "testset", "testdata", "tst", "holdout", "unseen"), "test"),
 }
 _SAYS_NOTHING = _set(
     "cnmc data dataset datasets files final folder image images img imgs of part phase pictures prelim set sets split the"
 )
 _TREATMENTS = _set(  # of one picture, or what lies beside it
-    "annotated annotation annotations aug augmentation augmentations augmented bbox bboxes boxes contours cropped"
-    " crops enhanced filtered gray grayscale grey groundtruth gt heatmaps imagesets input inputs jpegimages label"
-    " labels left mask masked masks normalised normalized original originals output outputs overlay overlays patches"
-    " photo photos picture preprocessed processed raw resized results rgb right segmentation segmentationclass"
-    " segmentations segmented thumbnails tiles truth ground unlabeled unlabelled bmp jpeg jpg png tif tiff"
+    "annotated annotation annotations aug augmentation augmentations augmented bbox bboxes boxes contours cropped binary"
+    " blurred clean crops denoised enhanced filtered gray grayscale grey groundtruth gt heatmaps imagesets hr hsv input"
+    " inputs jpegimages json label labels left lowres lr macenko mask masked masks noisy normalised normalized original"
+    " originals output outputs overlay overlays patches photo photos picture preprocessed processed raw resized results rgb"
+    " right segmentation segmentationclass segmentations segmented stain thumbnails tiles truth ground unlabeled unlabelled"
+    " xml bmp jpeg jpg png tif tiff"
 )
 _NO_PICTURES = _set("annotation annotations groundtruth gt labels mask masks overlays segmentation segmented")  # within a class
 _NUMBERED = _set(  # of one thing several, where a number or a letter follows
-    "batch case center centre chunk clinic cohort cv day device donor exp experiment fold hospital lab microscope part patient"
-    " person pt run sample scan scanner section series session set site slide smear specimen split study subject trial visit"
-    " vol volume"
+    "batch case center centre chunk clinic cohort cv day device donor exp experiment fold hospital kfold lab microscope"
+    " part patient person pt run sample scan scanner section series session set site slide smear specimen split study"
+    " subject trial visit vol volume wsi"
 )
-_MAGNIFICATION = re.compile(r"(?<![a-z\d])(\d+x|x\d+)(?![a-z\d])")
+_NUMBERS = _set("one two three four five first second third fourth fifth")
+_MAGNIFICATION = re.compile(r"(?<![a-z\d])(\d+x|x\d+|\d+x\d+)(?![a-z\d])")  # or a size: 40X, 224x224
 _SURE_CLASSES = _set(  # a single folder of such a name is a class, not a wrapper
     "all aml all_blast benign blast blasts cll cml early healthy hem leukemia leukaemia lymphoblast lymphoblasts"
     " lymphocyte malignant normal pre pro positive negative"
@@ -188,17 +192,20 @@ def is_never_a_class(name: str) -> bool:
     """True of names of a split, a fold, a treatment, a patient or a magnification: `train_all`, `Segmented`, `Fold 1`, `40X`."""
     words = _words(name)
     letters = [word for word in words if not word.isdigit()]
+    if len(words) == 2 and letters == ["label"]:  # `label_0` names a class by its number
+        return False
     if any(word in _PART_OF_WORD for word in letters) or _MAGNIFICATION.search(name.casefold()):
         return True
     if letters and all(word in _TREATMENTS or word in _SAYS_NOTHING for word in letters):
         return True
-    is_numbered = len(words) > len(letters) or any(len(word) == 1 or set(word) <= set("ivx") for word in letters)
-    plain = [word for word in letters if len(word) > 1 and not set(word) <= set("ivx")]
+    plain = [word for word in letters if len(word) > 1 and not set(word) <= set("ivx") and word not in _NUMBERS]
+    is_numbered = len(words) > len(plain)
     return is_numbered and bool(plain) and all(word in _NUMBERED or word in _SAYS_NOTHING for word in plain)
 
 
 def _words(name: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+|\d+", re.sub(r"\bc[-_ ]nmc", "cnmc", name.casefold()))
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()  # `trainA`, `OriginalImages`
+    return re.findall(r"[^\W\d_]+|\d+", re.sub(r"\b(c)[-_ ](nmc)|\b(hold)[-_ ](out)", r"\1\2\3\4", apart))
 
 
 def _tree(listed: ImageList) -> _Folder:

@@ -22,10 +22,12 @@ PADDING_BYTES = 16  # of one value before the end: cameras fill up to a multiple
 ZERO_BYTES = 32  # more than a block of 63 times the shortest code takes: no picture has it, a zeroed sector has
 HELD_BYTES = 8  # the decoder reads ahead: so many stray bytes more than it reports at the end
 MAX_WIDTH = 65_500  # libjpeg's
+COEFFICIENTS = 64  # of a block
 READ_AHEAD_ROUNDS = 3  # stray bytes that it had read ahead are reported when those behind them are gone
 
 _DHT, _SOF0, _SOF1, _SOF2, _SOS, _DRI, _APP2 = 0xC4, 0xC0, 0xC1, 0xC2, 0xDA, 0xDD, 0xE2
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
+_MARKER = re.compile(rb"\xff+[^\0\xd0-\xd7\xff]")  # that ends a scan: within its data 0xFF is followed by 0 or is a restart
 _STRAY = re.compile(r"(\d+) extraneous bytes before marker 0xd[0-79]")
 
 
@@ -57,9 +59,7 @@ def decode_jpeg(data: bytes, name: str) -> np.ndarray:
     """
     header = _header(data, name)
     _check_process(data, header, name)
-    end = data.find(END, header.scan)
-    if end < 0:
-        raise ImageError(name, "damaged or truncated (the JPEG has no end)")
+    end = _check_scans(data, header, name)
     _check_zeroed(data, header, end, name)
     found, whole = _decoded(data[: end + 2]), data[: end + 2]
     if _stray_bytes(found) is not None:
@@ -132,6 +132,28 @@ def _check_process(data: bytes, header: Header, name: str) -> None:
     check_size(width, height, name)
     if components not in (1, 3):
         raise ImageError(name, f"expected 8-bit RGB or grey, found {components} channels (CMYK); convert it first")
+
+
+def _check_scans(data: bytes, header: Header, name: str) -> int:
+    """Where the end marker stands, behind scans that bring every channel's coefficients to their last bit.
+
+    The decoder shows a picture whose last scans are missing as coarse as it is then, or without colour, and warns of nothing.
+    """
+    channels = data[header.frame + 6 : header.frame + 6 + 3 * data[header.frame + 5] : 3]
+    missing_bits: dict[tuple[int, int], int] = {}  # (channel, coefficient) that has come -> lowest bits that have not
+    marker, first, last = header.segments[-1]
+    while marker != END[1]:
+        if marker == _SOS and last - first >= 4 and last <= len(data):
+            low, high, shift = (*data[last - 3 : last - 1], data[last - 1] & 15) if header.process == _SOF2 else (0, 63, 0)
+            for channel in data[first + 1 : last - 3 : 2]:
+                missing_bits |= {(channel, k): shift for k in range(low, min(high, COEFFICIENTS - 1) + 1)}
+        if (found := _MARKER.search(data, last)) is None:
+            raise ImageError(name, "damaged or truncated (the JPEG has no end)")
+        marker, end, first = data[found.end() - 1], found.end() - 2, found.end() + 2
+        last = found.end() + int.from_bytes(data[found.end() : first], "big")
+    if len(missing_bits) < COEFFICIENTS * len(set(channels)) or any(missing_bits.values()):
+        raise ImageError(name, "damaged or truncated (the JPEG ends before its last scan)")
+    return end
 
 
 def _check_zeroed(data: bytes, header: Header, end: int, name: str) -> None:

@@ -112,4 +112,4 @@ def group(n: int, pairs: Sequence[tuple[int, int]], keys: Sequence[Sequence[str 
 def _contradiction(dataset: Dataset, other: int) -> str:
     sample = dataset.samples[other]
     name = sample.path.relative_to(dataset.root).as_posix()
-    return f"shows the same picture as {name}, which stands in class {dataset.labels[sample.label]}"
+    return f"copy of a picture in another class ({name} in {dataset.labels[sample.label]})"

@@ -83,7 +83,7 @@ def read_labels_of(listed: ImageList, table: LabelTable) -> LabelledFiles:
     """
     header, rows = _read(table.path)
     places = _columns(table, header, rows, listed)
-    found = _rows(table.path, rows, places)
+    found = _rows(table.path, len(header), rows, places)
     is_cnmc = _is_cnmc(found)
     by_name = _by_name(listed)
     skipped = {label_key(item.path.name) for item in listed.skipped}
@@ -186,13 +186,19 @@ def _no_column(table: LabelTable, header: Sequence[str], what: str) -> DatasetEr
     return DatasetError(f"{table.path}: {what}; its header is {shown}", advice="csv-columns")
 
 
-def _rows(path: Path, rows: Sequence[tuple[int, list[str]]], places: Mapping[str, int | None]) -> list[_Row]:
+def _rows(path: Path, width: int, rows: Sequence[tuple[int, list[str]]], places: Mapping[str, int | None]) -> list[_Row]:
+    """Raises: DatasetError, if a row names no file or has more cells than the header's `width`."""
+
     def cell(row: Sequence[str], role: str) -> str:
         place = places[role]
         return row[place] if place is not None and place < len(row) else ""
 
     found = []
     for line, row in rows:
+        if any(row[width:]):  # a label with a comma and without quotes would lose its end
+            raise DatasetError(
+                f"{path}: line {line} has {len(row)} cells, its header {width}; put cells that hold the separator in quotes"
+            )
         if not (file := cell(row, "file")):
             raise DatasetError(f"{path}: line {line} names no file; give it one, or delete the line")
         found.append(_Row(line, file, _whole(cell(row, "label")), cell(row, "subject") or None))

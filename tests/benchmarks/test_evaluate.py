@@ -132,8 +132,8 @@ def test_copies_in_two_classes_are_named_and_not_classified(evaluated, tiny_bund
     assert result["n"] == 39
     reasons = {Path(item["source"]).name: item["reason"] for item in result["unusable"]}
     assert reasons == {
-        "003.png": "shows the same picture as healthy/again.png, which stands in class healthy",
-        "again.png": "shows the same picture as blast/003.png, which stands in class blast",
+        "003.png": "copy of a picture in another class (healthy/again.png in healthy)",
+        "again.png": "copy of a picture in another class (blast/003.png in blast)",
     }
 
 

@@ -160,7 +160,18 @@ def test_classes_beside_a_part_are_refused():
 
 @pytest.mark.parametrize(
     ("name", "part"),
-    [("train", "train"), ("Val", "validation"), ("test_images", "test"), ("latest", None), ("Pre", None), ("train_all", None)],
+    [
+        ("train", "train"),
+        ("Val", "validation"),
+        ("test_images", "test"),
+        ("latest", None),
+        ("Pre", None),
+        ("train_all", None),
+        ("TrainImages", "train"),
+        ("testSet2", "test"),
+        ("Hold-out", "test"),
+        ("trainA", None),
+    ],
 )
 def test_a_part_is_known_by_its_name(name, part):
     assert part_named(name) == part
@@ -206,14 +217,34 @@ def test_a_centre_that_lacks_a_class_makes_the_centres_no_classes():
 
 
 @pytest.mark.parametrize(
-    "name", ["Benign", "Pre", "all", "hem", "L1", "A", "0", "Normal", "blast", "type 1", "class_2", "Stage II", "mix"]
+    "name",
+    ["Benign", "Pre", "all", "hem", "L1", "A", "0", "Normal", "blast", "type 1", "class_2", "Stage II", "mix", "label_0", "PreB"],
 )
 def test_names_of_classes_are_classes(name):
     assert not is_never_a_class(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["Magnification 100x", "Cohort B", "Dataset_A", "original_images", "1. Training", "ALL - test", "Fold_10", "gt"]
+    "name",
+    [
+        "Magnification 100x",
+        "Cohort B",
+        "Dataset_A",
+        "original_images",
+        "1. Training",
+        "ALL - test",
+        "Fold_10",
+        "gt",
+        "trainA",
+        "OriginalImages",
+        "SegmentationMasks",
+        "DatasetB",
+        "setA",
+        "first_fold",
+        "kfold_2",
+        "224x224",
+        "HR",
+    ],
 )
 def test_names_of_other_things_are_none(name):
     assert is_never_a_class(name)

@@ -177,3 +177,22 @@ def test_the_cases_of_damage_are_refused(cases):
     for path in files:
         with pytest.raises(ImageError, match="damaged or truncated"):
             read_rgb(Path(path))
+
+
+@pytest.mark.parametrize("behind", range(1, 9))
+def test_a_progressive_jpeg_without_its_last_scans_is_refused(behind):
+    whole = jpeg("progressive")
+    scans = [at.start() for at in re.finditer(b"\xff\xda", whole)]
+    tables = whole.find(b"\xff\xc4", scans[behind - 1])
+    cut = min(scans[behind], tables if tables > 0 else len(whole))
+    simplejpeg.decode_jpeg(whole[:cut] + END)  # the decoder shows it, coarse
+    with pytest.raises(ImageError, match="ends before its last scan"):
+        decode_jpeg(whole[:cut] + END, "a.jpg")
+
+
+def test_an_end_marker_within_a_comment_between_two_scans_ends_nothing():
+    whole = jpeg("progressive")
+    second = [at.start() for at in re.finditer(b"\xff\xda", whole)][1]
+    at = min(second, whole.find(b"\xff\xc4", scan_of(whole)))
+    commented = whole[:at] + b"\xff\xfe\x00\x04" + END + whole[at:]
+    assert np.array_equal(decode_jpeg(commented, "a.jpg"), pillow(whole))

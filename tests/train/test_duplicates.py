@@ -108,8 +108,8 @@ def test_copies_in_two_classes_are_set_aside_each_with_the_others_name_and_class
     prepared = prepare(open_dataset(contradictory), RECIPE)
     reasons = skipped(prepared.dataset)
     assert set(reasons) == ASIDE
-    assert reasons["healthy/like-4.png"] == "shows the same picture as blast/04.png, which stands in class blast"
-    assert reasons["blast/04.png"] == "shows the same picture as healthy/like-4.png, which stands in class healthy"
+    assert reasons["healthy/like-4.png"] == "copy of a picture in another class (blast/04.png in blast)"
+    assert reasons["blast/04.png"] == "copy of a picture in another class (healthy/like-4.png in healthy)"
     assert "healthy/like-3.jpg" in reasons["blast/again-3.bmp"]
     assert len(prepared.pixels) == len(prepared.dataset.samples) == len(prepared.copies) == len(prepared.families) == 19
 
@@ -132,7 +132,7 @@ def test_a_class_of_which_nothing_is_left_is_refused_with_the_reason(tmp_path):
     for label, turns in (("a", 0), ("b", 1)):
         (tmp_path / label).mkdir()
         cv2.imwrite(str(tmp_path / label / "one.png"), np.rot90(cells(1)[0], turns))
-    with pytest.raises(DatasetError, match=r"no usable image of class a, b .*shows the same picture as"):
+    with pytest.raises(DatasetError, match=r"no usable image of class a, b .*copy of a picture in another class"):
         prepare(open_dataset(tmp_path), RECIPE)
 
 

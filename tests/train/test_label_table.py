@@ -235,6 +235,7 @@ def test_rows_that_contradict_each_other_are_refused_with_their_lines(refusal):
         ("file,label\n1.bmp,a\n".encode("utf-16"), "is UTF-16, expected UTF-8"),
         (b"file,label\n1.bmp,\0\n", "zero bytes"),
         (b'file,label\n1.bmp,"a\n', "no CSV"),
+        (b"file,label\n1.bmp,ALL, early\n", "line 2 has 3 cells, its header 2; put cells that hold the separator in quotes"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_in_one_line(refusal, text, words):
