@@ -3,6 +3,7 @@
 A model that is fed wrongly answers all the same, and its converted file answers alike: no comparison of the two shows it.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 BATCH = 32  # pictures at a time through the model
 SAMPLE = 300  # pictures, in turns of the classes, on which other ways to feed a model are tried
+MOST_ORDERS = math.factorial(8)  # of more labels the best order is found from their pairs, not among all orders
 _CHANGE_COSTS = 0.01  # of accuracy: of ways that do equally well the one nearest to what was said is named
 
 Pictures = Callable[[Crop], np.ndarray]  # the sample as the network would see it, uint8 RGB, shape (n, height, width, 3)
@@ -284,9 +286,9 @@ def _values(said: NetworkInput) -> Iterator[tuple[str, tuple[tuple[float, float,
 
 
 def _chance(base: _Tried, other: _Tried, truth: np.ndarray, ways: int) -> float:
-    """How likely the best of so many ways gains as much by chance; orders of the labels are ways too."""
-    labels = len(base.confusion)
-    orders = 1 if other.feeding.order == base.feeding.order else float(np.prod(np.arange(1, min(labels, 8) + 1)))
+    """How likely the best of so many ways gains as much by chance; orders of as many labels are ways too."""
+    labels, moved = len(base.confusion), sum(a != b for a, b in zip(other.feeding.order, base.feeding.order, strict=True))
+    orders = min(math.perm(labels, moved), MOST_ORDERS)
     return min(1.0, ways * orders * chance_of_gain(base.verdicts == truth, other.verdicts == truth))
 
 

@@ -99,6 +99,23 @@ def test_labels_in_another_order_are_named_in_the_right_one():
     assert error.value.remedies == (("labels", "healthy, blast"),)
 
 
+def test_two_of_many_labels_the_wrong_way_round_are_named():
+    n, labels = 200, tuple(f"class {k}" for k in range(20))
+    truth = np.arange(n) % len(labels)
+    pixels = np.broadcast_to(truth[:, None, None, None], (n, 4, 4, 3)).astype(np.uint8)
+
+    class Counts:  # right of every picture, by how bright it is
+        activation = type("f", (), {"__name__": "softmax"})
+
+        def predict_on_batch(self, values: np.ndarray) -> np.ndarray:
+            return np.eye(len(labels))[np.clip(np.rint(values[:, 0, 0, 0] * 255), 0, 19).astype(int)]
+
+    feeding, classes = Feeding(taking(), "centre-square", (0, 1, 3, 2, *range(4, 20))), Classes.of(labels, labels[5:7])
+    with pytest.raises(UselessModelError, match=r"right on 90\.0% of 200.*right on 100\.0%") as error:
+        examine(Counts(), PATH, classes, feeding, pixels, truth, range(n), lambda _: pixels, progress=no_progress)
+    assert error.value.remedies == (("labels", ", ".join(labels)),)
+
+
 def test_values_and_order_may_both_be_wrong():
     model = RedModel(taking("0..255"))
     model.predict_on_batch = lambda values, ask=model.predict_on_batch: ask(values)[:, ::-1]

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
+from leukolite.convert.fold import last_activation
 from leukolite.convert.load_keras import load_keras
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.variants import VARIANTS
@@ -123,6 +124,13 @@ def test_saved_models_of_either_keras_answer_as_the_model_did(library, tmp_path)
     else:
         model.save(tmp_path / "net", save_format="tf")
     np.testing.assert_allclose(answers(tmp_path / "net"), model.predict_on_batch(INPUTS), atol=1e-6)
+
+
+def test_the_function_at_the_end_of_a_keras_2_model_is_known(keras_2, tmp_path):
+    image = keras_2.Input((SIDE, SIDE, 3))
+    for end in ("sigmoid", "softmax"):
+        ends = keras_2.Model(image, keras_2.layers.Dense(2, end)(keras_2.layers.GlobalAveragePooling2D()(image)))
+        assert last_activation(load_keras(saved(ends, tmp_path / f"{end}.h5"))) == end
 
 
 @pytest.mark.parametrize("form", ["keras 2 file", "saved model"])
