@@ -46,9 +46,9 @@ def load_keras(path: Path) -> "keras.Model":
     """
     kind = recognise(path)
     if kind == "saved-model":
-        function, spec, output_shape = load_signature(path)
+        function, spec, output_shape, activation = load_signature(path)
         check_picture(path, None if spec.shape.rank is None else tuple(spec.shape.as_list()), spec.dtype.name, EXPORT)
-        return _as_keras_3(function, tuple(spec.shape.as_list()[1:]), output_shape)
+        return _as_keras_3(function, tuple(spec.shape.as_list()[1:]), output_shape, activation)
     model, is_keras_2 = _load(path, kind)
     inputs, outputs = (_tensors(getattr(model, name, None)) for name in ("inputs", "outputs"))
     if not inputs or not outputs:
