@@ -42,7 +42,7 @@ SAMPLE = 300  # pictures, in turns of the classes, on which other ways to feed a
 MOST_ORDERS = math.factorial(8)  # of more labels the best order is found from their pairs, not among all orders
 _CHANGE_COSTS = 0.01  # of accuracy: of ways that do equally well the one nearest to what was said is named
 
-Pictures = Callable[[Crop], np.ndarray]  # the sample as the network would see it, uint8 RGB, shape (n, height, width, 3)
+Pictures = Callable[[Crop, Sequence[int]], np.ndarray]  # those of some indices as the network would see them, as `pixels`
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,16 @@ class Examination:
     Attributes:
         positive: index of the label that its one sigmoid is the probability of; None where it has an output a label.
         notes: lines for the user: how it was taken, and what is worth knowing.
+        suggestion: what fits a little better, in words; empty: nothing does.
+        suggested: the same, as `UselessModelError.remedies`.
         objections: what the pictures say against it; the conversion was insisted on.
     """
 
     positive: int | None
     notes: tuple[str, ...]
     objections: tuple[str, ...]
+    suggestion: str = ""
+    suggested: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def examine(
         pixels: all pictures as `said` has them, uint8 RGB, shape (n, height, width, 3).
         truth: index of each one's label, shape (n,).
         sample: indices of the pictures on which other ways are tried.
-        pictures: makes the sample as another crop has it.
+        pictures: makes some of the pictures as another crop has them.
         positive: label that one sigmoid is the probability of; None: the pictures tell.
         insists: the model is taken although the pictures speak against it.
 
@@ -140,9 +144,18 @@ def examine(
     labels, chosen, n = len(classes), list(sample), len(truth)
     full = _try(said, probabilities, truth, labels)
     base = _try(said, probabilities[chosen], truth[chosen], labels)
-    tried = list(_others(model, base, truth[chosen], pictures, labels, one and positive is None, progress))
+    of_sample = lambda crop: pixels[chosen] if crop == said.crop else pictures(crop, chosen)  # noqa: E731
+    tried = list(_others(model, base, truth[chosen], of_sample, labels, one and positive is None, progress))
     best = max(tried, key=lambda other: other.worth)
     gain, chance = best.accuracy - base.accuracy, _chance(base, best, truth[chosen], len(tried))
+    if len(chosen) < n and gain >= NOTED_GAIN and (gain < LEAST_GAIN or chance >= CHANCE):  # the sample hints: all tell more
+        chosen, base = list(range(n)), full
+        crop, wanted, order = best.feeding.crop, best.feeding.wanted, best.feeding.order
+        seen = pixels if crop == said.crop else pictures(crop, chosen)
+        best = replace(
+            _try(Feeding(wanted, crop, order), predict(model, wanted, seen, progress), truth, labels), changes=best.changes
+        )
+        gain, chance = best.accuracy - base.accuracy, _chance(base, best, truth, len(tried))
     useless, is_useful = uselessness(full.confusion, classes), uselessness(best.confusion, classes) is None
     fits = is_useful and gain >= LEAST_GAIN and chance < CHANCE
     if useless:  # then few pictures are enough to name what is of use instead, and much better than what was said
@@ -171,10 +184,13 @@ def examine(
     if one and positive is None:
         label, of_label = classes.labels[said.order[1]], max(area, 1 - area)
         notes.append(f"its one sigmoid is the probability of {label}: area under the ROC curve {of_label:.3f}")
-    if objection is None and gain >= NOTED_GAIN and chance < NOTED_CHANCE * len(tried):
-        notes.append(f"with {taken} it would be {share}, not clearly more")
     objections = () if objection is None else (objection.removeprefix(f"{path}: "),)
-    return Examination(said.order[1] if one else None, tuple(notes), objections)
+    found = Examination(said.order[1] if one else None, tuple(notes), objections)
+    if objection is None and gain >= NOTED_GAIN and chance < NOTED_CHANCE * len(tried):
+        more = f"right on {percent(best.accuracy)} of {len(chosen)} labelled pictures (as taken: {percent(base.accuracy)})"
+        suggestion = f"with {taken} it would be {more}, a little more"
+        return replace(found, suggestion=suggestion, suggested=tuple((what, value) for _, what, value in remedies))
+    return found
 
 
 def predict(model: "keras.Model", wanted: NetworkInput, pixels: np.ndarray, progress: OnProgress) -> np.ndarray:
@@ -239,7 +255,7 @@ def _others(
     model: "keras.Model",
     base: _Tried,
     truth: np.ndarray,
-    pictures: Pictures,
+    pictures: Callable[[Crop], np.ndarray],
     labels: int,
     is_order_free: bool,
     progress: OnProgress,

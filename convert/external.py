@@ -133,6 +133,8 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         network_input=external.wanted,
         notes=found.notes,
         objections=found.objections,
+        suggestion=found.suggestion,
+        suggested=found.suggested,
     )
 
 
@@ -153,11 +155,9 @@ def _examine(
     if model.outputs[0].shape[1] == 1 and external.positive is not None:
         order = (1, 0) if classes.labels[0].casefold() == external.positive.casefold() else (0, 1)
 
-    def pictures(crop: Crop) -> np.ndarray:
-        if crop == spec.crop:
-            return pixels[chosen]
+    def pictures(crop: Crop, indices: Sequence[int]) -> np.ndarray:
         other = spec.model_copy(update={"crop": crop})
-        return np.stack([crop_and_resize(read_rgb(samples[k].path), other) for k in chosen])
+        return np.stack([crop_and_resize(read_rgb(samples[k].path), other) for k in indices])
 
     return examine(
         model,

@@ -52,7 +52,7 @@ def held(
 ):
     pixels, truth = pictures(n)
     feeding = Feeding(said, "centre-square", order)
-    crops = lambda crop: pixels if crop == "centre-square" or other is None else other[crop]  # noqa: E731
+    crops = lambda crop, indices: pixels if crop == "centre-square" or other is None else other[crop]  # noqa: E731
     return examine(model, PATH, classes, feeding, pixels, truth, range(n), crops, progress=no_progress, **options)
 
 
@@ -94,7 +94,7 @@ def test_labels_in_another_order_are_named_in_the_right_one():
     with pytest.raises(UselessModelError, match="with the labels in the order healthy, blast") as error:
         examine(
             RedModel(taking()), PATH, classes, Feeding(taking(), "centre-square", (0, 1)), pixels, 1 - truth, range(60),
-            lambda crop: pixels, progress=no_progress,
+            lambda *_: pixels, progress=no_progress,
         )  # fmt: skip
     assert error.value.remedies == (("labels", "healthy, blast"),)
 
@@ -112,7 +112,7 @@ def test_two_of_many_labels_the_wrong_way_round_are_named():
 
     feeding, classes = Feeding(taking(), "centre-square", (0, 1, 3, 2, *range(4, 20))), Classes.of(labels, labels[5:7])
     with pytest.raises(UselessModelError, match=r"right on 90\.0% of 200.*right on 100\.0%") as error:
-        examine(Counts(), PATH, classes, feeding, pixels, truth, range(n), lambda _: pixels, progress=no_progress)
+        examine(Counts(), PATH, classes, feeding, pixels, truth, range(n), lambda *_: pixels, progress=no_progress)
     assert error.value.remedies == (("labels", ", ".join(labels)),)
 
 
@@ -133,9 +133,24 @@ def test_a_picture_seen_otherwise_is_named():
     with pytest.raises(UselessModelError, match="with the whole picture stretched it is right on") as error:
         examine(
             RedModel(taking()), PATH, CLASSES, Feeding(taking(), "centre-square", (0, 1)), square, truth, range(60),
-            crops.__getitem__, progress=no_progress,
+            lambda crop, indices: crops[crop][indices], progress=no_progress,
         )  # fmt: skip
     assert error.value.remedies == (("crop", "stretch"),)
+
+
+@pytest.mark.parametrize(("wrong", "says"), [(12, True), (2, False)])
+def test_a_picture_that_is_seen_a_little_better_otherwise_is_a_note_by_all_pictures(wrong, says):
+    pixels, truth = pictures(600, spread=0.005)
+    square = pixels.copy()
+    others = np.linspace(0, 598, wrong).astype(int)
+    square[others] = pixels[others + 1]  # their centres show the other label
+    crops = {"centre-square": square, "stretch": pixels, "pad": square}
+    found = examine(
+        RedModel(taking()), PATH, CLASSES, Feeding(taking(), "centre-square", (0, 1)), square, truth, range(300),
+        lambda crop, indices: crops[crop][indices], progress=no_progress,
+    )  # fmt: skip
+    assert found.objections == ()
+    assert found.suggested == ((("crop", "stretch"),) if says else ())
 
 
 def test_a_model_that_nothing_fits_is_refused_and_the_error_says_so():
@@ -157,7 +172,7 @@ def test_a_weak_model_that_is_better_than_the_commonest_class_is_not_refused():
     pixels, truth = pictures(200, spread=0.09)
     found = examine(
         RedModel(taking()), PATH, CLASSES, Feeding(taking(), "centre-square", (0, 1)), pixels, truth, range(200),
-        lambda crop: pixels, progress=no_progress,
+        lambda *_: pixels, progress=no_progress,
     )  # fmt: skip
     assert found.objections == ()
 
@@ -175,7 +190,7 @@ def test_the_pictures_tell_what_one_sigmoid_means(order, positive):
     pixels, truth = pictures()
     found = examine(
         RedModel(taking(), sigmoid=True), PATH, classes, Feeding(taking(), "centre-square", (0, 1)), pixels,
-        truth if positive else 1 - truth, range(60), lambda crop: pixels, progress=no_progress,
+        truth if positive else 1 - truth, range(60), lambda *_: pixels, progress=no_progress,
     )  # fmt: skip
     assert found.positive == positive
     assert "its one sigmoid is the probability of blast: area under the ROC curve" in found.notes[1]
