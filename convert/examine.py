@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from leukolite.convert.usefulness import (
 )
 from leukolite.errors import ConversionError
 from leukolite.metrics import confusion_matrix
-from leukolite.network_input import CAFFE, NAMED, NetworkInput, parse_values
+from leukolite.network_input import CAFFE, NAMED, Channels, NetworkInput, Triple, parse_values
 from leukolite.preprocess import CROPS, Crop
 from leukolite.progress import OnProgress
 from leukolite.wording import percent
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 BATCH = 32  # pictures at a time through the model
 SAMPLE = 300  # pictures, in turns of the classes, on which other ways to feed a model are tried
 MOST_ORDERS = math.factorial(8)  # of more labels the best order is found from their pairs, not among all orders
+_OWN_COSTS = 3  # changes: the pictures' own mean and deviation only stand near to those of the training pictures
 _CHANGE_COSTS = 0.01  # of accuracy: of ways that do equally well the one nearest to what was said is named
 
 Pictures = Callable[[Crop, Sequence[int]], np.ndarray]  # those of some indices as the network would see them, as `pixels`
@@ -263,13 +264,17 @@ def _others(
     """The other ways on the sample: values and channels, then what of the picture is seen; with the labels as said, and as suits
     best."""
     said = base.feeding
+    square = pictures(said.crop)
+    own = _own_values(square)
     named = [
-        NetworkInput(channels=channels, mean=mean, deviation=deviation) for channels, (mean, deviation) in _values(said.wanted)
+        NetworkInput(channels=channels, mean=mean, deviation=deviation)
+        for channels, (mean, deviation) in _values(said.wanted, own)
     ]
 
     def orders(feeding: Feeding, probabilities: np.ndarray) -> Iterator[_Tried]:
         wanted, crop = feeding.wanted, feeding.crop
-        changes = (wanted.values != said.wanted.values) + (wanted.channels != said.wanted.channels) + (crop != said.crop)
+        values = 0 if wanted.values == said.wanted.values else _OWN_COSTS if (wanted.mean, wanted.deviation) == own else 1
+        changes = values + (wanted.channels != said.wanted.channels) + (crop != said.crop)
         best = best_order(confusion_matrix(truth, _both(probabilities).argmax(axis=1), labels))
         for order in dict.fromkeys((said.order, best)):
             one = _try(Feeding(wanted, crop, order), probabilities, truth, labels)
@@ -277,7 +282,6 @@ def _others(
                 yield replace(one, changes=changes + (order != said.order and not is_order_free))
 
     tried: list[_Tried] = []
-    square = pictures(said.crop)
     for k, wanted in enumerate(named):
         progress("other ways to feed it", k, len(named))
         tried += orders(Feeding(wanted, said.crop, said.order), predict(model, wanted, square, _silent))
@@ -295,10 +299,19 @@ def _silent(stage: str, done: int, total: int) -> None:
     """Progress of a part that another line counts."""
 
 
-def _values(said: NetworkInput) -> Iterator[tuple[str, tuple[tuple[float, float, float], tuple[float, float, float]]]]:
-    for values in dict.fromkeys(((said.mean, said.deviation), *NAMED.values(), parse_values(CAFFE))):
-        for channels in ("RGB", "BGR"):
+def _values(said: NetworkInput, own: tuple[Triple, Triple]) -> Iterator[tuple[Channels, tuple[Triple, Triple]]]:
+    for values in dict.fromkeys(((said.mean, said.deviation), *NAMED.values(), parse_values(CAFFE), own)):
+        for channels in get_args(Channels):
             yield channels, values
+
+
+def _own_values(pixels: np.ndarray) -> tuple[Triple, Triple]:
+    """Mean and deviation of the pictures themselves, as networks are often trained, of levels from 0 to 1 to three digits."""
+    mean, deviation = (
+        tuple(float(number) for number in np.round(numbers / 255, 3))
+        for numbers in (pixels.mean(axis=(0, 1, 2)), pixels.std(axis=(0, 1, 2)))
+    )
+    return mean, tuple(max(number, 0.001) for number in deviation)  # flat pictures have none
 
 
 def _chance(base: _Tried, other: _Tried, truth: np.ndarray, ways: int) -> float:

@@ -178,8 +178,8 @@ def read_labels(path: Path) -> list[str]:
     """One label per line. Raises: ConversionError, if there are fewer than two, or one twice."""
     text = read_text(path, "a text file, one label a line", ConversionError)
     labels = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise ConversionError(f"{path}: expected two or more distinct labels, one per line, found {labels}")
+    if len(labels) < 2 or len({label_key(label) for label in labels}) != len(labels):
+        raise ConversionError(f"{path}: expected two or more distinct labels, whatever their case, one per line, found {labels}")
     return labels
 
 

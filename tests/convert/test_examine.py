@@ -88,6 +88,22 @@ def test_a_model_taken_otherwise_is_refused_with_what_fits(wanted, said):
     assert set(remedies) <= {"values", "channels"}
 
 
+def test_the_mean_and_deviation_of_the_pictures_themselves_are_tried():
+    truth = np.arange(80) % 4
+    pixels = np.broadcast_to((100 + 10 * truth)[:, None, None, None], (80, 4, 4, 3)).astype(np.uint8)
+
+    class Standardised:  # which of four grey levels a picture has, by how far it lies from the mean of all
+        activation = type("f", (), {"__name__": "softmax"})
+
+        def predict_on_batch(self, values: np.ndarray) -> np.ndarray:
+            return np.eye(4)[np.clip(np.rint(values[:, 0, 0, 0] * 1.118 + 1.5), 0, 3).astype(int)]
+
+    feeding, classes = Feeding(taking(), "centre-square", (0, 1, 2, 3)), Classes.of(("a", "b", "c", "d"), ("d",))
+    with pytest.raises(UselessModelError, match=r"right on 100\.0%") as error:
+        examine(Standardised(), PATH, classes, feeding, pixels, truth, range(80), lambda *_: pixels, progress=no_progress)
+    assert error.value.remedies == (("values", "mean=0.451:std=0.044"),)
+
+
 def test_labels_in_another_order_are_named_in_the_right_one():
     classes = Classes.of(("blast", "healthy"), ("blast",))
     pixels, truth = pictures()
