@@ -147,7 +147,9 @@ def examine(
     base = _try(said, probabilities[chosen], truth[chosen], labels)
     of_sample = lambda crop: pixels[chosen] if crop == said.crop else pictures(crop, chosen)  # noqa: E731
     tried = list(_others(model, base, truth[chosen], of_sample, labels, one and positive is None, progress))
-    best = max(tried, key=lambda other: other.worth)
+    rank = lambda other: (uselessness(other.confusion, classes) is None, other.worth)  # noqa: E731
+    best = max(tried, key=rank)
+    equals = [_words(said, other.feeding, classes, one) for other in tried if other is not best and rank(other) >= rank(best)]
     gain, chance = best.accuracy - base.accuracy, _chance(base, best, truth[chosen], len(tried))
     if len(chosen) < n and gain >= NOTED_GAIN and (gain < LEAST_GAIN or chance >= CHANCE):  # the sample hints: all tell more
         chosen, base = list(range(n)), full
@@ -159,14 +161,15 @@ def examine(
         gain, chance = best.accuracy - base.accuracy, _chance(base, best, truth, len(tried))
     useless, is_useful = uselessness(full.confusion, classes), uselessness(best.confusion, classes) is None
     fits = is_useful and gain >= LEAST_GAIN and chance < CHANCE
-    if useless:  # then few pictures are enough to name what is of use instead, and much better than what was said
-        is_likely = gain >= 4 * LEAST_GAIN and chance < CHANCE * len(tried)
+    if useless:  # then few pictures, or those of one label, are enough to name what is of use and much better in every label
+        least = min(_chance(base, best, truth[chosen], len(tried), label) for label in np.unique(truth[chosen])) * labels
+        is_likely = informedness(best.confusion) - informedness(base.confusion) >= 8 * LEAST_GAIN
+        is_likely = is_likely and min(chance, least) < CHANCE * len(tried)
         fits = is_useful and (fits or is_likely) and informedness(best.confusion) >= INFORMED
     as_said = f"{path}: as it was taken ({said}) it {useless or f'is right on {percent(full.accuracy)} of {n} labelled pictures'}"
     share = f"right on {percent(best.accuracy)} of {len(chosen)} of them (as taken: {percent(base.accuracy)})"
     remedies = _remedies(said, best.feeding, classes, one)
     taken = _words(said, best.feeding, classes, one)
-    equals = [_words(said, other.feeding, classes, one) for other in tried if other is not best and other.worth >= best.worth]
     as_well = f", just as well with {' or with '.join(equals[:2])}" if equals else ""
     objection = None
     if one and positive is None and told is None and (insists or not fits):
@@ -314,11 +317,15 @@ def _own_values(pixels: np.ndarray) -> tuple[Triple, Triple]:
     return mean, tuple(max(number, 0.001) for number in deviation)  # flat pictures have none
 
 
-def _chance(base: _Tried, other: _Tried, truth: np.ndarray, ways: int) -> float:
-    """How likely the best of so many ways gains as much by chance; orders of as many labels are ways too."""
+def _chance(base: _Tried, other: _Tried, truth: np.ndarray, ways: int, label: int | None = None) -> float:
+    """How likely the best of so many ways gains as much by chance, on all pictures or those of one label.
+
+    Orders of as many labels are ways too.
+    """
+    rows = np.ones(len(truth), bool) if label is None else truth == label
     labels, moved = len(base.confusion), sum(a != b for a, b in zip(other.feeding.order, base.feeding.order, strict=True))
     orders = min(math.perm(labels, moved), MOST_ORDERS)
-    return min(1.0, ways * orders * chance_of_gain(base.verdicts == truth, other.verdicts == truth))
+    return min(1.0, ways * orders * chance_of_gain((base.verdicts == truth)[rows], (other.verdicts == truth)[rows]))
 
 
 def _words(said: Feeding, other: Feeding, classes: Classes, one: bool) -> str:

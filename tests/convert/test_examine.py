@@ -115,6 +115,21 @@ def test_labels_in_another_order_are_named_in_the_right_one():
     assert error.value.remedies == (("labels", "healthy, blast"),)
 
 
+@pytest.mark.parametrize(("said", "order"), [("0..255", (0, 1)), ("0..1", (1, 0)), ("0..255", (1, 0))])
+def test_of_very_uneven_labels_what_fits_is_named_although_always_saying_the_commonest_is_right_more_often(said, order):
+    pixels, truth = pictures(400)
+    kept = np.concatenate((np.flatnonzero(truth == 0)[:190], np.flatnonzero(truth == 1)[:10]))
+    pixels, truth = pixels[kept], truth[kept]
+    with pytest.raises(UselessModelError, match=r"right on 9\d\.\d% of 200") as error:
+        examine(
+            RedModel(taking(), steepness=200), PATH, CLASSES, Feeding(taking(said), "centre-square", order), pixels, truth,
+            range(200), lambda *_: pixels, progress=no_progress,
+        )  # fmt: skip
+    expected = {"values": "0..1"} if said != "0..1" else {}
+    assert dict(error.value.remedies) == expected | ({"labels": "healthy, blast"} if order == (1, 0) else {})
+    assert "just as well" not in str(error.value)
+
+
 def test_two_of_many_labels_the_wrong_way_round_are_named():
     n, labels = 200, tuple(f"class {k}" for k in range(20))
     truth = np.arange(n) % len(labels)
