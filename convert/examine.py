@@ -147,7 +147,10 @@ def examine(
     base = _try(said, probabilities[chosen], truth[chosen], labels)
     of_sample = lambda crop: pixels[chosen] if crop == said.crop else pictures(crop, chosen)  # noqa: E731
     tried = list(_others(model, base, truth[chosen], of_sample, labels, one and positive is None, progress))
-    rank = lambda other: (uselessness(other.confusion, classes) is None, other.worth)  # noqa: E731
+
+    def rank(other: _Tried) -> tuple[bool, float]:
+        return uselessness(other.confusion, classes) is None, other.worth
+
     best = max(tried, key=rank)
     equals = [_words(said, other.feeding, classes, one) for other in tried if other is not best and rank(other) >= rank(best)]
     gain, chance = best.accuracy - base.accuracy, _chance(base, best, truth[chosen], len(tried))
@@ -310,11 +313,10 @@ def _values(said: NetworkInput, own: tuple[Triple, Triple]) -> Iterator[tuple[Ch
 
 def _own_values(pixels: np.ndarray) -> tuple[Triple, Triple]:
     """Mean and deviation of the pictures themselves, as networks are often trained, of levels from 0 to 1 to three digits."""
-    mean, deviation = (
-        tuple(float(number) for number in np.round(numbers / 255, 3))
-        for numbers in (pixels.mean(axis=(0, 1, 2)), pixels.std(axis=(0, 1, 2)))
-    )
-    return mean, tuple(max(number, 0.001) for number in deviation)  # flat pictures have none
+    levels = pixels.reshape(-1, 3)
+    r, g, b = np.round(levels.mean(axis=0) / 255, 3).tolist()
+    of_r, of_g, of_b = np.maximum(np.round(levels.std(axis=0) / 255, 3), 0.001).tolist()  # flat pictures have none
+    return (r, g, b), (of_r, of_g, of_b)
 
 
 def _chance(base: _Tried, other: _Tried, truth: np.ndarray, ways: int, label: int | None = None) -> float:
