@@ -45,9 +45,9 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
 
     It is of none where it finds no picture of a malignant class, or none of all malignant ones; and where it is no better than
     always saying the commonest class: the lower end of its accuracy's 95% interval is not above that class's share. A model
-    whose balanced accuracy is far above chance, beyond its interval too, is of use all the same: of very uneven classes always
-    saying the commonest is right so often that a good model can lose to it; and of so few pictures that no interval is narrow
-    enough, where it is not beaten by the commonest class either.
+    whose balanced accuracy is far above chance, and surely above it, is of use all the same: of very uneven classes always
+    saying the commonest is right so often that a good model can lose to it; and of few pictures, where no interval is narrow, one
+    that is right more often than that, and surely more often than by chance.
 
     Args:
         confusion: row truth, column verdict.
@@ -64,12 +64,23 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
     common = int(counts.argmax())
     if _lowest(int(np.trace(confusion)), n) > counts[common] / n:
         return None
-    least_recalls = [_lowest(int(confusion[k, k]), int(counts[k])) for k in range(len(counts)) if counts[k]]
-    is_sure = np.mean(least_recalls) > 1 / max(len(least_recalls), 2)
-    if informedness(confusion) >= INFORMED and (is_sure or np.trace(confusion) >= counts[common]):
+    is_sure, right_more = _beats_chance(confusion), np.trace(confusion) - counts[common]
+    if (informedness(confusion) >= INFORMED and (is_sure or right_more >= 0)) or (is_sure and right_more > 0):
         return None
     always = f"the {percent(counts[common] / n)} of always saying {classes.labels[common]}"
     return f"{right}, which is not more than chance above {always}"
+
+
+def _beats_chance(confusion: np.ndarray) -> bool:
+    """Whether more verdicts are right than where the same verdicts meet the pictures in any order, at 2.5%.
+
+    Source: mean and variance of a linear permutation statistic, Hoeffding 1951; with a correction for continuity.
+    """
+    n, truths, verdicts = confusion.sum(), confusion.sum(axis=1), confusion.sum(axis=0)
+    mean = float(truths @ verdicts / n)
+    spread = np.eye(len(truths)) - verdicts[:, np.newaxis] / n - truths[np.newaxis] / n + mean / n
+    variance = float((np.outer(truths, verdicts) * spread**2).sum() / (n - 1)) if n > 1 else 0.0
+    return bool(np.trace(confusion) - mean - 0.5 > 1.96 * variance**0.5)
 
 
 def _lowest(right: int, n: int) -> float:

@@ -34,6 +34,7 @@ def test_a_model_of_two_classes_that_is_of_no_use_is_refused(confusion, says):
         [[2, 0], [0, 2]],
         [[9, 0], [0, 1]],  # too few for an interval, and yet without an error
         [[18, 1], [0, 1]],
+        [[16, 7], [5, 12]],  # 70% of 40 is not surely more than 57.5%, and yet surely no chance
         [[57, 0], [0, 3]],  # of uneven classes always saying the commonest is right on 95%
         [[720, 180], [10, 90]],  # a screening model: right on 81% where always saying healthy is right on 90%
         [[990, 0], [2, 8]],
