@@ -73,6 +73,8 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
     if measured is not None:
         n = measured.results[0].n + measured.results[0].abstained
         unseen = "that training never saw" if measured.part == "test" else "that also chose the epoch, so the figures flatter"
+        if training is not None and is_external(training.recipe):  # what that saw is not known
+            unseen = "that neither calibrated nor gated it" if measured.part == "test" else "that also gated it"
         lines += [
             "## Measured",
             "",

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from leukolite.errors import ConversionError
@@ -28,11 +30,14 @@ class ChildDied(ChildFailed):
     """The process was ended by a signal, as a crash in a library's C code does."""
 
 
-def run_child(command: Sequence[str], progress: OnProgress, *, environment: Mapping[str, str] | None = None) -> Any:
+def run_child(
+    command: Sequence[str], progress: OnProgress, *, environment: Mapping[str, str] | None = None, limit_s: float | None = None
+) -> Any:
     """Run a child to its end. On an exception here, Ctrl-C too, it is ended.
 
     Args:
         environment: added to this process's own.
+        limit_s: seconds after which it is ended; None: it may take as long as it likes.
 
     Returns:
         Its result.
@@ -43,24 +48,40 @@ def run_child(command: Sequence[str], progress: OnProgress, *, environment: Mapp
     with tempfile.TemporaryFile() as chatter:
         try:
             child = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=chatter, env=os.environ | dict(environment or {}), text=True
+                command,
+                stdout=subprocess.PIPE,
+                stderr=chatter,
+                env=os.environ | dict(environment or {}),
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=limit_s is not None,
             )
         except OSError as error:
             raise ChildFailed(f"{command[0]} cannot be started ({error.strerror or error})") from error
         assert child.stdout is not None
-        said: dict[str, Any] = {}
+        said: Any = {}
+        late = threading.Event()
+        limit = None if limit_s is None else threading.Timer(limit_s, _end_late, (child, late))
+        if limit is not None:
+            limit.start()
         try:
             for line in child.stdout:
                 said = json.loads(line)
+                if not isinstance(said, dict):
+                    raise ValueError("no object")
                 if "stage" in said:
                     progress(said["stage"], said["done"], said["total"])
             child.wait()
-        except ValueError as error:
-            raise ChildFailed(f"{command[0]} answers {line[:80]!r}, no JSON") from error
+        except (ValueError, KeyError) as error:
+            raise ChildFailed(f"{command[0]} answers {line.strip()[:80]!r}, not as it was asked to") from error
         finally:
+            if limit is not None:
+                limit.cancel()
             child.kill()  # does nothing to one that has ended
             child.wait()
             child.stdout.close()
+        if late.is_set():
+            raise ChildFailed(f"{command[0]} has not answered within {limit_s:g} s")
         if "result" in said and child.returncode == 0:
             return said["result"]
         if "error" in said:
@@ -70,3 +91,10 @@ def run_child(command: Sequence[str], progress: OnProgress, *, environment: Mapp
         chatter.seek(0)
         lines = [line.strip() for line in chatter.read().decode(errors="replace").splitlines() if line.strip()]
         raise ChildFailed(lines[-1][:300] if lines else f"exit code {child.returncode}")
+
+
+def _end_late(child: "subprocess.Popen[str]", late: threading.Event) -> None:
+    """End a child and those that it started: one that is left would keep its stdout open."""
+    late.set()
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)

@@ -12,6 +12,7 @@ from leukolite.convert.options import (
     BundleOptions,
     Values,
     bundle_options,
+    fitting_options,
     qat_epochs_option,
     remedy,
     run_data_option,
@@ -166,6 +167,8 @@ def convert_keras(
         source = source_of_keras(external, settings.seed, progress)
         if source.split_by.startswith("folders"):
             warn("note: the data's folders are the split: train calibrates, validation gates, test measures")
+        if source.suggested:
+            warn(f"note: {source.suggestion}; {fitting_options(source.suggested)} if it was trained so")
         return source
 
     _convert(options, settings, open_source)

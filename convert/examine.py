@@ -3,10 +3,11 @@
 A model that is fed wrongly answers all the same, and its converted file answers alike: no comparison of the two shows it.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from leukolite.convert.usefulness import (
 )
 from leukolite.errors import ConversionError
 from leukolite.metrics import confusion_matrix
-from leukolite.network_input import CAFFE, NAMED, NetworkInput, parse_values
+from leukolite.network_input import CAFFE, NAMED, Channels, NetworkInput, Triple, parse_values
 from leukolite.preprocess import CROPS, Crop
 from leukolite.progress import OnProgress
 from leukolite.wording import percent
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
 
 BATCH = 32  # pictures at a time through the model
 SAMPLE = 300  # pictures, in turns of the classes, on which other ways to feed a model are tried
+MOST_ORDERS = math.factorial(8)  # of more labels the best order is found from their pairs, not among all orders
+_OWN_COSTS = 3  # changes: the pictures' own mean and deviation only stand near to those of the training pictures
 _CHANGE_COSTS = 0.01  # of accuracy: of ways that do equally well the one nearest to what was said is named
 
-Pictures = Callable[[Crop], np.ndarray]  # the sample as the network would see it, uint8 RGB, shape (n, height, width, 3)
+Pictures = Callable[[Crop, Sequence[int]], np.ndarray]  # those of some indices as the network would see them, as `pixels`
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,16 @@ class Examination:
     Attributes:
         positive: index of the label that its one sigmoid is the probability of; None where it has an output a label.
         notes: lines for the user: how it was taken, and what is worth knowing.
+        suggestion: what fits a little better, in words; empty: nothing does.
+        suggested: the same, as `UselessModelError.remedies`.
         objections: what the pictures say against it; the conversion was insisted on.
     """
 
     positive: int | None
     notes: tuple[str, ...]
     objections: tuple[str, ...]
+    suggestion: str = ""
+    suggested: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ def examine(
         pixels: all pictures as `said` has them, uint8 RGB, shape (n, height, width, 3).
         truth: index of each one's label, shape (n,).
         sample: indices of the pictures on which other ways are tried.
-        pictures: makes the sample as another crop has it.
+        pictures: makes some of the pictures as another crop has them.
         positive: label that one sigmoid is the probability of; None: the pictures tell.
         insists: the model is taken although the pictures speak against it.
 
@@ -138,19 +145,34 @@ def examine(
     labels, chosen, n = len(classes), list(sample), len(truth)
     full = _try(said, probabilities, truth, labels)
     base = _try(said, probabilities[chosen], truth[chosen], labels)
-    tried = list(_others(model, base, truth[chosen], pictures, labels, one and positive is None, progress))
-    best = max(tried, key=lambda other: other.worth)
+    of_sample = lambda crop: pixels[chosen] if crop == said.crop else pictures(crop, chosen)  # noqa: E731
+    tried = list(_others(model, base, truth[chosen], of_sample, labels, one and positive is None, progress))
+
+    def rank(other: _Tried) -> tuple[bool, float]:
+        return uselessness(other.confusion, classes) is None, other.worth
+
+    best = max(tried, key=rank)
+    equals = [_words(said, other.feeding, classes, one) for other in tried if other is not best and rank(other) >= rank(best)]
     gain, chance = best.accuracy - base.accuracy, _chance(base, best, truth[chosen], len(tried))
+    if len(chosen) < n and gain >= NOTED_GAIN and (gain < LEAST_GAIN or chance >= CHANCE):  # the sample hints: all tell more
+        chosen, base = list(range(n)), full
+        crop, wanted, order = best.feeding.crop, best.feeding.wanted, best.feeding.order
+        seen = pixels if crop == said.crop else pictures(crop, chosen)
+        best = replace(
+            _try(Feeding(wanted, crop, order), predict(model, wanted, seen, progress), truth, labels), changes=best.changes
+        )
+        gain, chance = best.accuracy - base.accuracy, _chance(base, best, truth, len(tried))
     useless, is_useful = uselessness(full.confusion, classes), uselessness(best.confusion, classes) is None
     fits = is_useful and gain >= LEAST_GAIN and chance < CHANCE
-    if useless:  # then few pictures are enough to name what is of use instead, and much better than what was said
-        is_likely = gain >= 4 * LEAST_GAIN and chance < CHANCE * len(tried)
+    if useless:  # then few pictures, or those of one label, are enough to name what is of use and much better in every label
+        least = min(_chance(base, best, truth[chosen], len(tried), label) for label in np.unique(truth[chosen])) * labels
+        is_likely = informedness(best.confusion) - informedness(base.confusion) >= 8 * LEAST_GAIN
+        is_likely = is_likely and min(chance, least) < CHANCE * len(tried)
         fits = is_useful and (fits or is_likely) and informedness(best.confusion) >= INFORMED
     as_said = f"{path}: as it was taken ({said}) it {useless or f'is right on {percent(full.accuracy)} of {n} labelled pictures'}"
     share = f"right on {percent(best.accuracy)} of {len(chosen)} of them (as taken: {percent(base.accuracy)})"
     remedies = _remedies(said, best.feeding, classes, one)
     taken = _words(said, best.feeding, classes, one)
-    equals = [_words(said, other.feeding, classes, one) for other in tried if other is not best and other.worth >= best.worth]
     as_well = f", just as well with {' or with '.join(equals[:2])}" if equals else ""
     objection = None
     if one and positive is None and told is None and (insists or not fits):
@@ -169,10 +191,13 @@ def examine(
     if one and positive is None:
         label, of_label = classes.labels[said.order[1]], max(area, 1 - area)
         notes.append(f"its one sigmoid is the probability of {label}: area under the ROC curve {of_label:.3f}")
-    if objection is None and gain >= NOTED_GAIN and chance < NOTED_CHANCE * len(tried):
-        notes.append(f"with {taken} it would be {share}, not clearly more")
     objections = () if objection is None else (objection.removeprefix(f"{path}: "),)
-    return Examination(said.order[1] if one else None, tuple(notes), objections)
+    found = Examination(said.order[1] if one else None, tuple(notes), objections)
+    if objection is None and gain >= NOTED_GAIN and chance < NOTED_CHANCE * len(tried):
+        more = f"right on {percent(best.accuracy)} of {len(chosen)} labelled pictures (as taken: {percent(base.accuracy)})"
+        suggestion = f"with {taken} it would be {more}, a little more"
+        return replace(found, suggestion=suggestion, suggested=tuple((what, value) for _, what, value in remedies))
+    return found
 
 
 def predict(model: "keras.Model", wanted: NetworkInput, pixels: np.ndarray, progress: OnProgress) -> np.ndarray:
@@ -237,7 +262,7 @@ def _others(
     model: "keras.Model",
     base: _Tried,
     truth: np.ndarray,
-    pictures: Pictures,
+    pictures: Callable[[Crop], np.ndarray],
     labels: int,
     is_order_free: bool,
     progress: OnProgress,
@@ -245,13 +270,17 @@ def _others(
     """The other ways on the sample: values and channels, then what of the picture is seen; with the labels as said, and as suits
     best."""
     said = base.feeding
+    square = pictures(said.crop)
+    own = _own_values(square)
     named = [
-        NetworkInput(channels=channels, mean=mean, deviation=deviation) for channels, (mean, deviation) in _values(said.wanted)
+        NetworkInput(channels=channels, mean=mean, deviation=deviation)
+        for channels, (mean, deviation) in _values(said.wanted, own)
     ]
 
     def orders(feeding: Feeding, probabilities: np.ndarray) -> Iterator[_Tried]:
         wanted, crop = feeding.wanted, feeding.crop
-        changes = (wanted.values != said.wanted.values) + (wanted.channels != said.wanted.channels) + (crop != said.crop)
+        values = 0 if wanted.values == said.wanted.values else _OWN_COSTS if (wanted.mean, wanted.deviation) == own else 1
+        changes = values + (wanted.channels != said.wanted.channels) + (crop != said.crop)
         best = best_order(confusion_matrix(truth, _both(probabilities).argmax(axis=1), labels))
         for order in dict.fromkeys((said.order, best)):
             one = _try(Feeding(wanted, crop, order), probabilities, truth, labels)
@@ -259,7 +288,6 @@ def _others(
                 yield replace(one, changes=changes + (order != said.order and not is_order_free))
 
     tried: list[_Tried] = []
-    square = pictures(said.crop)
     for k, wanted in enumerate(named):
         progress("other ways to feed it", k, len(named))
         tried += orders(Feeding(wanted, said.crop, said.order), predict(model, wanted, square, _silent))
@@ -277,17 +305,29 @@ def _silent(stage: str, done: int, total: int) -> None:
     """Progress of a part that another line counts."""
 
 
-def _values(said: NetworkInput) -> Iterator[tuple[str, tuple[tuple[float, float, float], tuple[float, float, float]]]]:
-    for values in dict.fromkeys(((said.mean, said.deviation), *NAMED.values(), parse_values(CAFFE))):
-        for channels in ("RGB", "BGR"):
+def _values(said: NetworkInput, own: tuple[Triple, Triple]) -> Iterator[tuple[Channels, tuple[Triple, Triple]]]:
+    for values in dict.fromkeys(((said.mean, said.deviation), *NAMED.values(), parse_values(CAFFE), own)):
+        for channels in get_args(Channels):
             yield channels, values
 
 
-def _chance(base: _Tried, other: _Tried, truth: np.ndarray, ways: int) -> float:
-    """How likely the best of so many ways gains as much by chance; orders of the labels are ways too."""
-    labels = len(base.confusion)
-    orders = 1 if other.feeding.order == base.feeding.order else float(np.prod(np.arange(1, min(labels, 8) + 1)))
-    return min(1.0, ways * orders * chance_of_gain(base.verdicts == truth, other.verdicts == truth))
+def _own_values(pixels: np.ndarray) -> tuple[Triple, Triple]:
+    """Mean and deviation of the pictures themselves, as networks are often trained, of levels from 0 to 1 to three digits."""
+    levels = pixels.reshape(-1, 3)
+    r, g, b = np.round(levels.mean(axis=0) / 255, 3).tolist()
+    of_r, of_g, of_b = np.maximum(np.round(levels.std(axis=0) / 255, 3), 0.001).tolist()  # flat pictures have none
+    return (r, g, b), (of_r, of_g, of_b)
+
+
+def _chance(base: _Tried, other: _Tried, truth: np.ndarray, ways: int, label: int | None = None) -> float:
+    """How likely the best of so many ways gains as much by chance, on all pictures or those of one label.
+
+    Orders of as many labels are ways too.
+    """
+    rows = np.ones(len(truth), bool) if label is None else truth == label
+    labels, moved = len(base.confusion), sum(a != b for a, b in zip(other.feeding.order, base.feeding.order, strict=True))
+    orders = min(math.perm(labels, moved), MOST_ORDERS)
+    return min(1.0, ways * orders * chance_of_gain((base.verdicts == truth)[rows], (other.verdicts == truth)[rows]))
 
 
 def _words(said: Feeding, other: Feeding, classes: Classes, one: bool) -> str:

@@ -133,6 +133,8 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         network_input=external.wanted,
         notes=found.notes,
         objections=found.objections,
+        suggestion=found.suggestion,
+        suggested=found.suggested,
     )
 
 
@@ -153,11 +155,9 @@ def _examine(
     if model.outputs[0].shape[1] == 1 and external.positive is not None:
         order = (1, 0) if classes.labels[0].casefold() == external.positive.casefold() else (0, 1)
 
-    def pictures(crop: Crop) -> np.ndarray:
-        if crop == spec.crop:
-            return pixels[chosen]
+    def pictures(crop: Crop, indices: Sequence[int]) -> np.ndarray:
         other = spec.model_copy(update={"crop": crop})
-        return np.stack([crop_and_resize(read_rgb(samples[k].path), other) for k in chosen])
+        return np.stack([crop_and_resize(read_rgb(samples[k].path), other) for k in indices])
 
     return examine(
         model,
@@ -178,8 +178,8 @@ def read_labels(path: Path) -> list[str]:
     """One label per line. Raises: ConversionError, if there are fewer than two, or one twice."""
     text = read_text(path, "a text file, one label a line", ConversionError)
     labels = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise ConversionError(f"{path}: expected two or more distinct labels, one per line, found {labels}")
+    if len(labels) < 2 or len({label_key(label) for label in labels}) != len(labels):
+        raise ConversionError(f"{path}: expected two or more distinct labels, whatever their case, one per line, found {labels}")
     return labels
 
 

@@ -4,6 +4,7 @@ In front: values from 0 to 1 of R, G, B become what the network takes, so that r
 can get values or channel order wrong. Behind: one sigmoid's probability becomes one of each of two labels.
 """
 
+from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ from leukolite.network_input import NetworkInput
 
 if TYPE_CHECKING:
     import keras
+
+FUNCTIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}  # layers and operations that are one
+SHAPE_ONLY = {"Cast", "Dropout", "Flatten", "Identity", "Reshape"}  # behind a function they change no value
+CAST = ("Activation", "linear")  # at the end of mixed precision, as Keras' guide has it
 
 
 def fold_input(model: "keras.Model", wanted: NetworkInput) -> "keras.Model":
@@ -51,10 +56,21 @@ def fold_sigmoid(model: "keras.Model", positive: int) -> "keras.Model":
 
 def last_activation(model: "keras.Model") -> str | None:
     """Name of the function that gives the outputs, as 'softmax'; None where it cannot be read."""
-    layer: Any = model
-    while getattr(layer, "layers", None):
-        layer = layer.layers[-1]
-    return getattr(getattr(layer, "activation", None), "__name__", None) or {"Softmax": "softmax"}.get(type(layer).__name__)
+    for layer in _from_the_end(model):
+        function = getattr(getattr(layer, "activation", None), "__name__", None) or FUNCTIONS.get(type(layer).__name__)
+        if type(layer).__name__ not in SHAPE_ONLY and (type(layer).__name__, function) != CAST:
+            return function
+    return None
+
+
+def _from_the_end(model: Any) -> Iterator[Any]:
+    """The layers and operations of a network, those of networks in it included, the last first."""
+    layers = getattr(model, "operations", None) or getattr(model, "layers", None)  # Keras 2 has no operations
+    if not layers:
+        yield model
+        return
+    for layer in reversed(layers):
+        yield from _from_the_end(layer)
 
 
 def _weights(wanted: NetworkInput) -> list[np.ndarray]:

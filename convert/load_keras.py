@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
+from leukolite.convert.fold import last_activation
 from leukolite.convert.keras_config import check_config, make_float32, read_hdf5, read_keras_archive
 from leukolite.convert.model_file import ModelKind, recognise
 from leukolite.convert.saved_model import EXPORT, load_signature
@@ -45,9 +46,9 @@ def load_keras(path: Path) -> "keras.Model":
     """
     kind = recognise(path)
     if kind == "saved-model":
-        function, spec, output_shape = load_signature(path)
+        function, spec, output_shape, activation = load_signature(path)
         check_picture(path, None if spec.shape.rank is None else tuple(spec.shape.as_list()), spec.dtype.name, EXPORT)
-        return _as_keras_3(function, tuple(spec.shape.as_list()[1:]), output_shape)
+        return _as_keras_3(function, tuple(spec.shape.as_list()[1:]), output_shape, activation)
     model, is_keras_2 = _load(path, kind)
     inputs, outputs = (_tensors(getattr(model, name, None)) for name in ("inputs", "outputs"))
     if not inputs or not outputs:
@@ -59,7 +60,7 @@ def load_keras(path: Path) -> "keras.Model":
     if len(inputs) != 1 or len(outputs) != 1:
         raise ConversionError(f"{path}: expected one input and one output, found {len(inputs)} and {len(outputs)}")
     shapes = (tuple(inputs[0].shape)[1:], (None, *tuple(outputs[0].shape)[1:]))
-    return _as_keras_3(lambda images: model(images, training=False), *shapes)
+    return _as_keras_3(lambda images: model(images, training=False), *shapes, last_activation(model))
 
 
 def check_picture(path: Path, shape: tuple[int | None, ...] | None, dtype: str, remedy: str) -> None:
@@ -158,9 +159,13 @@ def _stage(path: Path, staged: Path, config: Any) -> None:
 
 
 def _as_keras_3(
-    function: Callable[[Any], Any], image_shape: tuple[int | None, ...], output_shape: tuple[int | None, ...]
+    function: Callable[[Any], Any],
+    image_shape: tuple[int | None, ...],
+    output_shape: tuple[int | None, ...],
+    activation: str | None = None,
 ) -> "keras.Model":
-    """A Keras 3 model of one layer that calls `function`, which keeps its own weights."""
+    """A Keras 3 model of one layer that calls `function`, which keeps its own weights and ends in `activation`, where that is
+    known."""
     import keras
 
     class LoadedNetwork(keras.layers.Layer):
@@ -170,5 +175,6 @@ def _as_keras_3(
         def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
             return (input_shape[0], *output_shape[1:])
 
-    image = keras.layers.Input(image_shape)
-    return keras.Model(image, LoadedNetwork(name="loaded_network")(image))
+    network, image = LoadedNetwork(name="loaded_network"), keras.layers.Input(image_shape)
+    network.activation = None if activation is None else getattr(keras.activations, activation, None)
+    return keras.Model(image, network(image))

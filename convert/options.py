@@ -62,8 +62,8 @@ class Values(click.ParamType):
 RESIZE: dict[str, Crop] = {"crop": "centre-square", "stretch": "stretch", "pad": "pad"}
 
 
-def remedy(remedies: Iterable[tuple[str, str]]) -> str:
-    """What a user can do about an `UselessModelError`: the options that fit, or to insist."""
+def fitting_options(remedies: Iterable[tuple[str, str]]) -> str:
+    """What a user can give instead; empty: nothing fits. Of an `UselessModelError`'s remedies."""
     options, labels = [], ""
     for what, value in remedies:
         if what == "labels":
@@ -73,7 +73,12 @@ def remedy(remedies: Iterable[tuple[str, str]]) -> str:
         else:
             options.append(f"--{what} {shlex.quote(value)}")
     given = f"give {' '.join(options)}" if options else ""
-    fitting = " and ".join(words for words in (given, labels) if words)
+    return " and ".join(words for words in (given, labels) if words)
+
+
+def remedy(remedies: Iterable[tuple[str, str]]) -> str:
+    """What a user can do about an `UselessModelError`: the options that fit, or to insist."""
+    fitting = fitting_options(remedies)
     return f"{fitting}, or insist with --allow-useless" if fitting else "--allow-useless insists"
 
 

@@ -23,6 +23,7 @@ from leukolite.runtime import CPU_RUNTIMES, RUNTIMES, TfliteRuntime
 MODEL, PIXELS, TABLE, OUTPUTS = "model.tflite", "pixels.npy", "table.npy", "outputs.npy"  # as parity_child knows them
 KNOWN_MODEL = Path(__file__).parent / "red_or_blue.tflite"  # made by tests/data/make_tiny_model.py
 KNOWN_OUTPUTS = np.array([[1.0, 0.0], [0.0, 1.0]])  # of `known_pictures`
+KNOWN_LIMIT_S = 120  # seconds for it; a first import from a busy disk takes up to half a minute
 KNOWN_TOLERANCE = 0.1  # of an int8 softmax that is certain
 
 
@@ -63,12 +64,13 @@ def find_runtime(python: Path) -> tuple[str, str]:
         np.save(folder / PIXELS, known_pictures())
         np.save(folder / TABLE, np.arange(256, dtype=np.uint8))
         try:
-            result = _ask(python, folder, sorted(CPU_RUNTIMES, reverse=True), no_progress)
+            result = _ask(python, folder, sorted(CPU_RUNTIMES, reverse=True), no_progress, KNOWN_LIMIT_S)
         except ChildDied as error:
             raise ConversionError(_broken(python, "TFLite runtime", str(error))) from error
         except ChildFailed as error:
+            reason = str(error).removeprefix(f"{python} ")
             raise ConversionError(
-                f"{python}: {error}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
+                f"{python}: {reason}; expected a Python with NumPy and a TFLite runtime, as `python -m venv old` and"
                 " `old/bin/pip install 'tflite-runtime==2.14.0' 'numpy<2'` (Python 3.11) make it"
             ) from error
         name = f"{result['name']} {result['version']}".strip()
@@ -132,10 +134,10 @@ def ask_runtime(content: bytes, images: Images, spec: InputSpec, progress: OnPro
     )
 
 
-def _ask(python: Path, folder: Path, names: Sequence[str], progress: OnProgress) -> Any:
+def _ask(python: Path, folder: Path, names: Sequence[str], progress: OnProgress, limit_s: float | None = None) -> Any:
     """What `parity_child` says of the job in `folder`: which runtime it took, and the error of one that fails."""
     (folder / "job.json").write_text(json.dumps({"runtimes": {name: RUNTIMES[name][:2] for name in names}}))
-    return run_child([str(python), parity_child.__file__, str(folder)], progress)
+    return run_child([str(python), parity_child.__file__, str(folder)], progress, limit_s=limit_s)
 
 
 def compare(reference: np.ndarray, outputs: np.ndarray) -> tuple[int, float, float]:

@@ -20,16 +20,19 @@ ALLOWED = {
 }
 # effects of which TensorFlow's own table does not tell
 REFUSED = {"ReadFile", "WriteFile", "MatchingFiles", "RestoreV2", "SaveV2", "Restore", "Save", "MergeV2Checkpoints", "PrintV2"}
+LAST = {"Softmax": "softmax", "Sigmoid": "sigmoid"}  # operators that say what a network's outputs are
+SHAPE_ONLY = {"Cast", "Identity", "Reshape", "Squeeze"}  # behind them they change no value
 HALF = ("float16", "bfloat16")
 EXPORT = "export it again with model.export('folder')"
 ERRORS = (ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, ImportError, NotImplementedError)
 
 
-def load_signature(path: Path) -> tuple[Callable[[Any], Any], Any, tuple[int | None, ...]]:
+def load_signature(path: Path) -> tuple[Callable[[Any], Any], Any, tuple[int | None, ...], str | None]:
     """The function that a SavedModel serves.
 
     Returns:
-        The function of a batch of pictures, the `tf.TensorSpec` of its input, and its output's shape.
+        The function of a batch of pictures, the `tf.TensorSpec` of its input, its output's shape, and the name of the function
+        at its end, as 'softmax'; None where it is another.
 
     Raises:
         ConversionError: it is damaged, serves no function of one input and one output, or does more than arithmetic.
@@ -64,7 +67,8 @@ def load_signature(path: Path) -> tuple[Callable[[Any], Any], Any, tuple[int | N
         return function(**{argument: images})[output]
 
     serve.keeps = loaded  # type: ignore[attr-defined]  # its variables live as long as it does
-    return serve, spec, tuple(result.shape.as_list()) if result.shape.rank is not None else ()
+    shape = tuple(result.shape.as_list()) if result.shape.rank is not None else ()
+    return serve, spec, shape, _last_function(function.graph)
 
 
 def _check_objects(path: Path) -> None:
@@ -102,6 +106,24 @@ def _check_graph(path: Path, graph: Any) -> None:
             raise ConversionError(
                 f"{path}: it computes in 16-bit floats; build it with the dtype policy float32, load its weights, and {EXPORT}"
             )
+
+
+def _last_function(graph: Any) -> str | None:
+    """Name of the function that gives a graph's output, through the functions that it calls."""
+    definition = graph.as_graph_def()
+    called = {function.signature.name: function for function in definition.library.function}
+    nodes, name = {node.name: node for node in definition.node}, graph.outputs[0].name
+    while node := nodes.get(name.partition(":")[0]):
+        function = called.get(node.attr["f"].func.name or node.op)
+        if function is not None:
+            number = name.rpartition(":")[2]
+            result = function.signature.output_arg[int(number) if number.isdecimal() else 0]  # 0 is not written
+            nodes, name = {inner.name: inner for inner in function.node_def}, function.ret[result.name]
+        elif node.op in SHAPE_ONLY:
+            name = node.input[0]
+        else:
+            return LAST.get(node.op)
+    return None
 
 
 def _operators(definition: Any) -> Iterator[tuple[str, Any]]:

@@ -57,6 +57,7 @@ class ConversionSource:
         network_input: what an external network takes, before what was put in front of it; None of a run.
         notes: lines for the user about what was found when it was opened.
         objections: what labelled images say against it, where the conversion is insisted on.
+        suggestion, suggested: what fits a little better, see `Examination`.
         unusable: files of the data folder that take no part; of a run none, its record counts them.
     """
 
@@ -78,6 +79,8 @@ class ConversionSource:
     network_input: NetworkInput | None = None
     notes: Sequence[str] = ()
     objections: Sequence[str] = ()
+    suggestion: str = ""
+    suggested: Sequence[tuple[str, str]] = ()
     unusable: Sequence[Unusable] = ()
 
     @property

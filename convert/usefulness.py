@@ -45,30 +45,42 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
 
     It is of none where it finds no picture of a malignant class, or none of all malignant ones; and where it is no better than
     always saying the commonest class: the lower end of its accuracy's 95% interval is not above that class's share. A model
-    whose balanced accuracy is far above chance, beyond its interval too, is of use all the same: of very uneven classes always
-    saying the commonest is right so often that a good model can lose to it.
+    whose balanced accuracy is far above chance, and surely above it, is of use all the same: of very uneven classes always
+    saying the commonest is right so often that a good model can lose to it; and of few pictures, where no interval is narrow, one
+    that is right more often than that, and surely more often than by chance.
 
     Args:
         confusion: row truth, column verdict.
     """
     counts, n = confusion.sum(axis=1), int(confusion.sum())
     malignant = [k for k in classes.malignant_indices if counts[k]]
-    missed = [f"recognises 0 of {counts[k]} pictures of {classes.labels[k]}" for k in malignant if not confusion[k, k]]
+    missed = [f"0 of {counts[k]} pictures of {classes.labels[k]}" for k in malignant if not confusion[k, k]]
     found = int(confusion[np.ix_(malignant, classes.malignant_indices)].sum())
+    right = f"is right on {percent(accuracy_of(confusion))} of {n} labelled pictures"
     if len(malignant) > 1 and not found:
-        missed = [f"gives 0 of {counts[malignant].sum()} pictures of malignant classes a malignant label"]
+        return f"{right} and gives 0 of {counts[malignant].sum()} pictures of malignant classes a malignant label"
     if missed:
-        return f"is right on {percent(accuracy_of(confusion))} of {n} labelled pictures and {' and '.join(missed)}"
+        return f"{right} and recognises {' and '.join(missed)}"
     common = int(counts.argmax())
     if _lowest(int(np.trace(confusion)), n) > counts[common] / n:
         return None
-    least_recalls = [_lowest(int(confusion[k, k]), int(counts[k])) for k in range(len(counts)) if counts[k]]
-    if informedness(confusion) >= INFORMED and np.mean(least_recalls) > 1 / max(len(least_recalls), 2):
+    is_sure, right_more = _beats_chance(confusion), np.trace(confusion) - counts[common]
+    if (informedness(confusion) >= INFORMED and (is_sure or right_more >= 0)) or (is_sure and right_more > 0):
         return None
-    return (
-        f"is right on {percent(accuracy_of(confusion))} of {n} labelled pictures, which is not more than chance above the"
-        f" {percent(counts[common] / n)} of always saying {classes.labels[common]}"
-    )
+    always = f"the {percent(counts[common] / n)} of always saying {classes.labels[common]}"
+    return f"{right}, which is not more than chance above {always}"
+
+
+def _beats_chance(confusion: np.ndarray) -> bool:
+    """Whether more verdicts are right than where the same verdicts meet the pictures in any order, at 2.5%.
+
+    Source: mean and variance of a linear permutation statistic, Hoeffding 1951; with a correction for continuity.
+    """
+    n, truths, verdicts = confusion.sum(), confusion.sum(axis=1), confusion.sum(axis=0)
+    mean = float(truths @ verdicts / n)
+    spread = np.eye(len(truths)) - verdicts[:, np.newaxis] / n - truths[np.newaxis] / n + mean / n
+    variance = float((np.outer(truths, verdicts) * spread**2).sum() / (n - 1)) if n > 1 else 0.0
+    return bool(np.trace(confusion) - mean - 0.5 > 1.96 * variance**0.5)
 
 
 def _lowest(right: int, n: int) -> float:

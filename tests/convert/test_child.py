@@ -1,4 +1,5 @@
 import sys
+import time
 
 import pytest
 
@@ -28,7 +29,11 @@ def test_a_child_says_how_far_it_is_and_then_its_result():
         ("os.abort()", "SIGABRT"),
         ("os.kill(os.getpid(), 9)", "SIGKILL"),
         ("sys.exit(3)", "exit code 3"),
-        ("print('chatter')", "no JSON"),
+        ("print('chatter')", "answers 'chatter', not as it was asked to"),
+        ("print(42)", "answers '42', not as"),
+        ("print('[1]')", "answers '\\[1\\]', not as"),
+        ("print('{\"stage\": 1}')", "not as it was asked to"),
+        ("os.write(1, b'\\xff\\xfe\\n')", "not as it was asked to"),
         ("say(result=1); sys.exit(1)", "exit code 1"),
         ("pass", "exit code 0"),
     ],
@@ -41,6 +46,13 @@ def test_a_child_without_a_result_says_why(code, said):
 def test_a_program_that_is_not_there_is_named():
     with pytest.raises(ChildFailed, match=r"no-such-python cannot be started \(No such file"):
         run_child(["no-such-python"], no_progress)
+
+
+def test_a_child_that_never_answers_is_ended_with_what_it_started():
+    start = time.monotonic()
+    with pytest.raises(ChildFailed, match=r"has not answered within 0\.3 s"):
+        run_child(["/bin/sh", "-c", "sleep 60; true"], no_progress, limit_s=0.3)  # the shell's own child holds its stdout
+    assert time.monotonic() - start < 30
 
 
 def test_ctrl_c_ends_the_child(tmp_path):

@@ -52,7 +52,7 @@ def held(
 ):
     pixels, truth = pictures(n)
     feeding = Feeding(said, "centre-square", order)
-    crops = lambda crop: pixels if crop == "centre-square" or other is None else other[crop]  # noqa: E731
+    crops = lambda crop, indices: pixels if crop == "centre-square" or other is None else other[crop]  # noqa: E731
     return examine(model, PATH, classes, feeding, pixels, truth, range(n), crops, progress=no_progress, **options)
 
 
@@ -88,15 +88,63 @@ def test_a_model_taken_otherwise_is_refused_with_what_fits(wanted, said):
     assert set(remedies) <= {"values", "channels"}
 
 
+def test_the_mean_and_deviation_of_the_pictures_themselves_are_tried():
+    truth = np.arange(80) % 4
+    pixels = np.broadcast_to((100 + 10 * truth)[:, None, None, None], (80, 4, 4, 3)).astype(np.uint8)
+
+    class Standardised:  # which of four grey levels a picture has, by how far it lies from the mean of all
+        activation = type("f", (), {"__name__": "softmax"})
+
+        def predict_on_batch(self, values: np.ndarray) -> np.ndarray:
+            return np.eye(4)[np.clip(np.rint(values[:, 0, 0, 0] * 1.118 + 1.5), 0, 3).astype(int)]
+
+    feeding, classes = Feeding(taking(), "centre-square", (0, 1, 2, 3)), Classes.of(("a", "b", "c", "d"), ("d",))
+    with pytest.raises(UselessModelError, match=r"right on 100\.0%") as error:
+        examine(Standardised(), PATH, classes, feeding, pixels, truth, range(80), lambda *_: pixels, progress=no_progress)
+    assert error.value.remedies == (("values", "mean=0.451:std=0.044"),)
+
+
 def test_labels_in_another_order_are_named_in_the_right_one():
     classes = Classes.of(("blast", "healthy"), ("blast",))
     pixels, truth = pictures()
     with pytest.raises(UselessModelError, match="with the labels in the order healthy, blast") as error:
         examine(
             RedModel(taking()), PATH, classes, Feeding(taking(), "centre-square", (0, 1)), pixels, 1 - truth, range(60),
-            lambda crop: pixels, progress=no_progress,
+            lambda *_: pixels, progress=no_progress,
         )  # fmt: skip
     assert error.value.remedies == (("labels", "healthy, blast"),)
+
+
+@pytest.mark.parametrize(("said", "order"), [("0..255", (0, 1)), ("0..1", (1, 0)), ("0..255", (1, 0))])
+def test_of_very_uneven_labels_what_fits_is_named_although_always_saying_the_commonest_is_right_more_often(said, order):
+    pixels, truth = pictures(400)
+    kept = np.concatenate((np.flatnonzero(truth == 0)[:190], np.flatnonzero(truth == 1)[:10]))
+    pixels, truth = pixels[kept], truth[kept]
+    with pytest.raises(UselessModelError, match=r"right on 9\d\.\d% of 200") as error:
+        examine(
+            RedModel(taking(), steepness=200), PATH, CLASSES, Feeding(taking(said), "centre-square", order), pixels, truth,
+            range(200), lambda *_: pixels, progress=no_progress,
+        )  # fmt: skip
+    expected = {"values": "0..1"} if said != "0..1" else {}
+    assert dict(error.value.remedies) == expected | ({"labels": "healthy, blast"} if order == (1, 0) else {})
+    assert "just as well" not in str(error.value)
+
+
+def test_two_of_many_labels_the_wrong_way_round_are_named():
+    n, labels = 200, tuple(f"class {k}" for k in range(20))
+    truth = np.arange(n) % len(labels)
+    pixels = np.broadcast_to(truth[:, None, None, None], (n, 4, 4, 3)).astype(np.uint8)
+
+    class Counts:  # right of every picture, by how bright it is
+        activation = type("f", (), {"__name__": "softmax"})
+
+        def predict_on_batch(self, values: np.ndarray) -> np.ndarray:
+            return np.eye(len(labels))[np.clip(np.rint(values[:, 0, 0, 0] * 255), 0, 19).astype(int)]
+
+    feeding, classes = Feeding(taking(), "centre-square", (0, 1, 3, 2, *range(4, 20))), Classes.of(labels, labels[5:7])
+    with pytest.raises(UselessModelError, match=r"right on 90\.0% of 200.*right on 100\.0%") as error:
+        examine(Counts(), PATH, classes, feeding, pixels, truth, range(n), lambda *_: pixels, progress=no_progress)
+    assert error.value.remedies == (("labels", ", ".join(labels)),)
 
 
 def test_values_and_order_may_both_be_wrong():
@@ -116,9 +164,24 @@ def test_a_picture_seen_otherwise_is_named():
     with pytest.raises(UselessModelError, match="with the whole picture stretched it is right on") as error:
         examine(
             RedModel(taking()), PATH, CLASSES, Feeding(taking(), "centre-square", (0, 1)), square, truth, range(60),
-            crops.__getitem__, progress=no_progress,
+            lambda crop, indices: crops[crop][indices], progress=no_progress,
         )  # fmt: skip
     assert error.value.remedies == (("crop", "stretch"),)
+
+
+@pytest.mark.parametrize(("wrong", "says"), [(12, True), (2, False)])
+def test_a_picture_that_is_seen_a_little_better_otherwise_is_a_note_by_all_pictures(wrong, says):
+    pixels, truth = pictures(600, spread=0.005)
+    square = pixels.copy()
+    others = np.linspace(0, 598, wrong).astype(int)
+    square[others] = pixels[others + 1]  # their centres show the other label
+    crops = {"centre-square": square, "stretch": pixels, "pad": square}
+    found = examine(
+        RedModel(taking()), PATH, CLASSES, Feeding(taking(), "centre-square", (0, 1)), square, truth, range(300),
+        lambda crop, indices: crops[crop][indices], progress=no_progress,
+    )  # fmt: skip
+    assert found.objections == ()
+    assert found.suggested == ((("crop", "stretch"),) if says else ())
 
 
 def test_a_model_that_nothing_fits_is_refused_and_the_error_says_so():
@@ -140,7 +203,7 @@ def test_a_weak_model_that_is_better_than_the_commonest_class_is_not_refused():
     pixels, truth = pictures(200, spread=0.09)
     found = examine(
         RedModel(taking()), PATH, CLASSES, Feeding(taking(), "centre-square", (0, 1)), pixels, truth, range(200),
-        lambda crop: pixels, progress=no_progress,
+        lambda *_: pixels, progress=no_progress,
     )  # fmt: skip
     assert found.objections == ()
 
@@ -158,7 +221,7 @@ def test_the_pictures_tell_what_one_sigmoid_means(order, positive):
     pixels, truth = pictures()
     found = examine(
         RedModel(taking(), sigmoid=True), PATH, classes, Feeding(taking(), "centre-square", (0, 1)), pixels,
-        truth if positive else 1 - truth, range(60), lambda crop: pixels, progress=no_progress,
+        truth if positive else 1 - truth, range(60), lambda *_: pixels, progress=no_progress,
     )  # fmt: skip
     assert found.positive == positive
     assert "its one sigmoid is the probability of blast: area under the ROC curve" in found.notes[1]

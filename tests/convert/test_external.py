@@ -292,6 +292,7 @@ def test_labels_in_another_order_than_the_folders_are_the_models(call, convert, 
         ({"activation": None}, "blast\nhealthy\n", "end it in a softmax"),
         ({}, "blast\nblast\n", "two or more distinct labels"),
         ({}, "", "two or more distinct labels"),
+        ({}, "blast\nBlast\n", "two or more distinct labels"),
     ],
 )
 def test_what_cannot_be_converted_is_one_line(refuses, convert, tmp_path, changes, labels, says):
@@ -429,7 +430,8 @@ def test_data_that_folders_split_calibrates_gates_and_measures_by_them(cells, tm
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place)
     (tmp_path / "data" / "notes.txt").write_text("x")
-    external = ExternalModel(tmp_path / "net.keras", tmp_path / "labels.txt", "cell", (0.0, 1.0), ["BLAST"], tmp_path / "data")
+    net, labels, data = (tmp_path / name for name in ("net.keras", "labels.txt", "data"))
+    external = ExternalModel(net, labels, "cell", NetworkInput(), ["BLAST"], data, allow_useless=True)
     source = source_of_keras(external, 3, no_progress)
     assert {part: {file.path.split("/")[0] for file in files} for part, files in source.split.items()} == {
         "train": {"Training"},

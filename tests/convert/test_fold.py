@@ -94,4 +94,16 @@ def test_the_last_activation_is_read_wherever_it_stands(net):
     assert last_activation(keras.Model(image, flat)) == "linear"
     assert last_activation(keras.Model(image, layers.Activation("sigmoid")(flat))) == "sigmoid"
     assert last_activation(keras.Model(image, layers.Softmax()(flat))) == "softmax"
-    assert last_activation(keras.Model(image, layers.Reshape((2,))(flat))) is None
+    assert last_activation(keras.Model(image, layers.Reshape((2,))(flat))) == "linear"
+    assert last_activation(keras.Model(image, keras.ops.sigmoid(flat))) == "sigmoid"
+    assert last_activation(keras.Model(image, layers.Concatenate()([flat, flat]))) is None
+
+
+def test_a_cast_behind_the_last_function_is_not_taken_for_logits(net):
+    import keras
+
+    cast = keras.layers.Activation("linear", dtype="float32")  # the end of mixed precision in Keras' guide
+    image = keras.Input((16, 16, 3))
+    one = keras.layers.Dense(1, "sigmoid")(keras.layers.Flatten()(image))
+    assert last_activation(keras.Model(image, cast(one))) == "sigmoid"
+    assert last_activation(keras.Model(image, cast(net(image)))) == "softmax"

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
+from leukolite.convert.fold import last_activation
 from leukolite.convert.load_keras import load_keras
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.variants import VARIANTS
@@ -123,6 +124,21 @@ def test_saved_models_of_either_keras_answer_as_the_model_did(library, tmp_path)
     else:
         model.save(tmp_path / "net", save_format="tf")
     np.testing.assert_allclose(answers(tmp_path / "net"), model.predict_on_batch(INPUTS), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["keras 2 file", "saved model of keras 2", "saved model of keras 3"])
+@pytest.mark.parametrize("end", ["sigmoid", "softmax"])
+def test_the_function_at_the_end_is_known_whatever_the_model_was_saved_as(form, end, keras_2, keras_3, tmp_path):
+    library = keras_3 if form.endswith("3") else keras_2
+    image = library.layers.Input((SIDE, SIDE, 3))
+    model = library.Model(image, library.layers.Dense(2, end)(library.layers.GlobalAveragePooling2D()(image)))
+    if form == "keras 2 file":
+        model.save(tmp_path / "net.h5")
+    elif library is keras_2:
+        model.save(tmp_path / "net.h5", save_format="tf")
+    else:
+        model.export(tmp_path / "net.h5", verbose=False)
+    assert last_activation(load_keras(tmp_path / "net.h5")) == end
 
 
 @pytest.mark.parametrize("form", ["keras 2 file", "saved model"])

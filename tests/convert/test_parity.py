@@ -221,7 +221,7 @@ def test_an_interpreter_that_can_check_nothing_is_refused_with_the_remedy(tmp_pa
 
 
 def test_a_program_that_is_not_there_is_refused_by_name(tmp_path):
-    with pytest.raises(ConversionError, match=r"nowhere: .* cannot be started"):
+    with pytest.raises(ConversionError, match=r"nowhere: cannot be started"):
         find_runtime(tmp_path / "nowhere")
 
 

@@ -32,6 +32,9 @@ def test_a_model_of_two_classes_that_is_of_no_use_is_refused(confusion, says):
         [[104, 0], [0, 104]],
         [[60, 40], [40, 60]],
         [[2, 0], [0, 2]],
+        [[9, 0], [0, 1]],  # too few for an interval, and yet without an error
+        [[18, 1], [0, 1]],
+        [[16, 7], [5, 12]],  # 70% of 40 is not surely more than 57.5%, and yet surely no chance
         [[57, 0], [0, 3]],  # of uneven classes always saying the commonest is right on 95%
         [[720, 180], [10, 90]],  # a screening model: right on 81% where always saying healthy is right on 90%
         [[990, 0], [2, 8]],
@@ -47,6 +50,9 @@ def test_each_malignant_class_must_be_found_and_all_of_them_together():
     blind = good.copy()
     blind[2] = [0, 50, 0, 0]
     assert "recognises 0 of 50 pictures of Pre" in str(uselessness(blind, FOUR))
+    blinder = np.zeros((4, 4), int)
+    blinder[:, 1] = 50
+    assert "recognises 0 of 50 pictures of Pre and 0 of 50 pictures of Pro" in str(uselessness(blinder, FOUR))
     healthy = np.zeros((4, 4), int)
     healthy[:, 0] = [50, 10, 10, 10]
     assert "0 of 30 pictures of malignant classes a malignant label" in str(uselessness(healthy, FOUR))
