@@ -190,7 +190,7 @@ def test_training_and_conversion_keep_names(said, data, place):
     assert path_of_text(json.loads((run / "run.json").read_bytes())["data"]) == data
     split = json.loads((run / "split.json").read_bytes())
     assert all((data / path_of_text(entry["path"])).is_file() for part in split.values() for entry in part)
-    allowed = ("--max-drop", 100, "--max-recall-drop", 100, "--calibration", 100)
+    allowed = ("--max-drop", 100, "--max-recall-drop", 100, "--calibration", 100, "--allow-useless")
     said(leukolite, "convert", run, "--out", bundle, "--name", "tiny", "--json", f"{NASTY}.json", *allowed)
     said(leukolite, "evaluate", run, "--data", data, "--plots", place / f"pictures{NASTY}")
     said(leukolite, "train", "--from", run, "--out", place / f"again{NASTY}", "--weights", run / "model.keras", "--epochs", 1)

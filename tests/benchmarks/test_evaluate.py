@@ -255,7 +255,7 @@ def test_a_model_that_abstains_throughout_has_no_figures_and_no_pictures(call, t
     assert (row["n"], row["abstained"], row["accuracy"]) == (0, 40, None)
     result = call(leukolite, "evaluate", folder, "--data", cells, "--unseen", "--plots", tmp_path / "plots")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1] == "Error: tiny abstained on all 8 images: there is nothing to draw"
+    assert result.stderr.splitlines()[-1] == "Error: tiny abstained on all of 8 images: there is nothing to draw"
 
 
 # what it refuses: one line, an exit code, nothing written

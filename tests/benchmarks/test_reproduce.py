@@ -120,7 +120,7 @@ def test_figures_from_the_paper_can_be_given(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [("[1]", "0:"), ('[{"fold": "fold_0", "arm": "best"}]', "0.arm"), ("no json", "JSON"), (None, "read")]
+    ("content", "says"), [("[1]", "0:"), ('[{"fold": "fold_0", "arm": "best"}]', "0.arm"), ("no json", "JSON"), (None, "no such")]
 )
 def test_bad_figures_are_one_clear_line(tmp_path, content, says):
     if content is not None:

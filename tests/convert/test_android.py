@@ -290,8 +290,8 @@ def test_the_kotlin_resizes_by_the_manifests_kernel(tmp_path, kind):
 def test_the_kotlin_says_what_is_seen_and_what_the_network_takes(tiny, tmp_path):
     bundle = Bundle.load(tiny)
     manifest = bundle.manifest
-    assert 'const val CROP = "centre-square"\n' in _kotlin(bundle, tmp_path / "a")
-    assert "NETWORK_VALUES" not in _kotlin(bundle, tmp_path / "a")
+    assert 'const val CROP = "centre-square"\n' in (kotlin := _kotlin(bundle, tmp_path / "a"))
+    assert "NETWORK_VALUES" not in kotlin
     changes = {"network_input": NetworkInput(channels="BGR"), "objections": ["finds 0 of $9 blasts"]}
     kotlin = _kotlin(replace(bundle, manifest=manifest.model_copy(update=changes)), tmp_path / "b")
     assert 'const val NETWORK_VALUES = "0..1"\n' in kotlin

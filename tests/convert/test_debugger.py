@@ -100,7 +100,7 @@ def test_the_table_fits_80_columns_and_marks_the_suspects():
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
     assert "20 layers, 6 suspect" in lines[0]
-    assert sum(" ! " in line for line in lines) == 6
+    assert sum("!" in line for line in lines) == 6
     assert sum("DEPTHWISE_CONV_2D" in line for line in lines) == 12
 
 

@@ -231,7 +231,7 @@ def test_a_disk_that_is_full_at_the_end_is_said_with_what_is_kept(start, tmp_pat
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     last = errors.splitlines()[-1]
-    assert last.startswith(f"Error: {small_disk / 'o.json'}: cannot be written (No space left on device)")
+    assert last.startswith(f"Error: {small_disk / 'o.json'}: cannot be written (disk full)")
     assert last.endswith(f"the session is kept in {tmp_path / 'out'} and {tmp_path / 'session'}")
     assert json.loads((tmp_path / "out" / "report.json").read_text())["counts"]["frames"] == 30
     assert [path.name for path in small_disk.iterdir()] == ["other"]

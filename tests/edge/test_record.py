@@ -227,7 +227,7 @@ def test_a_folder_goes_on_where_it_was_left_and_is_done_at_its_end(record, call,
     result = call(edge_run, *session, "--record", folder)
     assert result.exit_code == 0
     assert result.stderr.startswith("note: ")
-    assert "all 3 frames were classified before the session was resumed" in result.stderr
+    assert "nothing is left: its 3 frames came before the session was resumed" in result.stderr
     assert verify(folder).ended
 
 

@@ -111,7 +111,7 @@ def test_what_this_user_may_not_read_is_not_called_missing(place):
         (edge_run, ("--bundle", "synthetic-cells", "--camera", "v4l2:video0"), "for a device write v4l2:/dev/video0"),
         (edge_run, ("--bundle", "synthetic-cells", "--camera", "picamera"), "did you mean picamera2?"),
         (edge_run, ("--bundle", "synthetic-cells", "--camera", "synthetic:0"), "frames per second are above 0"),
-        (edge_run, ("--bundle", "synthetic-cells", "--camera", "synthetic", "--json", "cells"), "cells: a folder, not a file"),
+        (edge_run, ("--bundle", "synthetic-cells", "--camera", "synthetic", "--json", "cells"), "cells: cannot be written"),
         (edge_run, ("--bundle", "synthetic-cells", "--camera", "cells"), "this is a file or folder, which is a source"),
     ],
 )

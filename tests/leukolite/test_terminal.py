@@ -149,7 +149,9 @@ def test_a_console_obeys_nothing_in_a_name_wherever_it_stands(capsys):
     warn("note: \x1b[2J")
     printed = capsys.readouterr()
     assert [
-        text for text in (r"title\x1b]0;t\x07", r"\u202ehead", r"cell\n\udce9", r"line\x9b2J \x7f") if text not in printed.out
+        text
+        for text in (r"title\x1b]0;t\x07", r"\u202ehead", r"cell\n\udce9", r"line\x9b2J \x7f")
+        if text not in printed.out.replace("\n", "")  # a title is no wider than its table
     ] == []
     assert printed.err == "note: \\x1b[2J\n"
 

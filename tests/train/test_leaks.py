@@ -151,7 +151,7 @@ def test_images_that_a_saved_split_does_not_name_are_counted(planted: Prepared, 
 
 
 def test_a_saved_split_of_other_images_is_refused(planted: Prepared) -> None:
-    with pytest.raises(DatasetError, match="1 images of the saved split"):
+    with pytest.raises(DatasetError, match="1 image of the saved split"):
         split_from_hashes(planted.dataset, planted.copies, {"train": {"0" * 64}, "validation": set(), "test": set()})
 
 

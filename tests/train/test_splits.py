@@ -249,5 +249,5 @@ def test_a_saved_split_of_images_that_are_not_here_is_refused_with_their_number(
     data = dataset(30, 20)
     parts = saved(data, split_by_group(data, alone(data), PAPER, 0))
     parts["test"] |= {"f" * 64, "e" * 64}
-    with pytest.raises(DatasetError, match="2 images of the saved split are not in this folder"):
+    with pytest.raises(DatasetError, match="not in this folder: 2 images of the saved split"):
         split_from_hashes(data, alone(data), parts)

@@ -266,7 +266,7 @@ def test_plain_folders_are_asked_to_name_what_is_malignant(call, cells, tmp_path
     (data / "synthetic.json").unlink()
     command = (leukolite, "train", "small_cnn", "--data", data, *SMALL, "--epochs", 1)
     assert "name them with --malignant" in call(*command, "--preview", tmp_path / "seen.png").stderr
-    none = call(*command, "--preview", tmp_path / "seen.png", "--malignant", "none")
+    none = call(*command, "--preview", tmp_path / "again.png", "--malignant", "none")
     assert (none.exit_code, "--malignant" in none.stderr) == (0, False)
     result = call(*command, "--out", tmp_path / "run", "--malignant", "BLAST", "--unit", "cell")
     assert "--malignant" not in result.stderr
