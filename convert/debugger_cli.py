@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from leukolite.convert.debugger import Inspection
 
 SCHEMA = {"name": "quantisation-errors", "version": 2}  # 2: schema with a name; 1: first
+LONGEST_NAME = 28  # of a layer, on the terminal
 SHOWN = 12  # layers on the terminal; all are in the JSON
 
 
@@ -85,8 +86,13 @@ def inspection_table(found: "Inspection", shown: int) -> Table:
         mark = " !" if layer.is_suspect else "  "
         snr = "-" if layer.snr_db is None else f"{layer.snr_db:.1f}"
         values = (f"{layer.rmse_steps:.3f}{mark}", f"{layer.mean_error_steps:+.3f}", snr)
-        table.add_row(str(layer.position), layer.layer, layer.operator, *values)
+        table.add_row(str(layer.position), _short(layer.layer), layer.operator, *values)
     return table
+
+
+def _short(name: str) -> str:
+    """Both ends of a long name, so that the table fits 80 columns; `--json` has the whole of it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2 - 1]}…{name[-LONGEST_NAME // 2 :]}"
 
 
 def inspection_record(found: "Inspection") -> dict[str, object]:
