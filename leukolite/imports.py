@@ -7,7 +7,7 @@ import importlib
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
 
@@ -90,11 +90,18 @@ def explained() -> Iterator[None]:
     except Exception as error:
         line = failed_import(error)
         if line is None:
-            sys.stderr.write(said.getvalue())
+            _say(said.getvalue())
             raise
-        sys.stderr.write(f"Error: {line}\n")
+        _say(f"Error: {line}\n")
         raise SystemExit(1) from error
-    sys.stderr.write(said.getvalue())
+    _say(said.getvalue())
+
+
+def _say(text: str) -> None:
+    """On stderr, which may be closed or full: its guard is imported here too."""
+    if text and sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(text)
 
 
 def import_explained(module: str) -> ModuleType:
