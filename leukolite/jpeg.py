@@ -27,7 +27,7 @@ READ_AHEAD_ROUNDS = 3  # stray bytes that it had read ahead are reported when th
 
 _DHT, _SOF0, _SOF1, _SOF2, _SOS, _DRI, _APP2 = 0xC4, 0xC0, 0xC1, 0xC2, 0xDA, 0xDD, 0xE2
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
-_MARKER = re.compile(rb"\xff+[^\0\xd0-\xd7\xff]")  # that ends a scan: within its data 0xFF is followed by 0 or is a restart
+_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")  # that ends a scan: within its data 0xFF is followed by 0 or is a restart
 _STRAY = re.compile(r"(\d+) extraneous bytes before marker 0xd[0-79]")
 
 

@@ -196,3 +196,9 @@ def test_an_end_marker_within_a_comment_between_two_scans_ends_nothing():
     at = min(second, whole.find(b"\xff\xc4", scan_of(whole)))
     commented = whole[:at] + b"\xff\xfe\x00\x04" + END + whole[at:]
     assert np.array_equal(decode_jpeg(commented, "a.jpg"), pillow(whole))
+
+
+def test_a_long_run_of_0xff_is_refused_at_once():
+    data = jpeg("baseline")
+    with pytest.raises(ImageError, match="damaged or truncated"):
+        decode_jpeg(data[: scan_of(data) + 100] + b"\xff" * 2_000_000, "a.jpg")  # a search that looks back would take hours
