@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from leukolite.errors import LeukoliteError
+from leukolite.file_kinds import SUFFIXES
 from leukolite.files import check_new_file, check_replaceable, is_stdout
 from leukolite.terminal import warn
 
@@ -32,6 +33,7 @@ def check_outputs(
         LeukoliteError: names the place.
     """
     wanted_files = [path for path in files if path is not None]
+    inputs = list(inputs)  # gone through twice
     wanted = {path: mark for path, mark in (folders or {}).items() if path is not None}
     for path in wanted_files:
         check_new_file(path, force=force)
@@ -48,6 +50,15 @@ def check_outputs(
         for path in wanted:
             if path.exists() and _real(read).is_relative_to(_real(path)):
                 raise LeukoliteError(f"{path}: would be replaced, and {read} is read from there; choose another place")
+    for read in filter(None, inputs):
+        for path in wanted_files:
+            if _is_kept(path) and path.exists() and _real(path).is_relative_to(_real(read)):
+                raise LeukoliteError(f"{path}: would be replaced, and is part of {read}, which is read; choose another place")
+    for read in listed:
+        for path in wanted_files:
+            is_read = _real(path) == _real(read) or path.suffix.lower() in SUFFIXES
+            if is_read and path.is_file() and _real(path).is_relative_to(_real(read)):
+                raise LeukoliteError(f"{path}: would be replaced, and is one of the files that are read; choose another place")
     for read in listed:
         for path in places:
             if read.is_dir() and _real(path).is_relative_to(_real(read)):

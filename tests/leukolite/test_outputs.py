@@ -69,6 +69,18 @@ def test_what_is_read_is_not_replaced_though_forced(ours: Path) -> None:
             check_outputs(folders={ours: MARK}, inputs=[read], force=True)
 
 
+def test_a_file_that_is_read_is_not_replaced_though_forced(ours: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "data" / "a.png"
+    picture.parent.mkdir()
+    picture.write_bytes(b"x")
+    for place, read in ((ours / MARK, ours), (ours / MARK, ours / MARK)):
+        with pytest.raises(LeukoliteError, match=r"would be replaced, and is part of .*, which is read; choose another place"):
+            check_outputs(files=[place], inputs=[read], force=True)
+    for read in (picture, picture.parent):
+        with pytest.raises(LeukoliteError, match="would be replaced, and is one of the files that are read"):
+            check_outputs(files=[picture], data=[read], force=True)
+
+
 def test_nothing_is_replaced_unasked(ours: Path) -> None:
     with pytest.raises(LeukoliteError, match="exists"):
         check_outputs(folders={ours: MARK}, force=False)

@@ -72,3 +72,12 @@ def test_an_export_onto_a_full_disk_fails_and_the_other_file_is_written(long_jou
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("Error: stdout: not all could be written (disk full)")
     assert len(json.loads((tmp_path / "all.json").read_text())["records"]) == 1201
+
+
+def test_the_journal_is_never_replaced_by_its_export(refuses: Callable, session):
+    before = {path: path.read_bytes() for path in journal_files(session)}
+    for option, place in (("--csv", journal_files(session)[0]), ("--json", session / "journal-000000.jsonl")):
+        line = refuses(leukolite, "journal", "export", session, option, place, "--force")
+        assert "would be replaced, and is part of" in line
+    assert {path: path.read_bytes() for path in journal_files(session)} == before
+    assert verify(session).ended
