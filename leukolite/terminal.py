@@ -174,7 +174,7 @@ def warn(line: str) -> None:
 
 def _one_line(error: click.UsageError) -> click.UsageError:
     """The error without click's usage lines above it."""
-    message = " ".join(line.strip(" ") for line in error.format_message().split("\n"))  # click's own lines
+    message = " ".join(line.strip(" \t") for line in error.format_message().split("\n"))  # click's own lines
     command = error.ctx.command_path if error.ctx is not None else ""
     end = "" if message.endswith((".", "?", "!")) else "."
     short = click.UsageError(shown(f"{message}{end} Try '{command} --help'." if command else message))

@@ -101,14 +101,12 @@ def _of_status(status: int, reason: str, parts: SplitResult) -> str:
 def _ask_http(parts: SplitResult, timeout_s: float) -> str:
     """Raises: OSError, HTTPException."""
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
-    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    if parts.username is not None:
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=_unverified())]
+    if parts.username is not None:  # without, they would say what they lack and not what the server says
+        passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         passwords.add_password(None, bare, unquote(parts.username), unquote(parts.password or ""))
-    opener = urllib.request.build_opener(
-        urllib.request.HTTPBasicAuthHandler(passwords),
-        urllib.request.HTTPDigestAuthHandler(passwords),
-        urllib.request.HTTPSHandler(context=_unverified()),
-    )
+        handlers += [urllib.request.HTTPBasicAuthHandler(passwords), urllib.request.HTTPDigestAuthHandler(passwords)]
+    opener = urllib.request.build_opener(*handlers)
     try:
         with opener.open(urllib.request.Request(bare, headers={"User-Agent": "leukolite"}), timeout=timeout_s) as answer:
             kind, start = answer.headers.get_content_type(), answer.read1(512)

@@ -51,5 +51,13 @@ class StreamCamera:
 
 
 def open_stream(name: str, options: CameraOptions) -> StreamCamera | None:
-    """The camera at an address; None for another name."""
-    return StreamCamera(name) if name.partition(":")[2].startswith("//") else None
+    """The camera at an address; None for another name. Raises: SourceError, if the address is not well formed."""
+    scheme, _, rest = name.partition(":")
+    if not rest.startswith("//"):
+        return None
+    try:
+        return StreamCamera(name)
+    except ValueError as error:  # of which nothing is shown: nobody knows where its password stands
+        raise SourceError(
+            f"{scheme}://…", f"the address is not well formed ({error}); expected one like {scheme}://HOST/PATH"
+        ) from error

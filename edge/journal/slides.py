@@ -59,8 +59,11 @@ def laboratory_salt() -> bytes:
     for path in places:
         if _is_there(path):
             return load_salt(path)
-    refusals = []
+    refusals, home = [], os.environ.get("HOME")
     for path in places:
+        if home and path.is_relative_to(home) and not os.path.isdir(home):  # noqa: PTH112  # a closed one is none either
+            refusals.append(f"{path}: the salt of the slides' ids cannot be made (there is no home {home})")  # nor is one made
+            continue
         try:
             return load_salt(path)
         except JournalError as error:
@@ -79,7 +82,7 @@ def salt_places(environment: Mapping[str, str]) -> list[Path]:
         environment: XDG_CONFIG_HOME or HOME, and STATE_DIRECTORY.
     """
     folders = []
-    if environment.get("XDG_CONFIG_HOME"):
+    if Path(environment.get("XDG_CONFIG_HOME", "")).is_absolute():  # by its specification another is to be ignored
         folders.append(Path(environment["XDG_CONFIG_HOME"]))
     elif environment.get("HOME"):
         folders.append(Path(environment["HOME"]) / ".config")

@@ -263,6 +263,8 @@ def create_journal(folder: Path, start: StartRecord, **options: object) -> Journ
     """
     if folder.exists() and not folder.is_dir():
         raise JournalError(f"{folder}: is a file; choose a new folder")
+    if folder.is_symlink() and not folder.exists():
+        raise JournalError(f"{folder}: a link whose target is gone; choose a new folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)

@@ -130,6 +130,8 @@ def test_a_folder_of_something_else_is_refused(refuses, tmp_path):
     (tmp_path / "holiday.jpg").touch()
     assert "exists and is not empty (it holds " in refuses(edge_run, *SESSION, "--record", tmp_path)
     assert "is a file; choose a new folder" in refuses(edge_run, *SESSION, "--record", tmp_path / "holiday.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert "a link whose target is gone; choose a new folder" in refuses(edge_run, *SESSION, "--record", tmp_path / "link")
 
 
 # --- only as it began

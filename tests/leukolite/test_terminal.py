@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leukolite.advice import ADVICE
+from leukolite.cli import main as leukolite
 from leukolite.errors import BundleError, LeukoliteError
 from leukolite.files import check_new_file, write_json
 from leukolite.options import Sigmas
@@ -165,3 +166,9 @@ def test_keras_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
 @given(st.lists(st.floats(0, 255), min_size=1, max_size=5))
 def test_any_noise_levels_survive_being_written_and_parsed(sigmas):
     assert Sigmas().convert(",".join(map(repr, sigmas)), None, None) == tuple(dict.fromkeys(sigmas))
+
+
+def test_a_missing_choice_is_named_without_clicks_tabs(refuses):
+    line = refuses(leukolite, "reproduce", code=2)
+    assert "light_cnn" in line
+    assert "\\t" not in line

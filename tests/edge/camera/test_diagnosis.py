@@ -13,6 +13,7 @@ import pytest
 from camera_items import first
 
 from leukolite.edge.camera.diagnosis import why_no_video, without_password
+from leukolite.edge.camera.open import open_camera
 from leukolite.edge.camera.stream import StreamCamera
 from leukolite.errors import SourceError
 
@@ -43,6 +44,8 @@ class Camera(BaseHTTPRequestHandler):
         status, kind, body = 200, "text/html", b"<!DOCTYPE html><html>live view</html>"
         if what.isdecimal():
             status = int(what)
+        elif what == "digest":
+            status = 401
         elif what == "basic":
             status = 200 if self.headers.get("Authorization") == BASIC else 401
         elif what == "still":
@@ -54,7 +57,8 @@ class Camera(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if status == 401:
-            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            challenge = 'Digest realm="camera", nonce="abc", qop="auth"' if what == "digest" else 'Basic realm="camera"'
+            self.send_header("WWW-Authenticate", challenge)
         if status == 302:
             self.send_header("Location", self.path)
         self.end_headers()
@@ -108,6 +112,7 @@ def rtsp(running: Callable[[socketserver.BaseServer], int]) -> int:
     [
         ("401", "401 Unauthorized: the address needs a user and password (http://USER:PASSWORD@127.0.0.1/...)"),
         ("basic", "401 Unauthorized: the address needs a user and password"),
+        ("digest", "401 Unauthorized: the address needs a user and password"),
         ("403", "403 Forbidden: this user may not see it"),
         ("404", "404 Not Found: the server runs, but has nothing at this path"),
         ("418", "418 I'm a Teapot: the server refuses the address"),
@@ -199,3 +204,10 @@ def test_the_camera_says_why_it_cannot_be_opened_without_its_password(http, capf
     assert "oh-no" not in str(caught.value)
     assert USER not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("address", ["http://[::1/x", "rtsp://admin:s3cret@[cam/live"])
+def test_an_address_of_which_no_part_can_be_told_is_refused_without_being_shown(address):
+    with pytest.raises(SourceError, match=r"the address is not well formed .*; expected one like \w+://HOST/PATH") as caught:
+        open_camera(address, "cell", ("a", "b"), seed=0)
+    assert "s3cret" not in str(caught.value)

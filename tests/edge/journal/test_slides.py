@@ -65,6 +65,21 @@ def test_a_user_without_a_home_has_the_salt_in_the_services_state(tmp_path, monk
     assert not (tmp_path / "home").exists()
 
 
+def test_a_home_that_is_not_there_is_not_made_for_the_salt(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    assert laboratory_salt() == (tmp_path / "state" / "salt").read_bytes()
+    monkeypatch.delenv("STATE_DIRECTORY")
+    with pytest.raises(JournalError, match=r"cannot be made \(there is no home .*home\); set XDG_CONFIG_HOME"):
+        laboratory_salt()
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_relative_configuration_folder_is_ignored_lest_ids_depend_on_the_place_of_work():
+    assert list(map(str, salt_places({"XDG_CONFIG_HOME": "config", "HOME": "/home/x"}))) == ["/home/x/.config/leukolite/salt"]
+
+
 def test_a_salt_that_can_be_made_nowhere_is_one_error_with_the_remedy(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
