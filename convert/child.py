@@ -9,17 +9,12 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from leukolite.errors import ConversionError
-
-OnProgress = Callable[[str, int, int], None]
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """A `Progress` that shows nothing."""
+from leukolite.progress import OnProgress
 
 
 class ChildFailed(ConversionError):

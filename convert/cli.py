@@ -145,7 +145,7 @@ def convert_keras(
     """
     if trained := [name for name in options.variants or () if name not in UNTRAINED]:
         raise click.UsageError(f"{trained[0]} fine-tunes a run of `leukolite train`, not a Keras file: leave it out of --to.")
-    options.check(inputs=(file, labels), data=data)
+    options.check(inputs=(file, labels, None if table is None else table.path), data=data)
     start_keras("leukolite convert-keras", "scipy.sparse")
     from leukolite.convert.external import ExternalModel, source_of_keras
 
@@ -167,8 +167,9 @@ def convert_keras(
         source = source_of_keras(external, settings.seed, progress)
         if source.split_by.startswith("folders"):
             warn("note: the data's folders are the split: train calibrates, validation gates, test measures")
-        if source.suggested:
-            warn(f"note: {source.suggestion}; {fitting_options(source.suggested)} if it was trained so")
+        found = source.examination
+        if found is not None and found.suggested:
+            warn(f"note: {found.suggestion}; {fitting_options(found.suggested)} if it was trained so")
         return source
 
     _convert(options, settings, open_source)

@@ -31,7 +31,7 @@ from leukolite.errors import ConversionError
 from leukolite.metrics import confusion_matrix
 from leukolite.network_input import CAFFE, NAMED, Channels, NetworkInput, Triple, parse_values
 from leukolite.preprocess import CROPS, Crop
-from leukolite.progress import OnProgress
+from leukolite.progress import OnProgress, no_progress
 from leukolite.wording import percent
 
 if TYPE_CHECKING:
@@ -138,15 +138,16 @@ def examine(
     probabilities = predict(model, said.wanted, pixels, progress)
     check_probabilities(probabilities, last_activation(model), path)
     one = probabilities.shape[1] == 1
+    is_open = one and positive is None  # which label it means
     told, area = None, 0.5
-    if one and positive is None:
+    if is_open:
         told, area = positive_of_sigmoid(probabilities[:, 0], truth)
         said = Feeding(said.wanted, said.crop, (1, 0) if told == 0 else (0, 1))
     labels, chosen, n = len(classes), list(sample), len(truth)
     full = _try(said, probabilities, truth, labels)
     base = _try(said, probabilities[chosen], truth[chosen], labels)
     of_sample = lambda crop: pixels[chosen] if crop == said.crop else pictures(crop, chosen)  # noqa: E731
-    tried = list(_others(model, base, truth[chosen], of_sample, labels, one and positive is None, progress))
+    tried = _others(model, base, truth[chosen], of_sample, labels, is_open, progress)
 
     def rank(other: _Tried) -> tuple[bool, float]:
         return uselessness(other.confusion, classes) is None, other.worth
@@ -172,10 +173,11 @@ def examine(
     as_said = f"{path}: as it was taken ({said}) it {useless or f'is right on {percent(full.accuracy)} of {n} labelled pictures'}"
     share = f"right on {percent(best.accuracy)} of {len(chosen)} of them (as taken: {percent(base.accuracy)})"
     remedies = _remedies(said, best.feeding, classes, one)
-    taken = _words(said, best.feeding, classes, one)
+    fitting = tuple((what, value) for _, what, value in remedies)
+    taken = " and ".join(words for words, _, _ in remedies)
     as_well = f", just as well with {' or with '.join(equals[:2])}" if equals else ""
     objection = None
-    if one and positive is None and told is None and (insists or not fits):
+    if is_open and told is None and (insists or not fits):
         raise ConversionError(
             f"{path}: has one sigmoid, and {n} labelled pictures do not tell which label it is the probability of (area under the"
             f" ROC curve of {classes.labels[1]}: {area:.2f})",
@@ -186,9 +188,9 @@ def examine(
     elif useless:
         objection = f"{as_said}; none of {len(tried)} other ways to take it is clearly right (the best, {taken}, is {share})"
     if objection is not None and not insists:
-        raise UselessModelError(objection, [(what, value) for _, what, value in remedies] if fits else [])
+        raise UselessModelError(objection, fitting if fits else ())
     notes = [f"taken as {said}: right on {percent(full.accuracy)} of {n} labelled pictures"]
-    if one and positive is None:
+    if is_open:
         label, of_label = classes.labels[said.order[1]], max(area, 1 - area)
         notes.append(f"its one sigmoid is the probability of {label}: area under the ROC curve {of_label:.3f}")
     objections = () if objection is None else (objection.removeprefix(f"{path}: "),)
@@ -196,7 +198,7 @@ def examine(
     if objection is None and gain >= NOTED_GAIN and chance < NOTED_CHANCE * len(tried):
         more = f"right on {percent(best.accuracy)} of {len(chosen)} labelled pictures (as taken: {percent(base.accuracy)})"
         suggestion = f"with {taken} it would be {more}, a little more"
-        return replace(found, suggestion=suggestion, suggested=tuple((what, value) for _, what, value in remedies))
+        return replace(found, suggestion=suggestion, suggested=fitting)
     return found
 
 
@@ -266,15 +268,17 @@ def _others(
     labels: int,
     is_order_free: bool,
     progress: OnProgress,
-) -> Iterator[_Tried]:
+) -> list[_Tried]:
     """The other ways on the sample: values and channels, then what of the picture is seen; with the labels as said, and as suits
     best."""
     said = base.feeding
     square = pictures(said.crop)
     own = _own_values(square)
+    values = dict.fromkeys(((said.wanted.mean, said.wanted.deviation), *NAMED.values(), parse_values(CAFFE), own))
     named = [
         NetworkInput(channels=channels, mean=mean, deviation=deviation)
-        for channels, (mean, deviation) in _values(said.wanted, own)
+        for mean, deviation in values
+        for channels in get_args(Channels)
     ]
 
     def orders(feeding: Feeding, probabilities: np.ndarray) -> Iterator[_Tried]:
@@ -290,25 +294,14 @@ def _others(
     tried: list[_Tried] = []
     for k, wanted in enumerate(named):
         progress("other ways to feed it", k, len(named))
-        tried += orders(Feeding(wanted, said.crop, said.order), predict(model, wanted, square, _silent))
+        tried += orders(Feeding(wanted, said.crop, said.order), predict(model, wanted, square, no_progress))  # counted above
     best = max([base, *tried], key=lambda one: one.worth).feeding.wanted
     for crop in CROPS:
-        picture = square if crop == said.crop else pictures(crop)
-        if crop == said.crop or np.array_equal(picture, square):
+        if crop == said.crop or np.array_equal(picture := pictures(crop), square):
             continue
         for wanted in dict.fromkeys((said.wanted, best)):
-            tried += orders(Feeding(wanted, crop, said.order), predict(model, wanted, picture, _silent))
-    yield from tried
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Progress of a part that another line counts."""
-
-
-def _values(said: NetworkInput, own: tuple[Triple, Triple]) -> Iterator[tuple[Channels, tuple[Triple, Triple]]]:
-    for values in dict.fromkeys(((said.mean, said.deviation), *NAMED.values(), parse_values(CAFFE), own)):
-        for channels in get_args(Channels):
-            yield channels, values
+            tried += orders(Feeding(wanted, crop, said.order), predict(model, wanted, picture, no_progress))
+    return tried
 
 
 def _own_values(pixels: np.ndarray) -> tuple[Triple, Triple]:

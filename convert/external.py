@@ -24,9 +24,8 @@ from leukolite.path_text import text_of_path
 from leukolite.preprocess import Crop, InputSpec, crop_and_resize
 from leukolite.progress import OnProgress
 from leukolite.textfiles import read_text
-from leukolite.train.datasets import Dataset, load_images, open_dataset
-from leukolite.train.duplicates import near_duplicates, without_contradictions
-from leukolite.train.fit import versions
+from leukolite.train.datasets import Dataset, open_dataset
+from leukolite.train.fit import prepare_for, versions
 from leukolite.train.label_table import LabelTable
 from leukolite.train.runs import split_files
 from leukolite.train.splits import split_by_folders, split_by_group
@@ -87,7 +86,8 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         )
     if external.malignant:  # a slip of the pen is told before the work
         declared_malignant(external.malignant, labels, (), external.labels)
-    if external.positive is not None and external.positive.casefold() not in map(str.casefold, labels):
+    positive = None if external.positive is None else Classes.of(labels).match([external.positive])[0].get(external.positive)
+    if external.positive is not None and positive is None:
         raise ConversionError(
             f"{external.labels}: expected the sigmoid's label among {', '.join(labels)}, found {external.positive}"
         )
@@ -95,16 +95,10 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
     spec = check_model(model, labels, external)
     dataset = _in_order(open_dataset(external.data, external.table), labels)
     malignant = declared_malignant(external.malignant, labels, dataset.malignant, external.data)
-    total = len(dataset.samples)
-    done = iter(range(1, total + 1))
-    dataset, pixels = load_images(dataset, spec, lambda: progress("images", next(done), total))
-    looked = iter(range(1, len(pixels) + 1))
-    clear = without_contradictions(dataset, near_duplicates(pixels, lambda: progress("copies", next(looked), len(pixels))))
-    dataset, groups = clear.dataset, clear.copies
-    if len(clear.kept) < len(pixels):
-        pixels = pixels[clear.kept]
+    prepared = prepare_for(dataset, spec, progress)
+    dataset, pixels, groups = prepared.dataset, prepared.pixels, prepared.copies
     classes = Classes.of(labels, malignant)
-    found = _examine(model, external, classes, dataset, pixels, spec, seed, progress)
+    found = _examine(model, external, positive, classes, dataset, pixels, spec, seed, progress)
     model = fold_input(model if found.positive is None else fold_sigmoid(model, found.positive), external.wanted)
     fractions = FRACTIONS
     if dataset.parts:
@@ -131,16 +125,14 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         fine_tuning=None,
         unusable=dataset.unusable,
         network_input=external.wanted,
-        notes=found.notes,
-        objections=found.objections,
-        suggestion=found.suggestion,
-        suggested=found.suggested,
+        examination=found,
     )
 
 
 def _examine(
     model: "keras.Model",
     external: ExternalModel,
+    positive: int | None,
     classes: Classes,
     dataset: Dataset,
     pixels: np.ndarray,
@@ -151,9 +143,7 @@ def _examine(
     """What the labelled images say of the model as the user takes it."""
     samples = dataset.samples
     chosen = pick_calibration([classes.labels[sample.label] for sample in samples], SAMPLE, seed)
-    order = tuple(range(len(classes)))
-    if model.outputs[0].shape[1] == 1 and external.positive is not None:
-        order = (1, 0) if classes.labels[0].casefold() == external.positive.casefold() else (0, 1)
+    order = (1, 0) if positive == 0 else tuple(range(len(classes)))
 
     def pictures(crop: Crop, indices: Sequence[int]) -> np.ndarray:
         other = spec.model_copy(update={"crop": crop})
@@ -193,7 +183,7 @@ def check_model(model: "keras.Model", labels: Sequence[str], external: ExternalM
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ConversionError(f"{path}: expected one input and one output, found {len(model.inputs)} and {len(model.outputs)}")
     shape, answer = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
-    if len(shape) != 4 or shape[3] != 3:
+    if shape[3] != 3:  # of other ranks none is loaded
         raise ConversionError(f"{path}: expected RGB images (batch, height, width, 3), found an input of shape {shape}")
     if shape[1] is None or shape[2] is None:
         raise ConversionError(f"{path}: its input {shape} leaves height or width open; save it with a fixed size")
@@ -206,13 +196,13 @@ def check_model(model: "keras.Model", labels: Sequence[str], external: ExternalM
 
 def _in_order(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     """The dataset with its classes numbered as the model's outputs. Raises: DatasetError, if they are others."""
-    number = {label_key(label): k for k, label in enumerate(labels)}
-    if {label_key(label) for label in dataset.labels} != number.keys():
+    number, unknown = Classes.of(labels).match(dataset.labels)
+    if unknown or len({*number.values()}) != len(labels):
         raise DatasetError(
             f"{dataset.root}: its classes are {', '.join(dataset.labels)}, the model's labels {', '.join(labels)};"
             f" they must be the same{look_alikes(dataset.labels, labels)}"
         )
-    numbered = [number[label_key(label)] for label in dataset.labels]
-    malignant = tuple(labels[number[label_key(label)]] for label in dataset.malignant)
+    numbered = [number[label] for label in dataset.labels]
+    malignant = tuple(labels[number[label]] for label in dataset.malignant)
     samples = tuple(replace(sample, label=numbered[sample.label]) for sample in dataset.samples)
     return replace(dataset, labels=tuple(labels), malignant=malignant, samples=samples)

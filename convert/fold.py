@@ -5,7 +5,6 @@ can get values or channel order wrong. Behind: one sigmoid's probability becomes
 """
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +25,10 @@ def fold_input(model: "keras.Model", wanted: NetworkInput) -> "keras.Model":
     One scale for all channels is a Rescaling. Anything else is a convolution of one pixel: one integer operator that every
     accelerator has, and exact in int8 where channels are swapped and no more.
     """
+    import keras
+
     if wanted == NetworkInput():
         return model
-    keras = _keras_of(model)
     if wanted.channels == "RGB" and len({*wanted.mean}) == len({*wanted.deviation}) == 1:
         mean, deviation = wanted.mean[0], wanted.deviation[0]
         layer, weights = keras.layers.Rescaling(1 / deviation, -mean / deviation), []
@@ -45,7 +45,8 @@ def fold_sigmoid(model: "keras.Model", positive: int) -> "keras.Model":
 
     It is a dense layer with weights of 1 and -1, which are exact in int8.
     """
-    keras = _keras_of(model)
+    import keras
+
     signs = np.array([[1.0, -1.0]] if positive == 0 else [[-1.0, 1.0]], np.float32)
     layer = keras.layers.Dense(2, name="both_probabilities")
     image = keras.layers.Input(tuple(model.inputs[0].shape[1:]))
@@ -80,8 +81,3 @@ def _weights(wanted: NetworkInput) -> list[np.ndarray]:
         kernel[0, 0, colour, place] = 1 / wanted.deviation[colour]
         bias[place] = -wanted.mean[colour] / wanted.deviation[colour]
     return [kernel, bias]
-
-
-def _keras_of(model: "keras.Model") -> Any:
-    """The library that made the model: its layers go together with no other's."""
-    return import_module(type(model).__module__.partition(".")[0])

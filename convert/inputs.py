@@ -12,7 +12,6 @@ import numpy as np
 from leukolite.convert.appearance import ranges_of_files
 from leukolite.convert.gate import GATE_SIGMAS
 from leukolite.convert.images import Images, calibration_images, located, prepare
-from leukolite.convert.provenance import is_external
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource
@@ -69,8 +68,8 @@ class ConversionInputs:
     def objections(self) -> tuple[str, ...]:
         """What labelled images say against the float model: of an external one those that it was opened with, of a run its
         validation part."""
-        if is_external(self.source.recipe):
-            return tuple(self.source.objections)
+        if self.source.examination is not None:
+            return self.source.examination.objections
         classes, truth = self.source.classes, self.validation.truth
         useless = uselessness(confusion_matrix(truth, self.floats[0].argmax(axis=1), len(classes)), classes)
         return () if useless is None else (f"on its validation part the run's float model {useless}",)

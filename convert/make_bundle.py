@@ -20,7 +20,7 @@ from leukolite.convert.parity import ask_runtime, check_parity, check_runtimes, 
 from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource
 from leukolite.convert.usefulness import UselessModelError
-from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant
+from leukolite.convert.variants import AUTO_ORDER, VARIANTS, Variant, bundle_places
 from leukolite.decision import Decision
 from leukolite.errors import BundleError, ConversionError
 from leukolite.evaluation import evaluate_files, metrics_by_sigma
@@ -122,7 +122,7 @@ def make_bundles(
     wanted = AUTO_ORDER if settings.auto else settings.variants
     is_one = settings.auto or len(wanted) == 1
     names = {variant: name if is_one else f"{name}-{variant}" for variant in wanted}
-    places = {variant: out if is_one else out / variant for variant in wanted}
+    places = bundle_places(out, wanted, auto=settings.auto)
     for one in names.values():
         if not re.fullmatch(NAME_PATTERN, one):
             raise ConversionError(
@@ -142,6 +142,7 @@ def make_bundles(
             outcomes.append(_convert(inputs, VARIANTS[variant], names[variant], places[variant], force))
             if settings.auto and outcomes[-1].path is not None:
                 break
+        examined = () if inputs.source.examination is None else inputs.source.examination.notes
         answers = ask_runtime(inputs.float_tflite, inputs.validation, inputs.source.spec, progress)
         golden = np.zeros(0) if answers.golden is None else answers.golden
         return Conversion(
@@ -149,7 +150,7 @@ def make_bundles(
             float_bytes=len(inputs.float_tflite),
             float_tflite=check_parity(answers, inputs.floats, golden, VARIANTS["float32"].tolerance[answers.name]),
             float_p50_ms=answers.p50_ms,
-            notes=(*inputs.source.notes, *(f"insisted on: {objection}" for objection in inputs.objections)),
+            notes=(*examined, *(f"insisted on: {objection}" for objection in inputs.objections)),
             unusable=tuple(inputs.source.unusable),
         )
 

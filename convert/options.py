@@ -14,7 +14,7 @@ import click
 
 from leukolite.bundle import MANIFEST
 from leukolite.convert.targets import TARGETS
-from leukolite.convert.variants import VARIANTS
+from leukolite.convert.variants import VARIANTS, bundle_places
 from leukolite.errors import LeukoliteError
 from leukolite.imports import package_of
 from leukolite.network_input import Triple, parse_values
@@ -122,10 +122,9 @@ class BundleOptions:
             raise click.UsageError("--target compiles int8 or int8-qat: name one of them with --to.")
         if self.on_black and self.cell_window is None:
             raise click.UsageError("--on-black goes with --cell-window")
-        variants = self.variants or DEFAULT_VARIANTS
-        places = [self.out] if auto or len(variants) == 1 else [self.out / variant for variant in variants]
+        places = bundle_places(self.out, self.variants or DEFAULT_VARIANTS, auto=auto)
         check_outputs(
-            files=[self.json_path], folders=dict.fromkeys(places, MANIFEST), inputs=inputs, data=[data], force=self.force
+            files=[self.json_path], folders=dict.fromkeys(places.values(), MANIFEST), inputs=inputs, data=[data], force=self.force
         )
 
     def settings(self, *, auto: bool = False, qat_epochs: int = 1) -> "ConversionSettings":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from leukolite.convert.fold import FUNCTIONS
 from leukolite.errors import ConversionError, first_line
 from leukolite.quiet import quiet
 
@@ -20,7 +21,6 @@ ALLOWED = {
 }
 # effects of which TensorFlow's own table does not tell
 REFUSED = {"ReadFile", "WriteFile", "MatchingFiles", "RestoreV2", "SaveV2", "Restore", "Save", "MergeV2Checkpoints", "PrintV2"}
-LAST = {"Softmax": "softmax", "Sigmoid": "sigmoid"}  # operators that say what a network's outputs are
 SHAPE_ONLY = {"Cast", "Identity", "Reshape", "Squeeze"}  # behind them they change no value
 HALF = ("float16", "bfloat16")
 EXPORT = "export it again with model.export('folder')"
@@ -54,7 +54,8 @@ def load_signature(path: Path) -> tuple[Callable[[Any], Any], Any, tuple[int | N
     entry, answer = function.structured_input_signature[1], function.structured_outputs
     if len(entry) != 1 or len(answer) != 1:
         raise ConversionError(f"{path}: expected one input and one output, found {len(entry)} and {len(answer)}")
-    _check_graph(path, function.graph)
+    definition = function.graph.as_graph_def()
+    _check_graph(path, definition)
     (argument, spec), (output, result) = next(iter(entry.items())), next(iter(answer.items()))
     batch = spec.shape[0] if spec.shape.rank else None
     if batch not in (None, 1):
@@ -68,7 +69,7 @@ def load_signature(path: Path) -> tuple[Callable[[Any], Any], Any, tuple[int | N
 
     serve.keeps = loaded  # type: ignore[attr-defined]  # its variables live as long as it does
     shape = tuple(result.shape.as_list()) if result.shape.rank is not None else ()
-    return serve, spec, shape, _last_function(function.graph)
+    return serve, spec, shape, _last_function(definition, function.graph.outputs[0].name)
 
 
 def _check_objects(path: Path) -> None:
@@ -91,28 +92,27 @@ def _check_objects(path: Path) -> None:
             )
 
 
-def _check_graph(path: Path, graph: Any) -> None:
+def _check_graph(path: Path, definition: Any) -> None:
     from tensorflow.python.framework import op_def_registry
 
-    definition = graph.as_graph_def()
+    functions, half = {one.signature.name for one in definition.library.function}, _enums(HALF)
     for operator, node in _operators(definition):
         known = op_def_registry.get(operator)
         has_effect = known is None or known.is_stateful or operator in REFUSED
-        if operator not in ALLOWED and has_effect and operator not in {one.signature.name for one in definition.library.function}:
+        if operator not in ALLOWED and has_effect and operator not in functions:
             raise ConversionError(
                 f"{path}: it holds {operator}, which is no arithmetic on a picture and is not run; leave it out and {EXPORT}"
             )
-        if _types(node) & _enums(HALF):
+        if _types(node) & half:
             raise ConversionError(
                 f"{path}: it computes in 16-bit floats; build it with the dtype policy float32, load its weights, and {EXPORT}"
             )
 
 
-def _last_function(graph: Any) -> str | None:
-    """Name of the function that gives a graph's output, through the functions that it calls."""
-    definition = graph.as_graph_def()
+def _last_function(definition: Any, name: str) -> str | None:
+    """The function that gives a graph's output of that name, through the functions that it calls; None for any other."""
     called = {function.signature.name: function for function in definition.library.function}
-    nodes, name = {node.name: node for node in definition.node}, graph.outputs[0].name
+    nodes = {node.name: node for node in definition.node}
     while node := nodes.get(name.partition(":")[0]):
         function = called.get(node.attr["f"].func.name or node.op)
         if function is not None:
@@ -122,7 +122,7 @@ def _last_function(graph: Any) -> str | None:
         elif node.op in SHAPE_ONLY:
             name = node.input[0]
         else:
-            return LAST.get(node.op)
+            return FUNCTIONS.get(node.op)
     return None
 
 

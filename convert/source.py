@@ -22,6 +22,8 @@ from leukolite.train.runs import SplitFile, load_model, load_run, load_run_split
 if TYPE_CHECKING:
     import keras
 
+    from leukolite.convert.examine import Examination
+
 
 @dataclass(frozen=True)
 class FineTuningSource:
@@ -55,9 +57,7 @@ class ConversionSource:
         recipe: how it was trained, as the manifest records it.
         fine_tuning: None: it cannot be fine-tuned, because nobody knows how it was trained.
         network_input: what an external network takes, before what was put in front of it; None of a run.
-        notes: lines for the user about what was found when it was opened.
-        objections: what labelled images say against it, where the conversion is insisted on.
-        suggestion, suggested: what fits a little better, see `Examination`.
+        examination: what labelled images said of an external model when it was opened; None of a run.
         unusable: files of the data folder that take no part; of a run none, its record counts them.
     """
 
@@ -77,10 +77,7 @@ class ConversionSource:
     recipe: Mapping[str, object]
     fine_tuning: FineTuningSource | None
     network_input: NetworkInput | None = None
-    notes: Sequence[str] = ()
-    objections: Sequence[str] = ()
-    suggestion: str = ""
-    suggested: Sequence[tuple[str, str]] = ()
+    examination: "Examination | None" = None
     unusable: Sequence[Unusable] = ()
 
     @property

@@ -1,6 +1,8 @@
 """The kinds of .tflite file that one trained network can become, and what the tensors of each may be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from leukolite.manifest import VariantName
 
@@ -87,3 +89,9 @@ VARIANTS: dict[str, Variant] = {
     )
 }
 AUTO_ORDER = ("int8", "int8-qat", "int16x8", "float16")
+
+
+def bundle_places(out: Path, variants: Sequence[str], *, auto: bool) -> dict[str, Path]:
+    """Folder of each variant's bundle: `out` itself, of several a folder each in it; with `auto` one is made of all."""
+    is_one = auto or len(variants) == 1
+    return {variant: out if is_one else out / variant for variant in variants}

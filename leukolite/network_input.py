@@ -87,7 +87,7 @@ def parse_values(text: str) -> tuple[Triple, Triple]:
         )
     if min(deviation) <= 0 or not all(-scale <= number <= scale for number in mean) or max(deviation) > scale:
         raise ValueError(f"expected a mean within the levels and a std above 0 and within them, found {text!r}")
-    if scale == 255 and found.group(3) and max(mean) <= 1 and any(mean) and max(deviation) <= 1:
+    if scale == 255 and max(mean) <= 1 and any(mean) and max(deviation) <= 1:
         raise ValueError(f"mean and std look like those of levels from 0 to 1, found {text!r}; leave :of=255 out")
     return _scaled(mean, scale), _scaled(deviation, scale)
 

@@ -68,7 +68,11 @@ def prepare(dataset: Dataset, recipe: Recipe, progress: OnProgress = no_progress
     Raises:
         DatasetError: a class has no image that can be decoded, or none left.
     """
-    spec = input_spec(dataset, recipe)
+    return prepare_for(dataset, input_spec(dataset, recipe), progress, cache=cache)
+
+
+def prepare_for(dataset: Dataset, spec: InputSpec, progress: OnProgress = no_progress, *, cache: Path | None = None) -> Prepared:
+    """As `prepare`, for any network's input."""
     total = len(dataset.samples)
     done = iter(range(1, total + 1))
     readable, pixels = load_cached(dataset, spec, cache, lambda: progress("images", next(done), total))
