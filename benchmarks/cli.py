@@ -63,7 +63,13 @@ def evaluate(
       leukolite evaluate bundles/m --data taleqani --unseen --noise 0,2,5,8,10 --json result.json
       leukolite evaluate bundles/m --data taleqani --unseen --occlude scale-bar --saliency depends-on.png
     """
-    check_outputs(files=[json_path, saliency], folders={plots: "noise.png"}, inputs=[model], data=[data], force=force)
+    check_outputs(
+        files=[json_path, saliency],
+        folders={plots: "noise.png"},
+        inputs=[model, None if table is None else table.path],
+        data=[data],
+        force=force,
+    )
     if plots is not None:
         require("--plots", "matplotlib.figure", "sklearn.metrics", "sklearn.calibration", extra="report")
     opened = evaluation_of.open_model(find_bundle(model), RuntimeOptions(name=runtime, threads=threads))

@@ -36,7 +36,7 @@ def data(folder: Path, table: LabelTable | None, sheet: Path | None, seed: int, 
     Example:
       leukolite data taleqani --sheet taleqani.png
     """
-    check_outputs(files=[json_path, sheet], data=[folder], force=force)
+    check_outputs(files=[json_path, sheet], inputs=[None if table is None else table.path], data=[folder], force=force)
     require("leukolite data", "scipy.sparse", extra="report")
     dataset = open_dataset(folder, table)
     with progress_bar() as bar:

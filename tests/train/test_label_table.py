@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from leukolite.cli import main as leukolite
 from leukolite.errors import DatasetError
 from leukolite.train.datasets import Dataset, open_dataset
 from leukolite.train.label_table import LabelTable
@@ -281,3 +282,12 @@ def test_the_order_of_rows_and_columns_does_not_matter(tmp_path_factory, rows, d
     dataset = open_dataset(folder, LabelTable(folder / "labels.csv"))
     assert labels(dataset) == {"1.bmp": "ALL", "2.bmp": "ALL", "3.bmp": "normal"}
     assert subjects(dataset) == ["p1", "p2", "p3"]
+
+
+def test_a_table_is_never_replaced_by_what_is_read_from_it(refuses, root, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\n1.bmp,a\n2.bmp,b\n")
+    for command in (("data", root), ("evaluate", "synthetic-cells", "--data", root)):
+        line = refuses(leukolite, *command, "--labels-csv", table, "--json", table, "--force")
+        assert "would be replaced, and is part of" in line
+    assert table.read_text().startswith("file,label")
