@@ -23,7 +23,7 @@ from leukolite.frozen import Frozen
 from leukolite.manifest import NoiseMetrics
 from leukolite.path_text import path_of_text
 from leukolite.progress import OnEpoch, OnProgress
-from leukolite.schema import newer_than
+from leukolite.schema import newer_schema
 from leukolite.tables import results_table
 from leukolite.textfiles import read_text
 from leukolite.train.augment import Augmentation
@@ -313,7 +313,7 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
         before = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise LeukoliteError(f"{record}: damaged ({first_line(error)})", advice="other-out") from error
-    if is_newer := newer_than(json.dumps(before), SETTINGS_VERSION):
+    if is_newer := newer_schema(before, SETTINGS_VERSION):
         raise LeukoliteError(f"{out}: a reproduction {is_newer}", advice="or-other-out")
     # through JSON, which knows no tuples
     changed = [key for key, value in json.loads(json.dumps(settings)).items() if before.get(key) != value]

@@ -25,7 +25,7 @@ from leukolite.files import new_folder
 from leukolite.manifest import READABLE, Manifest
 from leukolite.names import look_alikes
 from leukolite.places import problem_at
-from leukolite.schema import newer_than
+from leukolite.schema import newer_schema
 from leukolite.textfiles import decode_text, parse_json
 
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
@@ -217,7 +217,7 @@ def _parse_manifest(path: Path, data: bytes) -> Manifest:
     if not isinstance(raw, dict):
         raise BundleError(f"{path}: {MANIFEST}: expected a JSON object, found a {type(raw).__name__}; copy the bundle again")
     version = raw.get("schema_version")
-    if is_newer := newer_than(data, READABLE[-1]):
+    if is_newer := newer_schema(raw, READABLE[-1]):
         raise BundleError(f"{path}: a bundle {is_newer}")
     if version not in READABLE or type(version) is not int:
         known = " or ".join(map(str, READABLE))

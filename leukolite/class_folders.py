@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from leukolite.classes import label_key
@@ -113,8 +114,8 @@ def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -
     loose += top.images
     sure = {label_key(label) for labels in known for label in labels}
     holding = top.holding()
-    aside = [folder for folder in holding if label_key(folder.name) not in sure and is_never_a_class(folder.name)]
-    classes = [folder for folder in top.below.values() if folder not in aside and not _is_aside_and_empty(folder, sure)]
+    aside = [folder for folder in holding if not _may_be_class(folder, sure)]
+    classes = [folder for folder in top.below.values() if _may_be_class(folder, sure)]
     if not holding or (len(classes) < 2 and not aside):
         return None
     keys = {label_key(folder.name) for folder in classes}
@@ -131,7 +132,8 @@ def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -
     unusable += [
         Unusable(path, f"in a folder that is no class ({folder.name})") for folder in aside for path in folder.every_image()
     ]
-    masks = [path for path in label_of if _is_beside_the_picture(listed.root, path, keys)]
+    beside = {folder for folder in {path.parent for path in label_of} if _is_beside_the_pictures(listed.root, folder, keys)}
+    masks = [path for path in label_of if path.parent in beside]
     for path in masks:
         del label_of[path]
     unusable += [Unusable(path, f"mask or annotation by its folder ({path.parent.name})") for path in masks]
@@ -155,9 +157,14 @@ def truths(listed: ImageList, labels: Sequence[str]) -> dict[Path, str]:
         found = None
     known = {} if found is None else dict(found.label_of)
     names = {label_key(label) for label in labels}
+
+    @cache
+    def named(folder: Path) -> dict[str, str]:
+        """Label's key -> name of the folder on the way that is one."""
+        return {key: name for name in folder.relative_to(listed.root).parts if (key := label_key(name)) in names}
+
     for image in listed.images:
-        folders = {label_key(name): name for name in image.relative_to(listed.root).parts[:-1] if label_key(name) in names}
-        if len(folders) == 1:
+        if len(folders := named(image.parent)) == 1:
             known[image] = next(iter(folders.values()))
         elif folders:
             known.pop(image, None)
@@ -170,7 +177,8 @@ def parts_of(root: Path, label_of: Mapping[Path, str]) -> dict[Path, str]:
     Raises:
         DatasetError: some are in a part, others in none.
     """
-    found = {path: _part_of(root, path) for path in label_of}
+    part_in = {folder: _part_of(root, folder) for folder in {path.parent for path in label_of}}
+    found = {path: part_in[path.parent] for path in label_of}
     counted = Counter(found.values())
     parts = [part for part in PARTS if counted[part]]
     if counted[None] and parts:
@@ -212,6 +220,7 @@ def _tree(listed: ImageList) -> _Folder:
     """The folders below the root, without those that are parts of a split: the same names in two parts are one folder."""
     top = _Folder(listed.root.name, [listed.root])
 
+    @cache
     def at(folder: Path) -> _Folder:
         here = top
         walked = listed.root
@@ -239,8 +248,8 @@ def _wrapper_in(top: _Folder) -> _Folder | None:
     return holding[0] if holding[0].holding() else None
 
 
-def _is_aside_and_empty(folder: _Folder, sure: set[str]) -> bool:
-    return not folder.holds_any and label_key(folder.name) not in sure and is_never_a_class(folder.name)
+def _may_be_class(folder: _Folder, sure: set[str]) -> bool:
+    return label_key(folder.name) in sure or not is_never_a_class(folder.name)
 
 
 def _lie_deeper(folders: Sequence[_Folder]) -> bool:
@@ -273,7 +282,7 @@ def _classes_within(folder: _Folder, sure: set[str]) -> tuple[Path, list[str]]:
     inner = folder
     while (wrapper := _wrapper_in(inner)) is not None:
         inner = wrapper
-    names = [child.name for child in inner.holding() if label_key(child.name) in sure or not is_never_a_class(child.name)]
+    names = [child.name for child in inner.holding() if _may_be_class(child, sure)]
     return inner.paths[0], sorted(names)
 
 
@@ -291,25 +300,13 @@ def _label(folder: _Folder) -> str:
     return unicodedata.normalize("NFC", folder.name.strip())
 
 
-def _is_beside_the_picture(root: Path, path: Path, keys: set[str]) -> bool:
-    """Whether an image lies in a folder such as `masks` within its class."""
-    names = path.relative_to(root).parts[:-1]
+def _is_beside_the_pictures(root: Path, folder: Path, keys: set[str]) -> bool:
+    """Whether a folder is one such as `masks` within a class, or lies in one."""
+    names = folder.relative_to(root).parts
     deepest = next((i for i, name in enumerate(names) if label_key(name) in keys), len(names))
-    beside = {
-        "annotation",
-        "annotations",
-        "groundtruth",
-        "gt",
-        "labels",
-        "mask",
-        "masks",
-        "segmentation",
-        "segmented",
-        "overlays",
-    }
-    return any(set(_words(name)) & beside and is_never_a_class(name) for name in names[deepest + 1 :])
+    return any(set(_words(name)) & _NO_PICTURES and is_never_a_class(name) for name in names[deepest + 1 :])
 
 
-def _part_of(root: Path, path: Path) -> str | None:
+def _part_of(root: Path, folder: Path) -> str | None:
     """Of the innermost folder that names one."""
-    return next((part for name in reversed(path.relative_to(root).parts[:-1]) if (part := part_named(name)) is not None), None)
+    return next((part for name in reversed(folder.relative_to(root).parts) if (part := part_named(name)) is not None), None)

@@ -117,9 +117,9 @@ def choose_malignant(said: Sequence[str], labels: Sequence[str]) -> tuple[str, .
 
 
 def _matching(name: str, labels: Sequence[str]) -> list[str]:
-    """The label of that very name, or those that differ from it in case alone."""
+    """The label of that very name, or those that are the same by `label_key`."""
     name = name.strip()
-    return [label for label in labels if label == name] or [label for label in labels if label.casefold() == name.casefold()]
+    return [label for label in labels if label == name] or [label for label in labels if label_key(label) == label_key(name)]
 
 
 def _parts(line: str) -> list[str]:

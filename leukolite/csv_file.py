@@ -34,5 +34,5 @@ def cell_text(text: str) -> str:
     Source: OWASP, CSV Injection.
     """
     plain = shown(text)
-    begins = "".join(char for char in text if not char.isspace() and shown(char) == char)[:1]
-    return f"'{plain}" if begins in _FORMULA and begins and not _NUMBER.fullmatch(text) else plain
+    begins = next((char for char in text if not char.isspace() and shown(char) == char), "")
+    return f"'{plain}" if begins in _FORMULA and not _NUMBER.fullmatch(text) else plain

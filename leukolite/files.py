@@ -62,7 +62,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
         return
     temporary = None
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
+        if is_stream(path):
             with path.open("wb") as file:
                 yield file
             return
@@ -159,10 +159,8 @@ def check_new_file(path: Path, *, force: bool = False) -> None:
     Raises:
         LeukoliteError: names the place.
     """
-    if is_stdout(path):
-        return
     try:
-        if path.exists() and not path.is_dir() and not path.is_file():
+        if is_stream(path):
             return
         if path.is_dir():
             raise LeukoliteError(f"{path}: cannot be written (it is a folder); choose a file")
@@ -239,7 +237,7 @@ def _swap(staging: Path, path: Path) -> None:
         return
     if _exchange(staging, path):
         return  # the old folder now lies at `staging`, which is deleted
-    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=_hidden(path)))
     try:
         path.rename(old / "folder")
         staging.rename(path)
@@ -276,6 +274,11 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 def is_stdout(path: Path) -> bool:
     """Whether a file's name stands for stdout; the second one is a link to a file where the shell redirects it."""
     return str(path) in ("-", "/dev/stdout")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what is written there replaces nothing: stdout, a device or a pipe."""
+    return is_stdout(path) or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def write_json(path: Path, content: Any, *, force: bool = False) -> None:

@@ -58,7 +58,7 @@ def list_images(root: Path) -> ImageList:
         OSError: `root` itself cannot be read.
     """
     walk = _Walk()
-    walk.look_into(root, root)
+    walk.look_into(root)
     return ImageList(
         root, tuple(sorted(walk.images)), tuple(sorted(walk.skipped, key=lambda item: item.path)), tuple(sorted(walk.folders))
     )
@@ -116,11 +116,11 @@ class _Walk:
         self.skipped: list[Unusable] = []
         self.folders: list[Path] = []
 
-    def look_into(self, root: Path, start: Path) -> None:
+    def look_into(self, root: Path) -> None:
         """Each entry of the root with a memory of its own: a folder may be linked into several classes, not twice into one."""
         state = root.stat()
         above = {(state.st_dev, state.st_ino)}
-        for path in self._entries(start, is_root=True):
+        for path in self._entries(root, is_root=True):
             if not self._is_folder(path):
                 self._take(path)
                 continue
@@ -178,9 +178,9 @@ class _Walk:
             return False
 
     def _take(self, path: Path) -> None:
-        reason = why_skipped(path)
         if path.name == SYNTHETIC_MARK:
             return
+        reason = why_skipped(path)
         if reason is None:
             self.images.append(path)
         else:

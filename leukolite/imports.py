@@ -5,10 +5,10 @@ Imports nothing but the standard library, since any other may be the one that is
 
 import importlib
 import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
-from pathlib import Path
 from types import ModuleType, TracebackType
 
 # modules whose package has another name
@@ -123,7 +123,7 @@ def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, str]]:
 
 
 def _library_of(file: str) -> str | None:
-    parts = Path(file).parts
+    parts = file.split(os.sep)  # noqa: PTH206  # pathlib would load before Ctrl-C is provided for
     place = next((i for i, part in enumerate(parts) if part in _OF_PACKAGES), None)
     if place is None or place + 1 >= len(parts) or _is_ours(parts[place + 1]):
         return None

@@ -162,7 +162,11 @@ def _check_zeroed(data: bytes, header: Header, end: int, name: str) -> None:
     Flat areas may be zeros: in a progressive JPEG, and where the shortest code of a table stands for "no more in this block".
     """
     shortest = _shortest_symbols(data, header)
-    if header.process != _SOF2 and any(symbol & 15 for symbol in shortest) and bytes(ZERO_BYTES) in data[header.scan : end]:
+    if (
+        header.process != _SOF2
+        and any(symbol & 15 for symbol in shortest)
+        and data.find(bytes(ZERO_BYTES), header.scan, end) >= 0
+    ):
         raise ImageError(name, "damaged or truncated (zeros in the place of pixels)")
 
 

@@ -27,8 +27,4 @@ def look_alikes(found: Sequence[str], expected: Sequence[str]) -> str:
     """A clause for an error that lists both: which of `found` only looks like one of `expected`, written so that the difference
     is seen; empty where none does."""
     pairs = ((one, next((other for other in expected if resembles(one, other)), None)) for one in found if one not in expected)
-    return "".join(f"; expected {_told_apart(other)}, found {_told_apart(one)}" for one, other in pairs if other is not None)
-
-
-def _told_apart(name: str) -> str:
-    return name.__repr__() if name.isascii() else ascii(name)
+    return "".join(f"; expected {other!a}, found {one!a}" for one, other in pairs if other is not None)

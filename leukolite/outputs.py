@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leukolite.errors import LeukoliteError
 from leukolite.file_kinds import SUFFIXES
-from leukolite.files import check_new_file, check_replaceable, is_stdout
+from leukolite.files import check_new_file, check_replaceable, is_stdout, is_stream
 from leukolite.terminal import warn
 
 
@@ -41,7 +41,7 @@ def check_outputs(
         check_replaceable(path, mark, force=force)
     if sum(map(is_stdout, wanted_files)) > 1:
         raise LeukoliteError("-: two results cannot go to stdout; name a file for one of them")
-    places = [path for path in (*wanted, *wanted_files, journal) if path is not None and _is_kept(path)]
+    places = [path for path in (*wanted, *wanted_files, journal) if path is not None and not is_stream(path)]
     for k, first in enumerate(places):
         for second in places[k + 1 :]:
             _refuse_one_place(first, second, wanted)
@@ -52,7 +52,7 @@ def check_outputs(
                 raise LeukoliteError(f"{path}: would be replaced, and {read} is read from there; choose another place")
     for read in filter(None, inputs):
         for path in wanted_files:
-            if _is_kept(path) and path.exists() and _real(path).is_relative_to(_real(read)):
+            if not is_stream(path) and path.exists() and _real(path).is_relative_to(_real(read)):
                 raise LeukoliteError(f"{path}: would be replaced, and is part of {read}, which is read; choose another place")
     for read in listed:
         for path in wanted_files:
@@ -68,11 +68,6 @@ def check_outputs(
 def _real(path: Path) -> Path:
     """Without links; a circle of links stays, where `Path.resolve` would raise."""
     return Path(os.path.realpath(path))
-
-
-def _is_kept(path: Path) -> bool:
-    """False for stdout, devices and pipes: what goes there replaces nothing."""
-    return not is_stdout(path) and (path.is_file() or path.is_dir() or not path.exists())
 
 
 def _refuse_one_place(first: Path, second: Path, whole: Mapping[Path, str | None]) -> None:

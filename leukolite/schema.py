@@ -18,9 +18,17 @@ def newer_than(content: str | bytes, schema: int, *place: str) -> str | None:
         found: Any = json.loads(content)
         for key in place:
             found = found[key]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return newer_schema(found, schema)
+
+
+def newer_schema(found: Any, schema: int) -> str | None:
+    """As `newer_than`, of the object that has the number."""
+    try:
         number = found["schema_version"] if "schema_version" in found else found["schema"]
         number = number["version"] if isinstance(number, dict) else number
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (LookupError, TypeError):
         return None
     if type(number) is not int or number <= schema:
         return None

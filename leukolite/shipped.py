@@ -1,5 +1,6 @@
 """The bundles that come with the package, found by name."""
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def find_bundle(given: Path) -> Path:
     Raises:
         BundleError: it is a name, and no shipped bundle has it.
     """
-    if len(given.parts) != 1 or problem_at(given, "file or folder") is None:
+    if len(given.parts) != 1 or os.access(given, os.R_OK):
         return given
     names = shipped_bundles()
     if given.name not in names:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from leukolite.file_kinds import TRIED, content_of
 from leukolite.wording import is_utf8
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 _HEAD_BYTES = 1024
 
-_PICTURES = (b"\x89PNG", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8", b"\xff\xd8")
 _VIDEOS = (
     b"\x1aE\xdf\xa3",  # Matroska, WebM
     b"FLV\1",
@@ -22,7 +22,6 @@ _VIDEOS = (
     b"\0\0\0\1",
 )
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # the first of MP4, MOV, 3GP
-_PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
 _TRANSPORT_PACKETS = ((0, 188), (4, 192), (0, 204))  # first sync byte, and bytes from one to the next, of .ts and .m2ts
 
 
@@ -55,14 +54,11 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def _is_picture(head: bytes) -> bool:
-    return head.startswith(_PICTURES) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
-
-
 def _is_video(head: bytes, suffix: str) -> bool:
     if head.startswith(b"\xff\xd8"):  # one JPEG, or one behind the other
         return suffix in VIDEO_SUFFIXES
-    if _is_picture(head) or (head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS):
+    kind = content_of(head)
+    if kind in TRIED or (head[4:8] == b"ftyp" and kind is not None and not kind.startswith("video")):  # as HEIC's
         return False
     is_stream = any(head[at : at + 2 * step + 1 : step] == b"GGG" for at, step in _TRANSPORT_PACKETS)
     is_riff = head.startswith(b"RIFF") and head[8:11] == b"AVI"
