@@ -15,7 +15,7 @@ from leukolite.edge.camera.source import Size
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.one_cell import CELLS, Cells
 from leukolite.edge.host.watchdog import RestartPolicy
-from leukolite.edge.journal.slides import SLIDE_NAME_CHARACTERS, plain_name
+from leukolite.edge.journal.slides import SLIDE_NAME_CHARACTERS, is_slide_name
 from leukolite.edge.journal.writer import is_begun
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
@@ -276,7 +276,7 @@ def _check_slide(slide: str | None, *, shows: bool) -> None:
         return
     if not shows:
         raise click.UsageError("--slide goes with --journal, --record, --resume, --serve or --out")
-    if not 0 < len(plain_name(slide)) <= SLIDE_NAME_CHARACTERS:
+    if not is_slide_name(slide):
         raise click.UsageError(f"--slide: expected the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
 
 

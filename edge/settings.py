@@ -17,7 +17,7 @@ from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import SourceSettings, StartRecord
 from leukolite.errors import JournalError
 from leukolite.manifest import Manifest
-from leukolite.path_text import name_of_text, path_of_text, text_of_path
+from leukolite.path_text import path_of_text, text_of_path
 from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import shipped_bundles
 
@@ -96,8 +96,8 @@ def settings_of(start: StartRecord, bundle: Path | None) -> SessionSettings:
     width, _, height = start.settings.get("camera_size", "").partition("x")
     return SessionSettings(
         bundle=bundle or recorded,
-        camera=None if start.source.camera is None else name_of_text(start.source.camera),
-        source=None if start.source.path is None else path_of_text(start.source.path),
+        camera=start.source.camera_name,
+        source=start.source.place,
         camera_size=(int(width), int(height)) if height else None,
         noise=tuple(start.sigmas),
         seed=start.source.seed,
@@ -126,7 +126,7 @@ def changed_setting(start: StartRecord, now: SessionSettings) -> ChangedSetting 
     """
     recorded = settings_of(start, now.bundle)
     recordable = now.source_settings()
-    resolved = replace(now, camera=recordable.camera, source=None if recordable.path is None else Path(recordable.path))
+    resolved = replace(now, camera=recordable.camera_name, source=recordable.place)
     for field in fields(SessionSettings):
         was, found = getattr(recorded, field.name), getattr(resolved, field.name)
         if field.name == "runtime":

@@ -7,11 +7,13 @@ import stat
 from pathlib import Path
 
 SUFFIXES = frozenset({".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+ENDINGS = ", ".join(sorted(SUFFIXES))  # for people
 FIRST_BYTES = 512  # where every kind below shows itself
 
 TRIED = frozenset({"BMP", "GIF", "JPEG", "PNG", "TIFF", "WebP"})  # contents that the decoder takes, or refuses with its reason
 _SAVE = "save it as PNG or TIFF"
 _EXPORT = "export the fields wanted as PNG or TIFF"
+VIDEO = "video; give it by itself"
 _KINDS = {  # what it is, and what to do -> endings; the first bytes overrule these, but for those of KEEP_THEIR_KIND
     f"HEIC picture; {_SAVE}": "heic heif heics heifs hif",
     f"AVIF picture; {_SAVE}": "avif avifs",
@@ -30,7 +32,7 @@ _KINDS = {  # what it is, and what to do -> endings; the first bytes overrule th
     f"layered picture; {_SAVE}": "psd psb xcf kra afphoto pdn clip procreate",
     f"vector drawing; {_SAVE}": "svg svgz ai eps ps emf wmf cdr",
     "PDF; export its pictures as PNG or TIFF": "pdf",
-    "video; give it by itself": (
+    VIDEO: (
         "264 265 3g2 3gp asf avi divx flv h264 h265 hevc m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm"
         " wmv y4m"
     ),
@@ -41,6 +43,7 @@ _KINDS = {  # what it is, and what to do -> endings; the first bytes overrule th
     "shortcut of Windows": "lnk url webloc",
 }
 _BY_SUFFIX = {f".{ending}": kind for kind, endings in _KINDS.items() for ending in endings.split()}
+VIDEO_SUFFIXES = frozenset(suffix for suffix, kind in _BY_SUFFIX.items() if kind == VIDEO)
 _KEEP_THEIR_KIND = ("whole-slide", "raw camera", "backup", "thumbnail")  # may begin like a JPEG or TIFF and are none
 _BRANDS = {  # of the ISO base media file format, bytes 8 to 12 after `ftyp`
     f"HEIC picture; {_SAVE}": b"heic heix heim heis hevc hevx hevm hevs mif1 msf1",
@@ -64,7 +67,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"gimp xcf", f"layered picture; {_SAVE}"),
     (b"%PDF", "PDF; export its pictures as PNG or TIFF"),
     (b"%!PS", f"vector drawing; {_SAVE}"),
-    *((magic, "video; give it by itself") for magic in (b"\x1a\x45\xdf\xa3", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"FLV\x01")),
+    *((magic, VIDEO) for magic in (b"\x1a\x45\xdf\xa3", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"FLV\x01")),
     *((magic, "archive; unpack it") for magic in (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ", b"BZh")),
     (b"\x89HDF", "array; save its pictures as PNG or TIFF"),
     (b"\x93NUMPY", "array; save its pictures as PNG or TIFF"),
@@ -107,9 +110,9 @@ def content_of(first: bytes) -> str | None:
         if first.startswith(magic):
             return kind
     if first[:4] == b"RIFF":
-        return {b"WEBP": "WebP", b"AVI ": "video; give it by itself"}.get(first[8:12])
+        return {b"WEBP": "WebP", b"AVI ": VIDEO}.get(first[8:12])
     if first[4:8] == b"ftyp":
-        return _BY_BRAND.get(first[8:12].ljust(4), "video; give it by itself")
+        return _BY_BRAND.get(first[8:12].ljust(4), VIDEO)
     if first[128:132] == b"DICM":
         return f"DICOM file; {_EXPORT}"
     if first[:2] == b"BM" and int.from_bytes(first[14:18], "little") in _BMP_HEADERS:
@@ -140,7 +143,7 @@ def why_skipped(path: Path) -> str | None:
     if by_name is not None and by_name.startswith(_KEEP_THEIR_KIND):
         return by_name
     try:
-        first = _first_bytes(path)
+        first = first_bytes(path)
     except OSError as error:
         return None if suffix in SUFFIXES else f"cannot be read ({error.strerror})"  # the decoder says why
     content = content_of(first)
@@ -161,7 +164,8 @@ def why_folder_skipped(name: str) -> str | None:
     return _SKIPPED_FOLDERS.get(name.casefold()) or ("hidden folder" if name.startswith(".") else None)
 
 
-def _first_bytes(path: Path) -> bytes:
+def first_bytes(path: Path) -> bytes:
+    """Enough of a regular file for `content_of`. Raises: OSError."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe that took the file's place meanwhile does not hang
     with os.fdopen(os.open(path, flags), "rb") as file:
         return file.read(FIRST_BYTES)

@@ -19,7 +19,7 @@ from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from leukolite.checksums import check_tiff, png_chunks
 from leukolite.colour import broken_profile, check_exif_colours, check_png_colours, to_srgb
 from leukolite.errors import ImageError
-from leukolite.file_kinds import SUFFIXES
+from leukolite.file_kinds import ENDINGS
 from leukolite.jpeg import MAX_PIXELS, START, check_size, decode_jpeg, has_torn_profile
 from leukolite.places import problem_at
 
@@ -169,7 +169,7 @@ def _check_pages(image: ImageFile.ImageFile, data: bytes, name: str) -> None:
         what = "pages" if image.format == "TIFF" else "frames"
         raise ImageError(name, f"expected one picture, found {pages} {what}; save the one that is meant as a file of its own")
     if image.format == "GIF":
-        raise ImageError(name, f"not an image that can be read; expected {_EXPECTED}, found GIF, which holds 256 colours")
+        raise ImageError(name, f"not an image that can be read; expected {ENDINGS}, found GIF, which holds 256 colours")
 
 
 def _described_pages(description: str) -> int:
@@ -186,9 +186,6 @@ def _described_pages(description: str) -> int:
     return 1
 
 
-_EXPECTED = ", ".join(sorted(SUFFIXES))
-
-
 def _not_an_image(data: bytes, name: str) -> ImageError:
     if data.startswith(START):
         try:
@@ -197,7 +194,7 @@ def _not_an_image(data: bytes, name: str) -> ImageError:
             return error
     if data.startswith(_BEGINNINGS) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP"):
         return ImageError(name, "damaged or truncated (it begins like an image, but what describes its pixels cannot be read)")
-    return ImageError(name, f"not an image that can be read; expected {_EXPECTED}")
+    return ImageError(name, f"not an image that can be read; expected {ENDINGS}")
 
 
 @cache

@@ -4,11 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from leukolite.file_kinds import TRIED, content_of
+from leukolite.file_kinds import TRIED, VIDEO, VIDEO_SUFFIXES, content_of, first_bytes
 from leukolite.wording import is_utf8
-
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
-_HEAD_BYTES = 1024
 
 _VIDEOS = (
     b"\x1aE\xdf\xa3",  # Matroska, WebM
@@ -48,17 +45,16 @@ def name_for_ffmpeg(path: Path) -> Iterator[str]:
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
+        return first_bytes(path)
     except OSError:
         return b""
 
 
 def _is_video(head: bytes, suffix: str) -> bool:
-    if head.startswith(b"\xff\xd8"):  # one JPEG, or one behind the other
-        return suffix in VIDEO_SUFFIXES
     kind = content_of(head)
-    if kind in TRIED or (head[4:8] == b"ftyp" and kind is not None and not kind.startswith("video")):  # as HEIC's
+    if kind == "JPEG":  # one, or one behind the other
+        return suffix in VIDEO_SUFFIXES
+    if kind in TRIED or (head[4:8] == b"ftyp" and kind != VIDEO):  # as HEIC's
         return False
     is_stream = any(head[at : at + 2 * step + 1 : step] == b"GGG" for at, step in _TRANSPORT_PACKETS)
     is_riff = head.startswith(b"RIFF") and head[8:11] == b"AVI"

@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from leukolite.edge.camera.address import is_badly_quoted
+
 TIMEOUT_S = 4.0
 MOST_BYTES = 65_536  # of an answer
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
@@ -25,15 +27,6 @@ STATUS = {
 }
 
 
-def without_password(url: str) -> str:
-    """The address as it may be shown and recorded: without user, password and query."""
-    parts = urlsplit(url)
-    rest = f"{parts.path}?{parts.query}#{parts.fragment}"
-    if _is_badly_quoted(parts) and "@" in rest:  # what seems a host is a user and the beginning of a password
-        return f"{parts.scheme}://{rest.rpartition('@')[2].partition('?')[0].partition('#')[0]}"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
 def why_no_video(url: str, timeout_s: float = TIMEOUT_S) -> str:
     """Why there is no video at an address, and what to do; never with its user or password.
 
@@ -42,7 +35,7 @@ def why_no_video(url: str, timeout_s: float = TIMEOUT_S) -> str:
         timeout_s: for each step of the asking.
     """
     parts = urlsplit(url)
-    if _is_badly_quoted(parts):
+    if is_badly_quoted(parts):
         return (
             "the address is not well formed; in a user or password write # as %23, / as %2F, ? as %3F, @ as %40"
             if "@" in url
@@ -51,19 +44,11 @@ def why_no_video(url: str, timeout_s: float = TIMEOUT_S) -> str:
     if not parts.hostname or parts.scheme not in PORTS:
         return "the address names no host; expected one like rtsp://HOST/PATH or http://HOST/PATH"
     port = parts.port or PORTS[parts.scheme]
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
     try:
-        return _ask_rtsp(parts, port, timeout_s) if parts.scheme.startswith("rtsp") else _ask_http(parts, timeout_s)
+        return _ask_rtsp(parts, bare, port, timeout_s) if parts.scheme.startswith("rtsp") else _ask_http(parts, bare, timeout_s)
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         return _connection_failed(error, parts, port, timeout_s)
-
-
-def _is_badly_quoted(parts: SplitResult) -> bool:
-    try:
-        port = parts.port
-    except ValueError:
-        return True
-    hidden = "@" in f"{parts.path}{parts.query}{parts.fragment}" and "@" not in parts.netloc
-    return hidden and port is not None and "." not in (parts.hostname or "") and parts.hostname != "localhost"
 
 
 def _connection_failed(error: Exception, parts: SplitResult, port: int, timeout_s: float) -> str:
@@ -98,9 +83,8 @@ def _of_status(status: int, reason: str, parts: SplitResult) -> str:
     return f"{said}: {meaning}"
 
 
-def _ask_http(parts: SplitResult, timeout_s: float) -> str:
+def _ask_http(parts: SplitResult, bare: str, timeout_s: float) -> str:
     """Raises: OSError, HTTPException."""
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
     handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=_unverified())]
     if parts.username is not None:  # without, they would say what they lack and not what the server says
         passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
@@ -123,9 +107,8 @@ def _ask_http(parts: SplitResult, timeout_s: float) -> str:
     return f"the server answers with {kind}{'' if start else ', and sends nothing'}, which is no video that can be decoded"
 
 
-def _ask_rtsp(parts: SplitResult, port: int, timeout_s: float) -> str:
+def _ask_rtsp(parts: SplitResult, bare: str, port: int, timeout_s: float) -> str:
     """Raises: OSError."""
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
     with socket.create_connection((parts.hostname or "", port), timeout_s) as plain:
         connection = _unverified().wrap_socket(plain, server_hostname=parts.hostname) if parts.scheme == "rtsps" else plain
         answer = _describe(connection, bare, 1, "")

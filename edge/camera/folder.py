@@ -8,12 +8,10 @@ from leukolite.class_folders import truths
 from leukolite.clock import Clock
 from leukolite.edge.camera.source import Gap, Items, Note, timed_frame
 from leukolite.errors import ImageError, SourceError
-from leukolite.file_kinds import SUFFIXES, why_skipped
-from leukolite.image_files import Unusable, by_kind_of_file, list_images, without_second_names
+from leukolite.file_kinds import ENDINGS, why_skipped
+from leukolite.image_files import NAMED, Unusable, by_kind_of_file, list_images, without_second_names
 from leukolite.images import read_rgb
 from leukolite.wording import count
-
-NAMED_PER_KIND = 10  # of the skipped files, where people read
 
 
 class ImageFolder:
@@ -35,7 +33,7 @@ class ImageFolder:
         self._skipped: tuple[Unusable, ...] = ()
         if not path.is_dir():
             if (reason := why_skipped(path)) not in (None, "hidden"):
-                raise SourceError(str(path), f"{reason}; expected an image ({_endings()}), a folder of images or a video")
+                raise SourceError(str(path), f"{reason}; expected an image ({ENDINGS}), a folder of images or a video")
             self._files: list[tuple[Path, str | None]] = [(path, None)]
         else:
             self._files = self._listed(path, labels)
@@ -62,7 +60,7 @@ class ImageFolder:
         self._skipped = (*listed.skipped, *second)
         if not images:
             found = f"found {by_kind_of_file(self._skipped)}" if self._skipped else "it is empty"
-            raise SourceError(str(path), f"no image in this folder; expected {_endings()} files, {found}")
+            raise SourceError(str(path), f"no image in this folder; expected {ENDINGS} files, {found}")
         known = truths(listed, labels)
         return [(image, known.get(image)) for image in images]
 
@@ -73,10 +71,6 @@ class ImageFolder:
             kinds.setdefault(item.kind, []).append(item)
         for kind, items in kinds.items():
             n = sum(item.files for item in items)
-            named = ", ".join(str(item.path.relative_to(self.name)) for item in items[:NAMED_PER_KIND])
-            more = f" and {len(items) - NAMED_PER_KIND:,} more" if len(items) > NAMED_PER_KIND else ""
+            named = ", ".join(str(item.path.relative_to(self.name)) for item in items[:NAMED])
+            more = f" and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
             yield Note(self.name, f"{count(n, 'file')} not classified, {kind}: {named}{more}", skipped=tuple(items))
-
-
-def _endings() -> str:
-    return ", ".join(sorted(SUFFIXES))

@@ -25,12 +25,13 @@ class OpenCvVideo:
 
     def __init__(self, path: Path) -> None:
         silence_opencv()
-        self._name = str(path)
         self._decoded, self._files = _open(path), _open(path)
         self._files.set(cv2.CAP_PROP_FORMAT, -1)  # gives the frames as they are stored
         got, first = self._files.read()
         self._is_mjpeg = got and first.tobytes().startswith(START)
         self._first = (got, first)
+        if not self._is_mjpeg:
+            self._files.release()
         self.announced = int(self._decoded.get(cv2.CAP_PROP_FRAME_COUNT)) if counts_its_frames(path) else 0
         self.unchecked = None if self._is_mjpeg else f"damage within the frames of this video is not checked; install {EXTRA}"
 

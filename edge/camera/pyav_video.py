@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
-from leukolite.edge.camera.opencv import jpeg_fault
+from leukolite.edge.camera.opencv import jpeg_fault, to_rgb
 from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, Pictures
 from leukolite.errors import ImageError, SourceError
 from leukolite.jpeg import check_size
@@ -42,21 +41,21 @@ class PyAvVideo:
     def __init__(self, path: Path) -> None:
         import av
 
-        self._name, self.is_torn = str(path), False
+        self.is_torn = False
         try:
             with _listening(), name_for_ffmpeg(path) as name:
                 self._container = av.open(name, metadata_errors="ignore", options={"protocol_whitelist": "file"})
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(self._name, CANNOT_BE_OPENED) from error
+            raise SourceError(str(path), CANNOT_BE_OPENED) from error
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
         if not streams:
             self._container.close()
-            raise SourceError(self._name, "no video in this file, only sound or other tracks")
+            raise SourceError(str(path), "no video in this file, only sound or other tracks")
         self._stream = streams[0]
         self._decoder = self._stream.codec_context
         if self._decoder is None:
             self._container.close()
-            raise SourceError(self._name, "the video's codec is not known here; convert it to H.264 first")
+            raise SourceError(str(path), "the video's codec is not known here; convert it to H.264 first")
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", 1  # its log is heard in its own thread alone
         self._to_bgr = av.video.reformatter.VideoReformatter()
         self.announced = self._stream.frames if counts_its_frames(path) else 0
@@ -128,7 +127,7 @@ class PyAvVideo:
         except ImageError as error:
             return error.reason
         picture = self._to_bgr.reformat(frame, format="bgr24", interpolation="BICUBIC").to_ndarray()  # as OpenCV does
-        pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        pixels = to_rgb(picture)
         return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)) if frame.rotation else pixels
 
 

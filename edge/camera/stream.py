@@ -5,7 +5,7 @@ import time
 import cv2
 
 from leukolite.clock import Clock
-from leukolite.edge.camera.diagnosis import why_no_video, without_password
+from leukolite.edge.camera.address import without_password
 from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
 from leukolite.edge.camera.source import CameraOptions, Items, Note
 from leukolite.errors import SourceError
@@ -38,6 +38,8 @@ class StreamCamera:
         video = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, limits)
         try:
             if not video.isOpened():
+                from leukolite.edge.camera.diagnosis import why_no_video  # TLS and HTTP: only where a camera has failed
+
                 raise SourceError(self.name, f"no video there: {why_no_video(self._url)}")
             encoded = fourcc(video) == "MJPG" and video.set(cv2.CAP_PROP_FORMAT, -1)
             yield Note(self.name, describe(video))

@@ -43,8 +43,8 @@ def frame_gate(pixels: np.ndarray) -> Exclusion | None:
 
 def no_white_cell(pixels: np.ndarray) -> Exclusion:
     """Why a field in which no white cell was found is excluded: none stands out, and without colour none can."""
-    shows_something = measure(pixels).contrast >= LEAST_CONTRAST
-    return Exclusion.of(ExclusionKind.NO_COLOUR, GREY) if shows_something and is_colourless(pixels) else NO_WHITE_CELL
+    is_grey = is_colourless(pixels) and measure(pixels).contrast >= LEAST_CONTRAST  # the first, cheap, tells of nearly all
+    return Exclusion.of(ExclusionKind.NO_COLOUR, GREY) if is_grey else NO_WHITE_CELL
 
 
 def _without_colour(excluded: Exclusion, square: np.ndarray) -> Exclusion:

@@ -8,6 +8,7 @@ import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -16,11 +17,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from leukolite import __version__
 from leukolite.bundle import Bundle
 from leukolite.classes import Classes
+from leukolite.edge.camera.address import without_user
 from leukolite.edge.field.exclusion import Exclusion
 from leukolite.frozen import Frozen
 from leukolite.geometry import Box
 from leukolite.manifest import Manifest, Sha256, Unit
-from leukolite.path_text import text_of_path
+from leukolite.path_text import name_of_text, path_of_text, text_of_path
 from leukolite.prevalence import Validation, validation_of
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
 from leukolite.wording import shown
@@ -39,19 +41,22 @@ ReadableExclusion = Annotated[
 Picture = Annotated[str, StringConstraints(pattern=r"^frames/[0-9]{9}\.png$")]  # never a path out of the session's folder
 
 
-def without_user(camera: str) -> str:
-    """A camera's name as it may be recorded: of a network address all but user and password."""
-    scheme, is_address, rest = camera.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{is_address}{authority.rpartition('@')[2]}{slash}{path}"
-
-
 class SourceSettings(Frozen):
     """What opens the source again: `edge-run`'s --camera or --source, and --seed. Who needs a password is asked for it again."""
 
     camera: Annotated[Text, AfterValidator(without_user)] | None = None
     path: PathText | None = None
     seed: int = 0
+
+    @property
+    def camera_name(self) -> str | None:
+        """The camera's name with the bytes that it had."""
+        return None if self.camera is None else name_of_text(self.camera)
+
+    @property
+    def place(self) -> Path | None:
+        """The path with the bytes that it had."""
+        return None if self.path is None else path_of_text(self.path)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "SourceSettings":

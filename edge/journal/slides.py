@@ -26,6 +26,11 @@ def slide_id(name: str, salt: bytes) -> str:
     return hmac.new(salt, plain_name(name).encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:SLIDE_DIGITS]
 
 
+def is_slide_name(name: str) -> bool:
+    """Whether a slide can be called so: neither empty nor longer than `SLIDE_NAME_CHARACTERS`."""
+    return 0 < len(plain_name(name)) <= SLIDE_NAME_CHARACTERS
+
+
 def plain_name(name: str) -> str:
     """A slide's name however it was typed: without spaces around it, accents composed."""
     return unicodedata.normalize("NFC", name.strip())

@@ -9,8 +9,8 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -270,16 +270,10 @@ def create_journal(folder: Path, start: StartRecord, **options: object) -> Journ
         sync_folder(folder.parent)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    folder_fd = _lock(folder)
-    try:
+    with _locked(folder) as folder_fd:
         _clear(folder)
-    except JournalError:
-        os.close(folder_fd)
-        raise
-    except OSError as error:
-        os.close(folder_fd)
-        raise _unwritable(folder, error) from error
-    journal = _open(folder, folder_fd, Verified(None, 0, 0, False, GENESIS, None), options)
+        nothing = Verified(None, 0, 0, False, GENESIS, None)
+        journal = Journal(folder, folder_fd, nothing, **options)  # type: ignore[arg-type]
     journal.append(start)
     journal.sync()
     if journal.stopped is not None:
@@ -317,21 +311,14 @@ def resume_journal(folder: Path, detail: str = "", *, on_entry: OnEntry = ignore
     """
     if not folder.is_dir():
         verify(folder)  # says what is wrong
-    folder_fd = _lock(folder)  # before anything is read: the torn line may be one that is just being written
-    try:
+    with _locked(folder) as folder_fd:  # before anything is read: the torn line may be one that is just being written
         verified = verify(folder, on_entry=on_entry)
         if verified.start is None:
             raise JournalError(f"{folder}: no session was recorded there")
         if verified.torn is not None:
             _cut(verified)
             detail = f"a torn end of {count(verified.torn.length, 'byte')} was cut off{f'; {detail}' if detail else ''}"
-    except JournalError:
-        os.close(folder_fd)
-        raise
-    except OSError as error:
-        os.close(folder_fd)
-        raise _unwritable(folder, error) from error
-    journal = _open(folder, folder_fd, verified, options)
+        journal = Journal(folder, folder_fd, verified, **options)  # type: ignore[arg-type]
     resumed = EventRecord(event="resumed", detail=detail)
     if not journal.append(resumed):
         journal.close()
@@ -341,12 +328,17 @@ def resume_journal(folder: Path, detail: str = "", *, on_entry: OnEntry = ignore
     return journal, verified
 
 
-def _open(folder: Path, folder_fd: int, verified: Verified, options: dict[str, object]) -> Journal:
+@contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """`_lock`, given up again unless the block ends well: then a journal holds and closes it."""
+    folder_fd = _lock(folder)
     try:
-        return Journal(folder, folder_fd, verified, **options)  # type: ignore[arg-type]
-    except OSError as error:
+        yield folder_fd
+    except BaseException as error:
         os.close(folder_fd)
-        raise _unwritable(folder, error) from error
+        if isinstance(error, OSError):
+            raise _unwritable(folder, error) from error
+        raise
 
 
 def _lock(folder: Path) -> int:

@@ -23,7 +23,7 @@ from leukolite.edge.counts import SessionCounts, SlideCounts, by_kind
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.sink import RecordingState
-from leukolite.edge.journal.slides import SALT_BYTES, SLIDE_NAME_CHARACTERS, plain_name, slide_id
+from leukolite.edge.journal.slides import SALT_BYTES, SLIDE_NAME_CHARACTERS, is_slide_name, slide_id
 from leukolite.manifest import Manifest, Unit
 from leukolite.metrics import Interval, wilson_interval
 from leukolite.wording import shown_label
@@ -180,11 +180,10 @@ class Live:
         Raises:
             ValueError: `name` is empty or too long.
         """
-        given = plain_name(name)
-        if not 0 < len(given) <= SLIDE_NAME_CHARACTERS:
+        if not is_slide_name(name):
             raise ValueError(f"type the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
         with self._lock:
-            slide = slide_id(given, self._salt)
+            slide = slide_id(name, self._salt)
             self._slide = SlideCounts(slide)
             self._number += 1
             self._began = self._clock()

@@ -271,3 +271,12 @@ def test_while_one_process_records_another_is_refused(record, refuses, tmp_path)
     fcntl.flock(fd, fcntl.LOCK_EX)
     assert "another process is recording this session" in refuses(edge_run, *SESSION, "--record", folder)
     os.close(fd)
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_gone_on_with(call, tmp_path):
+    pictures = tmp_path / os.fsdecode(b"caf\xe9")
+    pictures.mkdir()
+    (pictures / "a.jpg").write_bytes(jpeg_bytes())
+    session = ("--bundle", "synthetic-cells", "--source", pictures, "--quiet", "--record", tmp_path / "s")
+    assert [call(edge_run, *session).exit_code for _ in range(2)] == [0, 0]
+    assert frames(tmp_path / "s") == 1

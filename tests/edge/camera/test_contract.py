@@ -286,7 +286,16 @@ def test_what_is_shown_and_recorded_names_no_password(case):
 
 def test_every_kind_of_source_is_in_this_suite():
     kinds = {path.stem for path in Path(v4l2.__file__).parent.glob("*.py")}
-    without = {"__init__", "source", "open", "opencv", "capture", "discover", "diagnosis"}  # the seam, and what reads and opens
+    without = {
+        "__init__",
+        "source",
+        "open",
+        "opencv",
+        "capture",
+        "discover",
+        "diagnosis",
+        "address",
+    }  # the seam, and what reads and opens
     without |= {"containers", "video_reader", "opencv_video", "pyav_video"}  # of `video`
     files = {"ahead": "read_ahead", "picamera": "picamera2", "synthetic": "synthetic_live"}
     assert {files.get(kind, kind) for kind in kinds - without} <= set(KINDS)

@@ -217,3 +217,17 @@ def test_the_cases_of_damage_and_of_containers_come_out_right(cases, with_pyav):
     for name, count in (("vfr.webm", 21), ("pi.h264", 20)):
         items, _ = items_of(cases / "video" / name)
         assert [type(item) for item in items] == [Frame] * count
+
+
+@pytest.mark.parametrize("name", ["film.wmv", "film.h264", "film.3gp", "film.mp4"])
+def test_a_video_by_its_name_alone_that_cannot_be_opened_is_called_that(tmp_path, name):
+    (tmp_path / name).write_bytes(b"damaged" * 100)
+    with pytest.raises(SourceError, match="the video cannot be opened"):
+        open_source(tmp_path / name)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"hevm", b"hevs", b"mif1", b"avif"])
+def test_a_picture_in_a_videos_container_is_no_video(tmp_path, brand):
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(500))
+    with pytest.raises(SourceError, match=r"(HEIC|AVIF) picture; save it as PNG or TIFF"):
+        open_source(tmp_path / "a.heic")
