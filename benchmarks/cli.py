@@ -70,6 +70,7 @@ def evaluate(
         data=[data],
         force=force,
     )
+    require("leukolite evaluate", "scipy.sparse", extra="report")
     if plots is not None:
         require("--plots", "matplotlib.figure", "sklearn.metrics", "sklearn.calibration", extra="report")
     opened = evaluation_of.open_model(find_bundle(model), RuntimeOptions(name=runtime, threads=threads))

@@ -2,7 +2,7 @@
 
     python -m leukolite.benchmarks.copies DATA CELLS
 
-DATA holds the data sets in their native layouts, CELLS is what `leukolite synthetic --count 200` made. It prints the tables of
+DATA holds the data sets in their native layouts, CELLS is what `leukolite synthetic --count 200` made. It prints the figures of
 docs/evidence/copies.md: of every second picture a changed copy, sought as `--unseen` seeks it; and the pairs that are found in
 each whole set.
 """
@@ -22,7 +22,7 @@ from leukolite.images import read_rgb
 from leukolite.metrics import wilson_interval
 from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.train.datasets import Dataset, load_images, open_dataset
-from leukolite.train.duplicates import group, pairs_of, without_contradictions
+from leukolite.train.duplicates import group, near_duplicates, without_contradictions
 from leukolite.train.recipes import CROP_FRACTION
 from leukolite.wording import percent_with_interval
 
@@ -111,7 +111,7 @@ def pairs_line(name: str, dataset: Dataset, spec: InputSpec) -> str:
     """What is found in a whole set, and how long it takes."""
     dataset, pixels = load_images(dataset, spec)
     started = time.perf_counter()
-    pairs = pairs_of(np.stack([detail(image) for image in pixels]))
+    pairs = near_duplicates(pixels)
     seconds = time.perf_counter() - started
     samples = dataset.samples
     hashes = [sample.sha256 for sample in samples]

@@ -5,7 +5,6 @@ augmentation against the balanced, augmented one.
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from leukolite.schema import newer_schema
 from leukolite.tables import results_table
 from leukolite.textfiles import read_text
 from leukolite.train.augment import Augmentation
-from leukolite.train.datasets import Dataset, open_dataset
+from leukolite.train.datasets import FOLD_NAME, Dataset, open_dataset
 from leukolite.train.recipes import Recipe
 from leukolite.train.runs import Run, load_run, load_run_split
 from leukolite.wording import percent
@@ -39,7 +38,6 @@ SETTINGS, RESULT, TABLES = "reproduce.json", "tables.json", "tables.txt"
 Arm = Literal["imbalanced", "balanced"]
 ARMS: tuple[Arm, ...] = ("imbalanced", "balanced")
 METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auc")
-FOLD = re.compile(r"fold[\W_]*(\d+)$", re.IGNORECASE)
 ALL_FOLDS = "mean"
 TABLE_1 = {  # the paper's: images of each fold
     "fold_0": {"all": 2397, "hem": 1130},
@@ -193,7 +191,7 @@ def folds_of(dataset: Dataset) -> dict[str, Dataset]:
 
 def _fold_of(path: Path) -> str | None:
     """'fold_0' of a file anywhere below such a folder, whatever its case."""
-    found = (FOLD.match(name) for name in reversed(path.resolve().parts[:-1]))
+    found = (FOLD_NAME.match(name) for name in reversed(path.resolve().parts[:-1]))
     return next((f"fold_{int(match[1])}" for match in found if match is not None), None)
 
 

@@ -123,13 +123,14 @@ def train(
     overrides: dict[str, object] = {"weights": weights, "epochs": epochs, "batch_size": batch_size}
     base = repeated.recipe if repeated is not None else RECIPES[str(model)]
     recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
-    first = out / "fold-0" if out is not None and (split_by or "").startswith("kfold:") else out
-    if preview is not None:
-        check_outputs(files=[preview], data=[data], force=force)
-    else:
-        check_outputs(folders={first: RUN}, data=[data], force=force or resume)
     if table is None and repeated is not None and repeated.labels_csv is not None:
-        table = LabelTable(Path(repeated.labels_csv), repeated.csv_columns)
+        table = LabelTable(path_of_text(repeated.labels_csv), repeated.csv_columns)
+    read = [None if table is None else table.path]
+    first = _fold_place(out, 0) if out is not None and (split_by or "").startswith("kfold:") else out
+    if preview is not None:
+        check_outputs(files=[preview], inputs=read, data=[data], force=force)
+    else:
+        check_outputs(folders={first: RUN}, inputs=read, data=[data], force=force or resume)
     dataset = open_dataset(data, table)
     chosen_malignant = _malignant(dataset, malignant, dataset.malignant if repeated is None else repeated.malignant)
     chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
@@ -170,7 +171,7 @@ def train(
         if preview is not None:
             write_file(preview, preview_sheet(prepared, recipe, planned.splits[0], chosen_seed), force=force)
         places = _places(out, planned.splits) if preview is None else []
-        check_outputs(folders={place: RUN for _, place in places}, force=force or resume)
+        check_outputs(folders={place: RUN for _, place in places}, inputs=read, force=force or resume)
         runs = [
             fit.train(
                 prepared,
@@ -205,7 +206,11 @@ def _places(out: Path | None, splits: Sequence[Split]) -> list[tuple[Split, Path
         return []
     if len(splits) == 1:
         return [(splits[0], out)]
-    return [(split, out / f"fold-{k}") for k, split in enumerate(splits)]
+    return [(split, _fold_place(out, k)) for k, split in enumerate(splits)]
+
+
+def _fold_place(out: Path, k: int) -> Path:
+    return out / f"fold-{k}"
 
 
 def _print_folds(runs: "Sequence[Run]") -> None:

@@ -34,7 +34,7 @@ from leukolite.wording import count
 
 TALEQANI_CLASSES = ("Benign", "Early", "Pre", "Pro")
 CNMC_CLASSES = ("all", "hem")
-_FOLD_NAME = re.compile(r"fold[\W_]*\d+$", re.IGNORECASE)
+FOLD_NAME = re.compile(r"fold[\W_]*(\d+)$", re.IGNORECASE)
 _ALLIDB2_NAME = re.compile(r"^Im\d+_([01])$", re.IGNORECASE)
 ALLIDB2_CLASSES = ("healthy", "lymphoblast")  # the names' _0 and _1
 LARGEST_ALLIDB2_SIDE = 514  # pixels: twice what its cells have
@@ -211,8 +211,8 @@ def _cnmc(listed: ImageList) -> _Listing | None:
         if (name := next((name for name in reversed(within) if name in CNMC_CLASSES), None)) is not None:
             names[image] = name
     named = {image: found for image in names if (found := CNMC_NAME.match(image.stem)) is not None}
-    folds = [folder for folder in listed.folders if _FOLD_NAME.match(folder.name)]
-    if not named or not (folds or _FOLD_NAME.match(listed.root.resolve().name) or 2 * len(named) > len(listed.images)):
+    folds = [folder for folder in listed.folders if FOLD_NAME.match(folder.name)]
+    if not named or not (folds or FOLD_NAME.match(listed.root.resolve().name) or 2 * len(named) > len(listed.images)):
         return None
     names_below = _names_below(listed)
     partial = [fold for fold in folds if not set(CNMC_CLASSES) <= names_below.get(fold, set())]

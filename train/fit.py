@@ -29,7 +29,7 @@ from leukolite.train.balance import doubled
 from leukolite.train.batches import EpochItem, to_float
 from leukolite.train.cache import load_cached
 from leukolite.train.datasets import Dataset
-from leukolite.train.duplicates import group, near_duplicates, without_contradictions
+from leukolite.train.duplicates import group, pairs_of, without_contradictions
 from leukolite.train.plots import plot_confusion, plot_history
 from leukolite.train.recipes import CROP_FRACTION, Recipe
 from leukolite.train.runs import Run, split_record
@@ -48,6 +48,7 @@ class Prepared:
         pixels: uint8 RGB, shape (n, height, width, 3), in the samples' order.
         copies: group of each image: byte-identical images and copies of one picture share one.
         families: the same, subjects joined too.
+        hashes: of each image, as `leukolite.copies.perceptual_hashes`.
     """
 
     dataset: Dataset
@@ -55,6 +56,7 @@ class Prepared:
     pixels: np.ndarray
     copies: np.ndarray
     families: np.ndarray
+    hashes: Sequence[str] = ()
 
 
 def prepare(dataset: Dataset, recipe: Recipe, progress: OnProgress = no_progress, *, cache: Path | None = None) -> Prepared:
@@ -77,13 +79,14 @@ def prepare_for(dataset: Dataset, spec: InputSpec, progress: OnProgress = no_pro
     done = iter(range(1, total + 1))
     readable, pixels = load_cached(dataset, spec, cache, lambda: progress("images", next(done), total))
     looked = iter(range(1, len(pixels) + 1))
-    pairs = near_duplicates(pixels, lambda: progress("copies", next(looked), len(pixels)))
+    details = np.stack([detail(image) for image in pixels])
+    pairs = pairs_of(details, lambda: progress("copies", next(looked), len(details)))
     clear = without_contradictions(readable, pairs)
     if len(clear.kept) < len(pixels):
         pixels = pixels[clear.kept]
     subjects = [sample.subject for sample in clear.dataset.samples]
     families = group(len(subjects), [], [[str(k) for k in clear.copies], subjects])
-    return Prepared(clear.dataset, spec, pixels, clear.copies, families)
+    return Prepared(clear.dataset, spec, pixels, clear.copies, families, perceptual_hashes(details[clear.kept]))
 
 
 def input_spec(dataset: Dataset, recipe: Recipe) -> InputSpec:
@@ -223,7 +226,6 @@ def train(
         progress=progress,
         on_epoch=on_epoch,
     )
-    hashes = perceptual_hashes(np.stack([detail(image) for image in pixels]))
     with new_folder(out, replace_if_holds=runs.RUN, force=force) as folder:
         model.save(folder / runs.MODEL)
         metrics = {part: _measure(model, prepared, truth, split.part(part), malignant) for part in PARTS[1:] if split.part(part)}
@@ -239,7 +241,7 @@ def train(
             data=text_of_path(dataset.root.resolve()),
             dataset_fingerprint=dataset.fingerprint(),
             unusable=len(dataset.unusable),
-            labels_csv=None if dataset.table is None else str(dataset.table.path.resolve()),
+            labels_csv=None if dataset.table is None else text_of_path(dataset.table.path.resolve()),
             csv_columns={} if dataset.table is None else dict(dataset.table.columns),
             split_by=split_by,
             split={part: dataset.counts(split.part(part)) for part in PARTS},
@@ -253,7 +255,7 @@ def train(
             metrics=metrics,
         )
         (folder / runs.RUN).write_text(run.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (folder / runs.SPLIT).write_text(split_record(dataset, split, prepared.copies, hashes), encoding="utf-8")
+        (folder / runs.SPLIT).write_text(split_record(dataset, split, prepared.copies, prepared.hashes), encoding="utf-8")
         _write_history(folder / "history.csv", history)
         plot_history(history, folder / "history.png")
         measured = "test" if "test" in metrics else "validation"

@@ -82,10 +82,10 @@ def read_labels_of(listed: ImageList, table: LabelTable) -> LabelledFiles:
             fits several images, or no row fits any.
     """
     header, rows = _read(table.path)
-    places = _columns(table, header, rows, listed)
+    by_name = _by_name(listed)
+    places = _columns(table, header, rows, by_name)
     found = _rows(table.path, len(header), rows, places)
     is_cnmc = _is_cnmc(found)
-    by_name = _by_name(listed)
     skipped = {label_key(item.path.name) for item in listed.skipped}
     row_of: dict[Path, _Row] = {}
     unusable: list[Unusable] = []
@@ -151,7 +151,7 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _columns(
-    table: LabelTable, header: Sequence[str], rows: Sequence[tuple[int, list[str]]], listed: ImageList
+    table: LabelTable, header: Sequence[str], rows: Sequence[tuple[int, list[str]]], by_name: Mapping[str, Sequence[Path]]
 ) -> dict[str, int | None]:
     """Where each role's column stands. Of several that could name the file, the one whose values do."""
     places: dict[str, int | None] = {}
@@ -167,9 +167,8 @@ def _columns(
             continue
         named = [k for key in usual.split() for k, found in enumerate(keys) if found == key and k not in places.values()]
         if role == "file" and len(named) > 1:
-            images = _by_name(listed)
             fits = {
-                k: sum(len(row) > k and any(name in images for name in _names(_as_path(row[k]))) for _, row in rows)
+                k: sum(len(row) > k and any(name in by_name for name in _names(_as_path(row[k]))) for _, row in rows)
                 for k in named
             }
             named = [max(named, key=fits.__getitem__)]  # of equal ones the first, which is the more telling name

@@ -10,6 +10,7 @@ import click
 
 from leukolite.options import FunctionT
 from leukolite.train.label_table import ROLES, LabelTable
+from leukolite.wording import is_utf8
 
 
 class Columns(click.ParamType):
@@ -23,7 +24,7 @@ class Columns(click.ParamType):
         columns: dict[str, str] = {}
         for pair in next(csv.reader([str(value)]), []):
             role, _, column = (text.strip() for text in pair.partition("="))
-            if role not in ROLES or not column or role in columns:
+            if role not in ROLES or not column or role in columns or not is_utf8(column):
                 self.fail(f"expected each of {', '.join(ROLES)} once at most, as file=NAME, found {pair!r}", param, ctx)
             columns[role] = column
         return columns

@@ -59,6 +59,7 @@ def failure(module: str) -> str | None:
             ("data", "DIR"),
             "leukolite data needs scipy, which is not installed; pip install 'leukolite[report]'",
         ),
+        ("scipy", leukolite, ("evaluate", "synthetic-cells", "--data", "DIR"), "leukolite evaluate needs scipy"),
         ("scipy", leukolite, ("train", "small_cnn", *OUT), "leukolite train needs scipy"),
         ("scipy", leukolite, ("train", "small_cnn", "--data", "DIR", "--preview", "OUT.png"), "--preview needs scipy"),
         ("matplotlib", leukolite, ("train", "small_cnn", *OUT), "leukolite train needs matplotlib"),

@@ -287,7 +287,12 @@ def test_the_order_of_rows_and_columns_does_not_matter(tmp_path_factory, rows, d
 def test_a_table_is_never_replaced_by_what_is_read_from_it(refuses, root, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("file,label\n1.bmp,a\n2.bmp,b\n")
-    for command in (("data", root), ("evaluate", "synthetic-cells", "--data", root)):
-        line = refuses(leukolite, *command, "--labels-csv", table, "--json", table, "--force")
+    commands = (
+        ("data", root, "--json"),
+        ("evaluate", "synthetic-cells", "--data", root, "--json"),
+        ("train", "small_cnn", "--data", root, "--preview"),
+    )
+    for command in commands:
+        line = refuses(leukolite, *command, table, "--labels-csv", table, "--force")
         assert "would be replaced, and is part of" in line
     assert table.read_text().startswith("file,label")

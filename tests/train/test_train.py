@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from leukolite.cli import main as leukolite
+from leukolite.path_text import text_of_path
 from leukolite.train import fit
 from leukolite.train.runs import load_run
 
@@ -123,13 +125,18 @@ def test_a_table_gives_labels_and_subjects_and_a_repeated_run_reads_it_again(cal
         (tmp_path / "pool").mkdir(exist_ok=True)
         shutil.copy(path, tmp_path / "pool" / name)
         rows.append(f"{name};{path.parent.name};{path.parent.name}{k % 10}")
-    table = tmp_path / "labels.csv"
+    table = tmp_path / os.fsdecode(b"labels\xe9.csv")  # no name that JSON holds as it is
     table.write_text("\n".join(rows), encoding="utf-8-sig")
     words = ("--data", tmp_path / "pool", "--labels-csv", table, "--malignant", "blast", "--unit", "cell", "--split", "subject")
     result = call(leukolite, "train", "small_cnn", *words, "--out", tmp_path / "run", *SMALL)
     assert result.exit_code == 0, result.output
     run = load_run(tmp_path / "run")
-    assert (run.dataset, run.labels, run.split_by, run.labels_csv) == ("table", ["blast", "healthy"], "subject", str(table))
+    assert (run.dataset, run.labels, run.split_by, run.labels_csv) == (
+        "table",
+        ["blast", "healthy"],
+        "subject",
+        text_of_path(table),
+    )
     again = call(leukolite, "train", "--from", tmp_path / "run", "--out", tmp_path / "again", *SMALL)
     assert again.exit_code == 0, again.output
     assert history(tmp_path / "again") == history(tmp_path / "run")
