@@ -7,12 +7,14 @@ codecs show their damage.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
+from leukolite.edge.camera.nal_units import zeroed_slice
 from leukolite.edge.camera.opencv import jpeg_fault, to_rgb
 from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, Pictures
 from leukolite.errors import ImageError, SourceError
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 SHOWS_DAMAGE = frozenset(  # measured; others, as H.265, VP8, VP9 and WMV, decode some damage into other pictures without a word
     {"ffv1", "flv", "h264", "mjpeg", "mpeg2video", "mpeg4", "png"}
 )
-_ERROR, _INFO = 16, 32  # FFmpeg's levels of logging; what it conceals it says as an information
+_ERROR, _INFO, _DEBUG = 16, 32, 48  # FFmpeg's levels of logging; what it conceals it says as an information
+_IS_MISSING = "Frame num gap"  # what H.264's decoder says, for debugging alone, of frames that others are made from
 _AFTER_DAMAGE = "after a damaged frame, until the next whole picture"
 
 Log = list[tuple[int, str, str]]  # level, who, what
@@ -59,7 +62,8 @@ class PyAvVideo:
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", 1  # its log is heard in its own thread alone
         self._to_bgr = av.video.reformatter.VideoReformatter()
         self.announced = self._stream.frames if counts_its_frames(path) else 0
-        codec = self._decoder.name.removeprefix("lib")
+        self._codec = codec = self._decoder.name.removeprefix("lib")
+        self._level = _DEBUG if codec == "h264" else _INFO
         is_blind = codec not in SHOWS_DAMAGE
         self.unchecked = f"damage within its frames may go unnoticed: {codec} does not show it" if is_blind else None
 
@@ -111,7 +115,7 @@ class PyAvVideo:
             if self._decoder.name == "mjpeg" and (fault := jpeg_fault(bytes(packet))) is not None:
                 return [], fault, True
             packet.pts = packet.dts = number
-        with _listening() as log:
+        with _listening(self._level) as log:
             try:
                 frames = self._decoder.decode(packet)
             except av.error.FFmpegError as error:
@@ -119,7 +123,21 @@ class PyAvVideo:
         found = [text.strip() for level, _, text in log if level <= _ERROR or "concealing" in text]
         if packet is not None and packet.is_corrupt:
             found.append("breaks off")
-        return frames, f"damaged ({found[0]})" if found else None, False
+        if any(_IS_MISSING in text for _, _, text in log) and not self._may_lack_frames:
+            found.append("a frame before it is missing")
+        if found:
+            return frames, f"damaged ({found[0]})", False
+        return frames, None if packet is None else zeroed_slice(bytes(packet), self._codec, self._decoder.extradata), False
+
+    @cached_property
+    def _may_lack_frames(self) -> bool:
+        """Whether the stream says that frames may be left out, as those of a finer rate are."""
+        import av
+
+        with _listening(_DEBUG) as log:
+            av.BitStreamFilterContext("trace_headers", self._stream)  # which logs what stands before the first frame
+        flags = [text.split("=")[-1].strip() for _, _, text in log if "gaps_in_frame_num_allowed_flag" in text]
+        return "1" in flags
 
     def _pixels(self, frame: "VideoFrame") -> np.ndarray | str:
         try:
@@ -192,17 +210,19 @@ class _Lost:
 
 
 @contextmanager
-def _listening() -> Iterator[Log]:
+def _listening(level: int = _INFO) -> Iterator[Log]:
     """What FFmpeg logs in this thread, which would else be dropped or printed."""
     from av import logging
 
-    before = logging.get_level()
-    logging.set_level(_INFO)
+    before, skips = logging.get_level(), logging.get_skip_repeated()
+    logging.set_level(level)
+    logging.set_skip_repeated(False)  # else what was said of the frame before is not said of this one, but of a later one
     try:
         with logging.Capture(local=True) as log:
             yield log
     finally:
         logging.set_level(before)
+        logging.set_skip_repeated(skips)
 
 
 def _is_cover(stream: object) -> bool:
