@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leukolite.edge.camera.bare_mjpeg import BetweenPictures
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
 from leukolite.edge.camera.nal_units import zeroed_slice
 from leukolite.edge.camera.opencv import jpeg_fault, to_rgb
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SHOWS_DAMAGE = frozenset(  # measured; others, as H.265, VP8, VP9 and WMV, decode some damage into other pictures without a word
     {"ffv1", "flv", "h264", "mjpeg", "mpeg2video", "mpeg4", "png"}
 )
+_NEVER_ZERO = SHOWS_DAMAGE | {"dav1d", "hevc", "vp8", "vp9"}  # of others a black picture may be zeros
 _ERROR, _INFO, _DEBUG = 16, 32, 48  # FFmpeg's levels of logging; what it conceals it says as an information
 _IS_MISSING = "Frame num gap"  # what H.264's decoder says, for debugging alone, of frames that others are made from
 _AFTER_DAMAGE = "after a damaged frame, until the next whole picture"
@@ -60,6 +62,7 @@ class PyAvVideo:
             self._container.close()
             raise SourceError(str(path), "the video's codec is not known here; convert it to H.264 first")
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", 1  # its log is heard in its own thread alone
+        self._between = BetweenPictures(path)
         self._to_bgr = av.video.reformatter.VideoReformatter()
         self.announced = self._stream.frames if counts_its_frames(path) else 0
         self._codec = codec = self._decoder.name.removeprefix("lib")
@@ -80,6 +83,8 @@ class PyAvVideo:
                 reason, missing = suspects.of(frame)
                 yield from [_AFTER_DAMAGE] * missing
                 yield self._pixels(frame) if reason is None else reason
+            if packet is not None and self._codec == "mjpeg" and (reason := self._between.lost(bytes(packet))) is not None:
+                yield reason
         yield from lost.before(None)
         yield from [_AFTER_DAMAGE] * suspects.missing()
 
@@ -112,8 +117,10 @@ class PyAvVideo:
         import av
 
         if packet is not None:
-            if self._decoder.name == "mjpeg" and (fault := jpeg_fault(bytes(packet))) is not None:
+            if self._codec == "mjpeg" and (fault := jpeg_fault(bytes(packet))) is not None:
                 return [], fault, True
+            if self._codec in _NEVER_ZERO and not any(bytes(packet)):
+                return [], "damaged (nothing but zeros)", True
             packet.pts = packet.dts = number
         with _listening(self._level) as log:
             try:
