@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from leukolite.file_kinds import TRIED, VIDEO, VIDEO_SUFFIXES, content_of, first_bytes
+from leukolite.file_kinds import VIDEO, VIDEO_SUFFIXES, content_of, first_bytes
 from leukolite.wording import is_utf8
 
 _VIDEOS = (
@@ -59,7 +59,7 @@ def _is_video(head: bytes, suffix: str) -> bool:
     kind = content_of(head)
     if kind == "JPEG":  # one, or one behind the other
         return suffix in VIDEO_SUFFIXES
-    if kind in TRIED or (head[4:8] == b"ftyp" and kind != VIDEO):  # as HEIC's
+    if kind not in (None, VIDEO):  # HEIC's container is MP4's, and a web page may be called .mp4
         return False
     is_stream = transport_packets(head) is not None
     is_riff = head.startswith(b"RIFF") and head[8:11] == b"AVI"

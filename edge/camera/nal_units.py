@@ -35,7 +35,7 @@ def _units(stored: bytes, codec: str, extradata: bytes) -> Iterator[bytes]:
         for unit in stored.split(_BREAK)[1:]:
             yield unit.rstrip(b"\0")
         return
-    length_bytes = (extradata[4 if codec == "h264" else 21 : ][:1] or b"\3")[0] % 4 + 1
+    length_bytes = (extradata[4 if codec == "h264" else 21 :][:1] or b"\3")[0] % 4 + 1
     at = 0
     while at + length_bytes < len(stored):
         first = at + length_bytes

@@ -12,7 +12,6 @@ from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, EXTRA, Pictures
 from leukolite.errors import ImageError, SourceError
 from leukolite.jpeg import START
 
-
 _MJPEG = frozenset({"jpeg", "mjpg"})  # what containers call it
 
 
@@ -72,8 +71,8 @@ class OpenCvVideo:
                 yield "cannot be decoded"
             if is_this:
                 is_there = self._decoded.grab()
-            if (lost := self._between.lost(file.tobytes())) is not None:
-                yield lost
+            if fault is None:
+                yield from self._between.lost(file.tobytes())
             got, file = self._files.read()
 
     def _unchecked(self) -> Pictures:

@@ -46,7 +46,7 @@ class PyAvVideo:
     def __init__(self, path: Path) -> None:
         import av
 
-        self.is_torn = False
+        self.is_torn = self._has_begun = False
         try:
             with _listening(), name_for_ffmpeg(path) as name:
                 self._container = av.open(name, metadata_errors="ignore", options={"protocol_whitelist": "file"})
@@ -83,8 +83,8 @@ class PyAvVideo:
                 reason, missing = suspects.of(frame)
                 yield from [_AFTER_DAMAGE] * missing
                 yield self._pixels(frame) if reason is None else reason
-            if packet is not None and self._codec == "mjpeg" and (reason := self._between.lost(bytes(packet))) is not None:
-                yield reason
+            if packet is not None and self._codec == "mjpeg" and fault is None:
+                yield from self._between.lost(bytes(packet))
         yield from lost.before(None)
         yield from [_AFTER_DAMAGE] * suspects.missing()
 
@@ -130,7 +130,8 @@ class PyAvVideo:
         found = [text.strip() for level, _, text in log if level <= _ERROR or "concealing" in text]
         if packet is not None and packet.is_corrupt:
             found.append("breaks off")
-        if any(_IS_MISSING in text for _, _, text in log) and not self._may_lack_frames:
+        self._has_begun |= packet is not None and packet.is_keyframe  # a recording may begin between two whole pictures
+        if self._has_begun and any(_IS_MISSING in text for _, _, text in log) and not self._may_lack_frames:
             found.append("a frame before it is missing")
         if found:
             return frames, f"damaged ({found[0]})", False

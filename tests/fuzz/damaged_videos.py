@@ -28,7 +28,7 @@ CODINGS = {  # codec as people call it -> encoder, its options, endings
     "MPEG-2": ("mpeg2video", {}, ("mkv", "m2v")),
     "Sorenson (FLV)": ("flv", {}, ("flv",)),
     "FFV1": ("ffv1", {}, ("mkv", "avi")),
-    "PNG": ("png", {}, ("mov", "mkv")),
+    "PNG": ("png", {}, ("mov", "avi")),
     "MJPEG": ("mjpeg", {}, ("avi", "mov", "mkv", "mjpeg")),
     "H.265": ("libx265", {}, ("mp4", "mkv", "h265")),
 }
@@ -36,8 +36,10 @@ FORMATS = {"png": "rgb24", "mjpeg": "yuvj420p"}
 
 
 def main() -> None:
-    print("| codec | damage | videos | with wrong frames, by OpenCV | with wrong frames, by PyAV | with no gap, by PyAV |")
-    print("|---|---|---|---|---|---|")
+    sys.stdout.write(
+        "| codec | damage | videos | with wrong frames, by OpenCV | with wrong frames, by PyAV | with no gap, by PyAV |\n"
+    )
+    sys.stdout.write("|---|---|---|---|---|---|\n")
     with tempfile.TemporaryDirectory() as folder:
         for name, (encoder, options, endings) in CODINGS.items():
             wholes = [
@@ -47,7 +49,7 @@ def main() -> None:
             for what, damage in DAMAGES.items():
                 results = [result for whole in wholes for result in _results(whole, damage)]
                 sums = [sum(column) for column in zip(*results, strict=True)]
-                print(f"| {name} | {what} | {len(results)} | {' | '.join(str(n) for n in sums)} |", flush=True)
+                sys.stdout.write(f"| {name} | {what} | {len(results)} | {' | '.join(str(n) for n in sums)} |\n")
 
 
 def _results(whole: Path, damage) -> Iterator[tuple[bool, bool, bool]]:  # type: ignore[no-untyped-def]
@@ -56,9 +58,7 @@ def _results(whole: Path, damage) -> Iterator[tuple[bool, bool, bool]]:  # type:
     for number in STORED:
         copy = damaged(whole, number, damage)
         by_opencv, by_pyav = (list(reader(copy).pictures()) for reader in (OpenCvVideo, PyAvVideo))
-        wrong = [
-            any(not isinstance(one, str) and one.tobytes() not in sound for one in found) for found in (by_opencv, by_pyav)
-        ]
+        wrong = [any(not isinstance(one, str) and one.tobytes() not in sound for one in found) for found in (by_opencv, by_pyav)]
         yield wrong[0], wrong[1], not any(isinstance(one, str) for one in by_pyav)
 
 
