@@ -36,9 +36,7 @@ FORMATS = {"png": "rgb24", "mjpeg": "yuvj420p"}
 
 
 def main() -> None:
-    sys.stdout.write(
-        "| codec | damage | videos | with wrong frames, by OpenCV | with wrong frames, by PyAV | with no gap, by PyAV |\n"
-    )
+    sys.stdout.write("| codec | damage | videos | wrong frames by OpenCV | wrong frames by PyAV | no gap by PyAV |\n")
     sys.stdout.write("|---|---|---|---|---|---|\n")
     with tempfile.TemporaryDirectory() as folder:
         for name, (encoder, options, endings) in CODINGS.items():
