@@ -85,6 +85,18 @@ def test_frames_behind_one_that_is_missing_are_gaps_until_the_next_whole_picture
     assert np.array_equal(items[GROUP + 5].pixels, sound[2 * GROUP])
 
 
+def test_frames_that_a_stream_may_lack_are_not_missed(tmp_path):
+    """As where a camera sends a finer rate only to those who want it: the sequence's header says so."""
+    path = damaged(coded(tmp_path / "a.264", "libx264", options={"profile": "baseline"}), GROUP + 2, gone)
+    assert "a frame before it is missing" in str(gaps(items_of(path)[0]))
+    data = bytearray(path.read_bytes())
+    for found in re.finditer(b"\0\0\1\x67", data):
+        assert data[found.end() + 3 : found.end() + 5] == b"\xd9\x02"
+        data[found.end() + 4] |= 0x20  # gaps_in_frame_num_value_allowed_flag, the 35th bit of this encoder's header
+    path.write_bytes(data)
+    assert gaps(items_of(path)[0]) == []
+
+
 def test_two_damaged_frames_of_which_ffmpeg_says_the_same_are_both_gaps(tmp_path):
     whole = coded(tmp_path / "a.mp4", "mpeg4")
     twice = damaged(damaged(whole, GROUP - 1, gone), 2 * GROUP - 1, gone)
