@@ -33,8 +33,8 @@ _KINDS = {  # what it is, and what to do -> endings; the first bytes overrule th
     f"vector drawing; {_SAVE}": "svg svgz ai eps ps emf wmf cdr",
     "PDF; export its pictures as PNG or TIFF": "pdf",
     VIDEO: (
-        "264 265 3g2 3gp asf avi divx flv h264 h265 hevc m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm"
-        " wmv y4m"
+        "264 265 3g2 3gp asf avi divx dv f4v flv h264 h265 hevc ivf m1v m2t m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts"
+        " mxf nut ogm ogv ts vob webm wmv y4m"
     ),
     "archive; unpack it": "7z bz2 gz rar tar tgz xz zip zst",
     "array; save its pictures as PNG or TIFF": "h5 hdf5 mat nii npy npz pkl pt tfrecord tfrecords parquet",
