@@ -17,7 +17,7 @@ _CODECS = {33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 34712: "J
 
 
 def check_tiff_kind(tags: ImageFileDirectory_v2, name: str) -> None:
-    """Raises: ImageError, if a TIFF's page has more than `MOST_CHANNELS` channels, more than 8 bits, or another format's pixels."""
+    """Raises: ImageError, if a TIFF's page has more than `MOST_CHANNELS` channels, of more bits, or another format's pixels."""
     channels = _first(tags.get(_CHANNELS, 1))
     bits = _first(tags.get(_BITS, 1))
     if channels > MOST_CHANNELS:
@@ -28,8 +28,7 @@ def check_tiff_kind(tags: ImageFileDirectory_v2, name: str) -> None:
         what = {2: "signed ", 3: "float ", 5: "complex ", 6: "complex "}.get(_first(tags.get(_SAMPLE_FORMAT, 1)), "")
         raise ImageError(name, f"expected 8-bit RGB or grey, found {bits}-bit {what}samples; convert it first")
     compression = _first(tags.get(_COMPRESSION, 1))
-    if compression not in COMPRESSION_INFO:
-        codec = _CODECS.get(compression, "unknown")
+    if codec := _CODECS.get(compression):
         raise ImageError(
             name, f"expected a TIFF that can be unpacked, found compression {compression} ({codec}); convert it first"
         )

@@ -23,7 +23,7 @@ SECTOR = 512  # bytes
 _LEAST_LOST = 8  # pixels of a row that the rows beside it have
 _FULL = 0.9  # share of a row that is not black
 _BY_CHANCE = 4  # bytes: a pixel's own zeros beside a hole
-_LONGEST_CODE = 60  # bits of a pixel in lossless WebP: four channels of 15
+_FLAT_BITS = 12  # of a flat pixel in lossless WebP, at most, where such are many
 _WEBP_RUN = re.compile(rb"\0{%d,}|\0{%d,}\Z" % (WEBP_ZEROS, WEBP_TAIL))
 _LEAST_BITS = 8  # of a pixel; finer ones share a byte
 
@@ -65,7 +65,9 @@ def _is_zeroed_lossless(runs: Sequence[tuple[int, int]], at: int, size: int, pix
         later = (slice(1, None), slice(None)) if axis == 0 else (slice(None), slice(1, None))
         is_flat[later] &= same.reshape(*same.shape[:2], -1).all(axis=2)
     zeros = sum(stop - start for start, stop in runs)
-    return bool(is_flat.sum() * _LONGEST_CODE < 8 * zeros) or _is_torn(~is_flat)
+    last = 8 * (size - runs[-1][0]) // _FLAT_BITS if runs[-1][1] == size else 0
+    is_its_own = is_flat.sum() * _FLAT_BITS >= 8 * zeros and (last == 0 or is_flat.ravel()[-last:].all())
+    return not is_its_own or _is_torn(~is_flat)
 
 
 def check_bmp(data: bytes, name: str) -> None:
