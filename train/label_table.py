@@ -24,7 +24,10 @@ ROLES = {  # column -> its usual names, by `_column_key`; more telling ones firs
     ),
     "label": "label labels class classes classname diagnosis diagnoses dx target targets category celltype type truth",
     "subject": "subject subjects subjectid patient patients patientid uid person personid donor donorid caseid",
-    "split": "split splits datasplit splitname partition partitions subset subsets set sets part parts phase stage usage traintest dataset fold folds kfold group",
+    "split": (
+        "split splits datasplit splitname partition partitions subset subsets set sets part parts phase stage usage traintest"
+        " dataset fold folds kfold group"
+    ),
 }
 _MAY_MISS = ("subject", "split")
 CNMC_NAME = re.compile(r"^UID_(H?\d+)_\d+_\d+_(all|hem)$", re.IGNORECASE)
