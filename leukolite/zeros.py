@@ -115,7 +115,7 @@ def check_rows(
         raw = np.frombuffer(data[offset : offset + rows * stride].ljust(rows * stride, b"\0"), np.uint8)
         strips.append(raw.reshape(rows, stride)[:, : width * channels])
     samples = strips[0] if len(strips) == 1 else np.concatenate(strips)
-    shown = samples.reshape(height, width, channels).any(axis=2)
+    shown = np.asarray(samples.reshape(height, width, channels).any(axis=2))
     in_one_piece = all(second == first + rows_per_strip * stride for first, second in pairwise(offsets))
     if _is_torn(shown) or _is_torn(shown[::-1, ::-1]) or (in_one_piece and _has_hole(data, offsets[0], samples, stride)):
         raise _zeroed(name)
@@ -127,7 +127,7 @@ def _is_torn(shown: np.ndarray) -> bool:
     Args:
         shown: which pixels are not black, bool, shape (height, width).
     """
-    any_shown = shown.any(axis=1)
+    any_shown = np.asarray(shown.any(axis=1))
     last_rows = np.flatnonzero(any_shown & ~np.append(any_shown[1:], False))
     for row in last_rows[last_rows >= 2]:
         end = int(np.flatnonzero(shown[row])[-1]) + 1
@@ -157,7 +157,7 @@ def _has_hole(data: bytes, offset: int, samples: np.ndarray, stride: int) -> boo
 
 
 def _is_full(part: bytes) -> bool:
-    return np.count_nonzero(np.frombuffer(part, np.uint8)) >= _FULL * len(part) > 0
+    return len(part) > 0 and int(np.count_nonzero(np.frombuffer(part, np.uint8))) >= _FULL * len(part)
 
 
 def _zeroed(name: str) -> ImageError:

@@ -315,7 +315,8 @@ def _of_table(listed: ImageList, table: LabelTable) -> _Listing:
         parts = {}
     if found.unused_columns:
         notes.append(f"{table.path}: columns not used: {', '.join(found.unused_columns)}")
-    layout, unit, malignant = ("c-nmc", "cell", ("all",)) if found.is_cnmc else ("table", None, ())
+    layout, malignant = ("c-nmc", ("all",)) if found.is_cnmc else ("table", ())
+    unit: Unit | None = "cell" if found.is_cnmc else None
     splits_by = "its folders" if found.split_column is None else f"column {found.split_column} of {table.path.name}"
     return _Listing(
         layout,
