@@ -67,6 +67,8 @@ class Evaluation:
         seen: images among those classified that had fitted or chosen the model; figures that include them flatter.
         dropped: images left out because the model had seen them.
         part: of the split that the data's folders make; None: they make none, and all was measured.
+        splits_by: what makes the parts, in words.
+        notes: what a person should know of how the data was read, a line each.
         seen_by: how those of both kinds are known: key of `WAYS_OF_SEEING` -> images.
     """
 
@@ -80,6 +82,8 @@ class Evaluation:
     seed: int
     occlude: str | None
     part: str | None = None
+    splits_by: str = "its folders"
+    notes: tuple[str, ...] = ()
 
     @cached_property  # a thousand bootstrap resamples a noise level
     def results(self) -> list[NoiseMetrics]:
@@ -198,6 +202,8 @@ def evaluate(
         seed=seed,
         occlude=occlude,
         part=part,
+        splits_by=dataset.splits_by,
+        notes=dataset.notes,
     )
 
 

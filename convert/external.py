@@ -124,6 +124,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         recipe=recipe_of_external(text_of_path(external.model.name), spec, fractions),
         fine_tuning=None,
         unusable=dataset.unusable,
+        notes=dataset.notes,
         network_input=external.wanted,
         examination=found,
     )

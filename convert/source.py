@@ -59,6 +59,7 @@ class ConversionSource:
         network_input: what an external network takes, before what was put in front of it; None of a run.
         examination: what labelled images said of an external model when it was opened; None of a run.
         unusable: files of the data folder that take no part; of a run none, its record counts them.
+        notes: what a person should know of how the data was read, a line each.
     """
 
     model: "keras.Model"
@@ -79,6 +80,7 @@ class ConversionSource:
     network_input: NetworkInput | None = None
     examination: "Examination | None" = None
     unusable: Sequence[Unusable] = ()
+    notes: Sequence[str] = ()
 
     @property
     def holdout_part(self) -> str:

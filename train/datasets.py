@@ -49,7 +49,7 @@ class Sample:
         label: index into the dataset's labels.
         subject: whose blood it is, where the file's name says so.
         sha256: of the file's bytes, 64 hex digits.
-        part: 'train', 'validation' or 'test' where folders split the data, of all its samples; else None.
+        part: 'train', 'validation' or 'test' where folders or the table split the data, of all its samples; else None.
     """
 
     path: Path
@@ -69,6 +69,8 @@ class Dataset:
         malignant: those of the labels that mean leukaemia; empty where the layout does not say.
         unusable: files that were skipped, each with its reason; never silently.
         table: that said the labels; None where folders and names did.
+        splits_by: what makes the parts, in words.
+        notes: what a person should know of how the data was read, a line each.
 
     Raises:
         DatasetError: a class's name cannot be a label.
@@ -82,6 +84,8 @@ class Dataset:
     samples: tuple[Sample, ...]
     unusable: tuple[Unusable, ...]
     table: LabelTable | None = None
+    splits_by: str = "its folders"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for label in self.labels:
@@ -99,7 +103,7 @@ class Dataset:
 
     @property
     def parts(self) -> dict[str, tuple[int, ...]]:
-        """Indices of the samples in each part that folders make; empty where they make none."""
+        """Indices of the samples in each part that folders or the table make; empty where they make none."""
         found = {part: tuple(i for i, sample in enumerate(self.samples) if sample.part == part) for part in PARTS}
         return {part: indices for part, indices in found.items() if indices}
 
@@ -176,6 +180,9 @@ class _Listing:
     malignant: tuple[str, ...]
     files: list[tuple[Path, int, str | None]]  # path, label, subject
     unusable: list[Unusable]
+    parts: dict[Path, str] | None = None  # None: folders make them
+    splits_by: str = "its folders"
+    notes: tuple[str, ...] = ()
 
 
 def _taleqani(listed: ImageList) -> _Listing | None:
@@ -301,9 +308,27 @@ def _of_table(listed: ImageList, table: LabelTable) -> _Listing:
     files: list[tuple[Path, int, str | None]] = [(file.path, number[label_key(file.label)], file.subject) for file in found.files]
     own = table.path.resolve()
     unusable = [item for item in listed.skipped if item.path.resolve() != own] + list(found.unusable)
-    if found.is_cnmc:
-        return _Listing("c-nmc", "cell", labels, ("all",), _by_class(files), unusable)
-    return _Listing("table", None, labels, (), _by_class(files), unusable)
+    parts = {file.path: file.part for file in found.files if file.part is not None}
+    notes = []
+    if len(set(parts.values())) == 1:
+        notes.append(f"{table.path}: column {found.split_column} says {next(iter(parts.values()))} of all, so it is no split")
+        parts = {}
+    if found.unused_columns:
+        notes.append(f"{table.path}: columns not used: {', '.join(found.unused_columns)}")
+    layout, malignant = ("c-nmc", ("all",)) if found.is_cnmc else ("table", ())
+    unit: Unit | None = "cell" if found.is_cnmc else None
+    splits_by = "its folders" if found.split_column is None else f"column {found.split_column} of {table.path.name}"
+    return _Listing(
+        layout,
+        unit,
+        labels,
+        malignant,
+        _by_class(files),
+        unusable,
+        None if found.split_column is None else parts,
+        splits_by,
+        tuple(notes),
+    )
 
 
 def _by_class(files: Iterable[tuple[Path, int, str | None]]) -> list[tuple[Path, int, str | None]]:
@@ -338,7 +363,9 @@ def _with_hashes(listing: _Listing, root: Path) -> Dataset:
         once.update(kept)
         unusable += second
     files = [file for file in listing.files if file[0] in once]
-    part_of = parts_of(root, {path: listing.labels[label] for path, label, _ in files})
+    part_of = listing.parts
+    if part_of is None:
+        part_of = parts_of(root, {path: listing.labels[label] for path, label, _ in files})
     samples: list[Sample] = []
     for path, label, subject in files:
         try:
@@ -347,7 +374,15 @@ def _with_hashes(listing: _Listing, root: Path) -> Dataset:
             unusable.append(Unusable(path, f"cannot be read ({error.strerror})"))
     samples, contradictory = _without_contradictions(samples, listing.labels)
     dataset = Dataset(
-        root, listing.layout, listing.unit, listing.labels, listing.malignant, tuple(samples), (*unusable, *contradictory)
+        root,
+        listing.layout,
+        listing.unit,
+        listing.labels,
+        listing.malignant,
+        tuple(samples),
+        (*unusable, *contradictory),
+        splits_by=listing.splits_by,
+        notes=listing.notes,
     )
     refuse_empty_classes(dataset)
     return dataset

@@ -188,7 +188,7 @@ def test_a_tables_columns_can_be_named(call, refuses, cells, tmp_path):
     given = ("evaluate", SHIPPED, "--data", folder, "--labels-csv", tmp_path / "labels.csv")
     assert "name the columns with --csv-columns" in refuses(leukolite, *given)
     assert call(leukolite, *given, "--csv-columns", "file=a,label=b").exit_code == 0
-    assert "expected each of file, label, subject once" in refuses(leukolite, *given, "--csv-columns", "x=a", code=2)
+    assert "expected each of file, label, subject, split once" in refuses(leukolite, *given, "--csv-columns", "x=a", code=2)
     without = ("evaluate", SHIPPED, "--data", folder, "--csv-columns", "file=a")
     assert "--csv-columns goes with --labels-csv" in refuses(leukolite, *without, code=2)
 
