@@ -23,7 +23,7 @@ from PIL import Image
 from leukolite import synthetic
 from leukolite.class_folders import BESIDE, PARTS, find_class_folders, parts_of
 from leukolite.classes import LONGEST_LABEL, is_label, label_key
-from leukolite.errors import DatasetError, ImageError
+from leukolite.errors import DatasetError, ImageError, reason_of
 from leukolite.image_files import SYNTHETIC_MARK, ImageList, Unusable, by_kind_of_file, list_images, without_second_names
 from leukolite.images import read_rgb
 from leukolite.manifest import Unit
@@ -123,7 +123,7 @@ def open_dataset(root: Path, table: LabelTable | None = None) -> Dataset:
     try:
         listed = list_images(root)
     except OSError as error:
-        raise DatasetError(f"{root}: cannot be read ({error.strerror})") from error
+        raise DatasetError(f"{root}: cannot be read ({reason_of(error)})") from error
     if table is not None:
         return replace(_with_hashes(_of_table(listed, table), root), table=table)
     for recognise in (_taleqani, _cnmc, _allidb2, _class_folders):
@@ -344,7 +344,7 @@ def _with_hashes(listing: _Listing, root: Path) -> Dataset:
         try:
             samples.append(Sample(path, label, subject, hashlib.sha256(path.read_bytes()).hexdigest(), part_of.get(path)))
         except OSError as error:
-            unusable.append(Unusable(path, f"cannot be read ({error.strerror})"))
+            unusable.append(Unusable(path, f"cannot be read ({reason_of(error)})"))
     samples, contradictory = _without_contradictions(samples, listing.labels)
     dataset = Dataset(
         root, listing.layout, listing.unit, listing.labels, listing.malignant, tuple(samples), (*unusable, *contradictory)

@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from leukolite.edge.journal.records import SCHEMA, EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
-from leukolite.errors import JournalError
+from leukolite.errors import JournalError, reason_of
 from leukolite.frozen import Frozen
 from leukolite.manifest import Sha256
 from leukolite.places import problem_at
@@ -185,7 +185,7 @@ def _entries(files: Sequence[Path], on_line: OnLine) -> Iterator[Entry | TornTai
                     on_line(len(line))
                     last, offset = entry, offset + len(line)
         except OSError as error:
-            raise JournalError(f"{path}: cannot be read ({error.strerror or error})") from error
+            raise JournalError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
 def _is_torn(line: bytes, rest: bytes) -> bool:

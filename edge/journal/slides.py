@@ -10,8 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from leukolite.edge.journal.writer import sync_folder
-from leukolite.errors import JournalError
-from leukolite.files import reason_of
+from leukolite.errors import JournalError, reason_of
 
 SLIDE_DIGITS = 16  # of the HMAC: 64 bits, more slides than a laboratory will ever have
 SALT_BYTES = 32

@@ -18,8 +18,7 @@ from typing import BinaryIO
 from leukolite.clock import Clock, WallClock
 from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Entry, OnEntry, Verified, file_name, ignore, read, seal, verify
 from leukolite.edge.journal.records import EventRecord, Record, StartRecord, printable
-from leukolite.errors import JournalError
-from leukolite.files import reason_of
+from leukolite.errors import JournalError, reason_of
 from leukolite.wording import count
 
 GROUP_SECONDS = 1.0
