@@ -38,6 +38,7 @@ FOLD_NAME = re.compile(r"fold[\W_]*(\d+)$", re.IGNORECASE)
 _ALLIDB2_NAME = re.compile(r"^Im\d+_([01])$", re.IGNORECASE)
 ALLIDB2_CLASSES = ("healthy", "lymphoblast")  # the names' _0 and _1
 LARGEST_ALLIDB2_SIDE = 514  # pixels: twice what its cells have
+MOST_FOLDERS = 8  # that an error names
 
 
 @dataclass(frozen=True)
@@ -325,9 +326,16 @@ def _branch(image: Path, place: Path, root: Path) -> Path:
 
 
 def _what_is_there(listed: ImageList) -> str:
-    names = ", ".join(folder.name for folder in listed.folders if folder.parent == listed.root)
+    folders = [folder for folder in listed.folders if folder.parent == listed.root]
+    inside = {folder: sum(image.is_relative_to(folder) for image in listed.images) for folder in folders[:MOST_FOLDERS]}
+    names = ", ".join(f"{folder.name} ({count(n, 'image')})" for folder, n in inside.items())
+    more = f" and {len(folders) - len(inside)} more" if len(folders) > len(inside) else ""
+    beside = sum(image.parent == listed.root for image in listed.images)
     skipped = f", skipped: {by_kind_of_file(listed.skipped)}" if listed.skipped else ""
-    return f"{count(len(listed.images), 'image')} in {f'the folders {names}' if names else 'no folder below it'}{skipped}"
+    if not folders:
+        return f"{count(len(listed.images), 'image')} in no folder below it{skipped}"
+    loose = f", and {count(beside, 'image')} in none" if beside else ""
+    return f"the {'folder' if len(folders) == 1 else 'folders'} {names}{more}{loose}{skipped}"
 
 
 def _with_hashes(listing: _Listing, root: Path) -> Dataset:
