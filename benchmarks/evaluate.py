@@ -172,7 +172,11 @@ def evaluate(
     Raises:
         DatasetError: the folder's classes are not the model's, or no image is left.
     """
-    dataset = open_dataset(data, table)
+    try:
+        dataset = open_dataset(data, table)
+    except DatasetError as error:
+        labels = ", ".join(model.classifier.classes.labels)
+        raise DatasetError(f"{error}; the classes of {model.name} are {labels}", advice=error.advice) from error
     part = next((name for name in ("test", "validation") if name in dataset.parts), None)
     if part is not None:
         dataset = replace(dataset, samples=tuple(sample for sample in dataset.samples if sample.part == part))

@@ -136,7 +136,7 @@ def make_bundles(
         find_runtime(python)
     with open_inputs(open_source(progress), settings, progress) as inputs:
         if inputs.objections and not settings.allow_useless:
-            raise UselessModelError("; ".join(inputs.objections))
+            raise UselessModelError(f"{inputs.source.origin}: {'; '.join(inputs.objections)}")
         outcomes: list[Outcome] = []
         for variant in wanted:
             outcomes.append(_convert(inputs, VARIANTS[variant], names[variant], places[variant], force))

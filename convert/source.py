@@ -40,6 +40,7 @@ class ConversionSource:
     """A float model and the labelled images that calibrate, gate and measure what it becomes.
 
     Attributes:
+        origin: the run's folder or the model's file, which errors name.
         model: float32 Keras model on values `grey * spec.scale + spec.offset`, one probability per label.
         classes: in the order of its outputs.
         unit: what one image shows.
@@ -62,6 +63,7 @@ class ConversionSource:
         notes: what a person should know of how the data was read, a line each.
     """
 
+    origin: Path
     model: "keras.Model"
     classes: Classes
     unit: Unit
@@ -125,6 +127,7 @@ def source_of_run(folder: Path, data: Path | None = None, malignant: Sequence[st
     run, split = load_run(folder), load_run_split(folder)
     recipe = run.recipe
     return ConversionSource(
+        origin=folder,
         model=load_model(folder),
         classes=run.classes if malignant is None else Classes.of(run.labels, malignant),
         unit=run.unit,

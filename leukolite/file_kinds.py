@@ -6,6 +6,8 @@ import re
 import stat
 from pathlib import Path
 
+from leukolite.errors import reason_of
+
 SUFFIXES = frozenset({".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 ENDINGS = ", ".join(sorted(SUFFIXES))  # for people
 FIRST_BYTES = 512  # where every kind below shows itself
@@ -145,7 +147,7 @@ def why_skipped(path: Path) -> str | None:
     try:
         first = first_bytes(path)
     except OSError as error:
-        return None if suffix in SUFFIXES else f"cannot be read ({error.strerror})"  # the decoder says why
+        return None if suffix in SUFFIXES else f"cannot be read ({reason_of(error)})"  # the decoder says why
     content = content_of(first)
     if content in TRIED:
         # a TIFF of an ending that nobody knows may be another maker's raw file or slide, with a thumbnail in front
@@ -180,7 +182,7 @@ def _why_unreachable(path: Path, error: OSError) -> str:
         return "link that leads to itself"
     if isinstance(error, FileNotFoundError):
         return "link to nothing" if path.is_symlink() else "no such file"
-    return f"cannot be read ({error.strerror})"
+    return f"cannot be read ({reason_of(error)})"
 
 
 def _what_is(mode: int) -> str:

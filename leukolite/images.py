@@ -18,7 +18,7 @@ from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from leukolite.checksums import check_tiff, png_chunks
 from leukolite.colour import broken_profile, check_exif_colours, check_png_colours, to_srgb
-from leukolite.errors import ImageError
+from leukolite.errors import ImageError, reason_of
 from leukolite.file_kinds import ENDINGS
 from leukolite.jpeg import MAX_PIXELS, START, check_size, decode_jpeg, has_torn_profile
 from leukolite.places import problem_at
@@ -58,7 +58,7 @@ def read_rgb(path: Path) -> np.ndarray:
             )
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
+        raise ImageError(str(path), f"cannot be read ({reason_of(error)})") from error
     return decode_rgb(data, str(path))
 
 

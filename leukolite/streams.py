@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO, cast
 
-from leukolite.errors import LeukoliteError
+from leukolite.errors import LeukoliteError, reason_of
 
 _NAMES = ("stdin", "stdout", "stderr")  # by file descriptor
 _READER_LEFT = (errno.EPIPE, errno.ECONNRESET)
@@ -63,8 +63,7 @@ class GuardedFile(io.FileIO):
 
     def _lose(self, error: OSError) -> None:
         reader_left = error.errno in _READER_LEFT
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the reader went away" if reader_left else "disk full" if full else error.strerror or str(error)
+        reason = "the reader went away" if reader_left else reason_of(error)
         self.lost = StdoutLost(reason, reader_left=reader_left)
         if self.fileno() == 1 and not reader_left and not self.strict:
             sys.stderr.write(f"note: stdout cannot be written ({reason}): nothing more is printed there\n")

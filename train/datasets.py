@@ -23,7 +23,7 @@ from PIL import Image
 from leukolite import synthetic
 from leukolite.class_folders import BESIDE, PARTS, find_class_folders, parts_of
 from leukolite.classes import LONGEST_LABEL, is_label, label_key
-from leukolite.errors import DatasetError, ImageError
+from leukolite.errors import DatasetError, ImageError, reason_of
 from leukolite.image_files import SYNTHETIC_MARK, ImageList, Unusable, by_kind_of_file, list_images, without_second_names
 from leukolite.images import read_rgb
 from leukolite.manifest import Unit
@@ -38,6 +38,7 @@ FOLD_NAME = re.compile(r"fold[\W_]*(\d+)$", re.IGNORECASE)
 _ALLIDB2_NAME = re.compile(r"^Im\d+_([01])$", re.IGNORECASE)
 ALLIDB2_CLASSES = ("healthy", "lymphoblast")  # the names' _0 and _1
 LARGEST_ALLIDB2_SIDE = 514  # pixels: twice what its cells have
+MOST_FOLDERS = 8  # that an error names
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def open_dataset(root: Path, table: LabelTable | None = None) -> Dataset:
     try:
         listed = list_images(root)
     except OSError as error:
-        raise DatasetError(f"{root}: cannot be read ({error.strerror})") from error
+        raise DatasetError(f"{root}: cannot be read ({reason_of(error)})") from error
     if table is not None:
         return replace(_with_hashes(_of_table(listed, table), root), table=table)
     for recognise in (_taleqani, _cnmc, _allidb2, _class_folders):
@@ -350,9 +351,16 @@ def _branch(image: Path, place: Path, root: Path) -> Path:
 
 
 def _what_is_there(listed: ImageList) -> str:
-    names = ", ".join(folder.name for folder in listed.folders if folder.parent == listed.root)
+    folders = [folder for folder in listed.folders if folder.parent == listed.root]
+    inside = {folder: sum(image.is_relative_to(folder) for image in listed.images) for folder in folders[:MOST_FOLDERS]}
+    names = ", ".join(f"{folder.name} ({count(n, 'image')})" for folder, n in inside.items())
+    more = f" and {len(folders) - len(inside)} more" if len(folders) > len(inside) else ""
+    beside = sum(image.parent == listed.root for image in listed.images)
     skipped = f", skipped: {by_kind_of_file(listed.skipped)}" if listed.skipped else ""
-    return f"{count(len(listed.images), 'image')} in {f'the folders {names}' if names else 'no folder below it'}{skipped}"
+    if not folders:
+        return f"{count(len(listed.images), 'image')} in no folder below it{skipped}"
+    loose = f", and {count(beside, 'image')} in none" if beside else ""
+    return f"the {'folder' if len(folders) == 1 else 'folders'} {names}{more}{loose}{skipped}"
 
 
 def _with_hashes(listing: _Listing, root: Path) -> Dataset:
@@ -371,7 +379,7 @@ def _with_hashes(listing: _Listing, root: Path) -> Dataset:
         try:
             samples.append(Sample(path, label, subject, hashlib.sha256(path.read_bytes()).hexdigest(), part_of.get(path)))
         except OSError as error:
-            unusable.append(Unusable(path, f"cannot be read ({error.strerror})"))
+            unusable.append(Unusable(path, f"cannot be read ({reason_of(error)})"))
     samples, contradictory = _without_contradictions(samples, listing.labels)
     dataset = Dataset(
         root,

@@ -282,6 +282,15 @@ def test_data_that_cannot_be_used_is_refused(refuses, tiny_bundle, tmp_path, fol
     assert expected in refused(refuses, tmp_path, tiny_bundle, tmp_path / folder)
 
 
+def test_folders_that_are_no_classes_are_named_beside_the_classes_of_the_model(refuses, tiny_bundle, tmp_path):
+    (tmp_path / "cells" / "blast").mkdir(parents=True)
+    Image.new("RGB", (40, 40)).save(tmp_path / "cells" / "blast" / "a.png")
+    Image.new("RGB", (40, 40)).save(tmp_path / "cells" / "b.png")
+    line = refused(refuses, tmp_path, tiny_bundle, tmp_path / "cells")
+    assert "found the folder blast (1 image), and 1 image in none; the classes of " in line
+    assert line.endswith(" are blast, healthy")
+
+
 def test_images_that_were_all_seen_leave_nothing_to_measure_by(refuses, tiny_bundle, finished_run, cells, tmp_path):
     split = json.loads((finished_run / "split.json").read_text())
     for entry in split["train"]:
