@@ -1,5 +1,8 @@
 """Image files to pixels: one decoder for training, evaluation and the edge, which refuses what it cannot vouch for.
 
+It is the border to what others wrote: whatever goes wrong in a decoder is an `ImageError`, and no picture takes more memory than
+`MAX_MEMORY`.
+
 What it gives is upright and in sRGB: EXIF's turn is applied, an ICC profile is converted. Damage is refused where the format
 lets it be seen: JPEG by its strict decoder, PNG and deflated TIFF by their checksums, all others by what breaks off.
 """
@@ -10,6 +13,7 @@ import json
 import logging
 import re
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +22,7 @@ from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from leukolite.checksums import check_tiff, png_chunks
 from leukolite.colour import broken_profile, check_exif_colours, check_png_colours, to_srgb
-from leukolite.errors import ImageError, reason_of
+from leukolite.errors import ImageError, first_line, reason_of
 from leukolite.file_kinds import ENDINGS
 from leukolite.jpeg import MAX_PIXELS, START, check_size, decode_jpeg, has_torn_profile
 from leukolite.places import problem_at
@@ -26,7 +30,12 @@ from leukolite.tiff_kinds import STARTS, check_tiff_kind, check_unread_tiff
 from leukolite.zeros import check_bmp, check_webp
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow's; GIF so that its frames are counted
-MAX_BYTES = 4 * MAX_PIXELS  # of a file: what `MAX_PIXELS` take uncompressed, and their alpha
+MAX_MEMORY = 280_000_000  # bytes that decoding may take: with Python, OpenCV and the runtime it stays within a service's 400 MB
+
+# bytes a pixel that decoding takes at its peak, beside the file; measured by tests/attack/decoders.py
+_BYTES_A_PIXEL = {"JPEG": 3, "MPO": 3, "PNG": 8, "TIFF": 10, "BMP": 8, "WEBP": 17}
+_TURNED = 3  # more, where EXIF turns it on its side
+_STRIP_PIXELS = 1 << 20  # that are converted at a time
 
 _EIGHT_BIT_MODES = frozenset({"RGB", "L", "P", "1"})
 _ORIENTATION, _EXIF, _INTEROPERABILITY, _COLOUR_SPACE, _INTEROPERABILITY_INDEX = 0x112, 0x8769, 0xA005, 0xA001, 1
@@ -51,11 +60,8 @@ def read_rgb(path: Path) -> np.ndarray:
         size = path.stat().st_size
         if size == 0:
             raise ImageError(str(path), "the file is empty (0 bytes)")
-        if size > MAX_BYTES:
-            megapixels = MAX_PIXELS // 1_000_000
-            raise ImageError(
-                str(path), f"{size / 1e6:.0f} MB are more than {megapixels} megapixels need; crop or shrink it first"
-            )
+        if size > MAX_MEMORY:
+            raise _too_large(str(path), f"the file of {size / 1e6:.0f} MB", size)
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(str(path), f"cannot be read ({reason_of(error)})") from error
@@ -72,15 +78,19 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
             warnings.simplefilter("ignore")  # the size is checked here, and damage raises
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 check_size(*image.size, name)
+                _check_memory(image, len(data), name)
                 return np.ascontiguousarray(_decoded(image, data, name))
+    except ImageError:
+        raise
     except Image.DecompressionBombError as error:
         raise ImageError(name, f"more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first") from error
     except UnidentifiedImageError as error:
         raise _not_an_image(data, name) from error
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, OverflowError) as error:
-        # Pillow's decoders raise these on damaged data, and on compressions that they do not know
+    except MemoryError as error:
+        raise ImageError(name, "needs more memory than there is; crop or shrink it first") from error
+    except Exception as error:  # whatever: a decoder's on damaged data are of every kind
         check_unread_tiff(data, name)
-        raise ImageError(name, f"damaged or truncated ({error})") from error
+        raise ImageError(name, f"damaged or truncated ({first_line(error)})") from error
 
 
 def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
@@ -88,11 +98,7 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
     if image.format in ("JPEG", "MPO"):
         if not image.info.get("icc_profile") and has_torn_profile(data, name):
             raise broken_profile(name)
-        pixels, exif = decode_jpeg(data, name), _exif(image)
-        profile = _profile(image, exif, data, name)
-        if profile is not None:
-            picture = Image.fromarray(pixels[:, :, 0] if image.mode == "L" else pixels)
-            pixels = np.asarray(to_srgb(picture, profile, name))
+        pixels, exif, is_grey = decode_jpeg(data, name), _exif(image), image.mode == "L"
     else:
         if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would halve 16-bit RGB to 8 without a word
             raise ImageError(name, "expected 8-bit RGB or grey, found 16-bit samples; convert it first")
@@ -102,21 +108,64 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
         if image.format == "BMP":
             check_bmp(data, name)
         picture = _opaque(image, name)
+        pixels, is_grey = _rgb(picture), picture.mode in ("L", "1")
         if image.format == "WEBP":
-            check_webp(data, np.asarray(picture), name)
+            check_webp(data, pixels, name)
         exif = _exif(image)  # after its pixels: a PNG's may stand behind them, and Pillow has turned a TIFF upright
-        profile = _profile(image, exif, data, name)
-        pixels = np.asarray(picture.convert("RGB") if profile is None else to_srgb(picture, profile, name))
+    profile = _profile(image, exif, data, name)
+    if profile is not None:
+        pixels = _in_srgb(pixels, profile, name, is_grey=is_grey)
     return _upright(pixels, exif.get(_ORIENTATION, 1))
 
 
+def _check_memory(image: Image.Image, size: int, name: str) -> None:
+    """Before anything is decoded. Raises: ImageError, if that would take more than `MAX_MEMORY`."""
+    is_turned = _exif(image).get(_ORIENTATION, 1) in range(5, 9)
+    a_pixel = _BYTES_A_PIXEL.get(image.format or "", 0) + _TURNED * is_turned
+    needed = size + image.width * image.height * a_pixel
+    if needed > MAX_MEMORY:
+        raise _too_large(name, f"{image.width}x{image.height} as {image.format}{', turned by its EXIF,' if is_turned else ''}", needed)
+
+
+def _too_large(name: str, what: str, needed: int) -> ImageError:
+    return ImageError(
+        name, f"{what} takes {needed / 1e6:.0f} MB of memory to read, at most {MAX_MEMORY / 1e6:.0f}; crop or shrink it first"
+    )
+
+
+def _rgb(picture: Image.Image) -> np.ndarray:
+    """uint8 RGB of an 8-bit picture, strip by strip: Pillow's own way to an array takes three times the memory."""
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for top, bottom in _strips(pixels):
+        part = picture.crop((0, top, picture.width, bottom))
+        pixels[top:bottom] = np.asarray(part.convert("RGB"))
+    return pixels
+
+
+def _in_srgb(pixels: np.ndarray, profile: bytes, name: str, *, is_grey: bool) -> np.ndarray:
+    """Pixels by their profile, strip by strip."""
+    converted = pixels if pixels.flags.writeable else pixels.copy()
+    for top, bottom in _strips(pixels):
+        part = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, :, 0]) if is_grey else pixels[top:bottom])
+        converted[top:bottom] = np.asarray(to_srgb(part, profile, name))
+    return converted
+
+
+def _strips(pixels: np.ndarray) -> Iterator[tuple[int, int]]:
+    height, width = pixels.shape[:2]
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield top, min(top + rows, height)
+
+
 def _opaque(image: Image.Image, name: str) -> Image.Image:
+    """The picture as it is, if it can be shown without losing anything."""
     picture = image.convert("RGBA") if "transparency" in image.info else image
     picture.load()
     opaque = picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255)
     if not opaque and picture.mode not in _EIGHT_BIT_MODES:
         raise ImageError(name, f"expected 8-bit RGB or grey, found Pillow mode {picture.mode}; convert it first")
-    return picture.convert("L" if picture.mode in ("L", "1") else "RGB")
+    return picture
 
 
 def _profile(image: Image.Image, exif: Image.Exif, data: bytes, name: str) -> bytes | None:

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+_AT_ONCE = 1 << 22  # samples: as floats, a picture of 49 megapixels would take 600 MB
+
 
 def check_sigma(sigma: float) -> float:
     """`sigma` itself, if it is a standard deviation that noise can have.
@@ -37,11 +39,16 @@ def add_gaussian_noise(pixels: np.ndarray, sigma: float, rng: np.random.Generato
         raise ValueError(f"expected uint8 pixels, found {pixels.dtype}")
     if sigma == 0:
         return pixels.copy()
-    noisy = rng.standard_normal(pixels.shape, dtype=np.float32)
-    noisy *= np.float32(sigma)
-    noisy += pixels
-    np.rint(noisy, out=noisy)
-    return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
+    flat = pixels.reshape(-1)
+    result = np.empty_like(flat)
+    for start in range(0, flat.size, _AT_ONCE):  # the draws are the same as all at once would be
+        part = flat[start : start + _AT_ONCE]
+        noisy = rng.standard_normal(part.shape, dtype=np.float32)
+        noisy *= np.float32(sigma)
+        noisy += part
+        np.rint(noisy, out=noisy)
+        result[start : start + _AT_ONCE] = np.clip(noisy, 0, 255, out=noisy)
+    return result.reshape(pixels.shape)
 
 
 def noise_rng(seed: int, index: int, sigma: float) -> np.random.Generator:
