@@ -120,11 +120,13 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
 
 def _check_memory(image: Image.Image, size: int, name: str) -> None:
     """Before anything is decoded. Raises: ImageError, if that would take more than `MAX_MEMORY`."""
-    is_turned = _exif(image).get(_ORIENTATION, 1) in range(5, 9)
+    is_turned = image.format != "PNG" and _exif(image).get(_ORIENTATION, 1) in range(5, 9)  # a PNG's stands behind its pixels
     a_pixel = _BYTES_A_PIXEL.get(image.format or "", 0) + _TURNED * is_turned
     needed = size + image.width * image.height * a_pixel
     if needed > MAX_MEMORY:
-        raise _too_large(name, f"{image.width}x{image.height} as {image.format}{', turned by its EXIF,' if is_turned else ''}", needed)
+        raise _too_large(
+            name, f"{image.width}x{image.height} as {image.format}{', turned by its EXIF,' if is_turned else ''}", needed
+        )
 
 
 def _too_large(name: str, what: str, needed: int) -> ImageError:

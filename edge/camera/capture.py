@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from leukolite.clock import Clock
+from leukolite.edge.camera.boundary import checked_items
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.errors import SourceError
@@ -106,7 +107,7 @@ class Capture:
     def _read(self) -> None:
         ended: BaseException | str = "the camera's pictures have ended"
         try:
-            with closing(self._source.frames()) as items:
+            with closing(checked_items(self._source)) as items:
                 for item in items:
                     with self._changed:
                         if self._closing:
@@ -147,7 +148,7 @@ def arrivals(
 def _on_demand(
     source: FrameSource, control: Control, clock: Clock, sleep: Callable[[float], None]
 ) -> Generator[Arrival | None, None, None]:
-    with closing(source.frames()) as items:
+    with closing(checked_items(source)) as items:
         for item in items:
             yield from _new_slides(source, control)
             if control.paused:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from leukolite.edge.camera.boundary import failure_of
 from leukolite.edge.camera.open import KINDS, CameraKind
 from leukolite.edge.camera.source import CameraInfo
 
@@ -11,7 +12,10 @@ def list_cameras(kinds: Sequence[CameraKind] = KINDS) -> tuple[list[CameraInfo],
     found: list[CameraInfo] = []
     troubles: list[str] = []
     for kind in kinds:
-        cameras, complaints = kind.plugged_in()
+        try:
+            cameras, complaints = kind.plugged_in()
+        except Exception as error:  # noqa: BLE001  # a driver's: the other kinds are listed all the same
+            cameras, complaints = [], [f"{kind.prefixes[0]}: {failure_of('the driver', error)}"]
         found += cameras
         troubles += complaints
     return found, troubles

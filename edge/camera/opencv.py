@@ -1,5 +1,6 @@
 """Frames of whatever OpenCV opens: the reading that V4L2 cameras and network streams share."""
 
+import math
 import os
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 
 from leukolite.clock import Clock
+from leukolite.edge.camera.boundary import bound_ffmpeg
 from leukolite.edge.camera.source import Frame, Gap, is_believable
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import decode_rgb
@@ -16,7 +18,11 @@ READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts a
 
 
 def silence_opencv() -> None:
-    """Keep OpenCV's and FFmpeg's lines from the terminal; without a redirection, which would swallow other threads' lines."""
+    """Keep OpenCV's and FFmpeg's lines from the terminal; without a redirection, which would swallow other threads' lines.
+
+    FFmpeg is bounded, too, before anything is opened by it.
+    """
+    bound_ffmpeg()
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read when the first video opens
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
@@ -47,7 +53,7 @@ def read_frames(
             yield Gap(index, name, error.reason)
         else:
             failures = 0
-            age = started - round(video.get(cv2.CAP_PROP_POS_MSEC) * 1e6) if stamped else -1
+            age = started - round(number(video, cv2.CAP_PROP_POS_MSEC) * 1e6) if stamped else -1
             is_stamped = is_believable(age)
             taken = started - age if is_stamped else started
             yield Frame(pixels, index, taken, (clock() - started) / 1e6, name, None, "sensor" if is_stamped else "arrival")
@@ -79,10 +85,16 @@ def jpeg_fault(file: bytes) -> str | None:
 
 def fourcc(video: cv2.VideoCapture) -> str:
     """How its pictures are coded, as 'MJPG'."""
-    return int(video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=False).decode("latin-1")
+    return (int(number(video, cv2.CAP_PROP_FOURCC)) % 2**32).to_bytes(4, "little").decode("latin-1")
+
+
+def number(video: cv2.VideoCapture, which: int) -> float:
+    """One of its properties; 0 where the driver says what is no number."""
+    value = video.get(which)
+    return value if math.isfinite(value) else 0.0
 
 
 def describe(video: cv2.VideoCapture) -> str:
     """What was opened, for the record."""
-    width, height = (int(video.get(which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    width, height = (int(number(video, which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     return f"opened: {width}x{height}, {fourcc(video).strip(chr(0))}"

@@ -7,8 +7,8 @@ import numpy as np
 
 from leukolite.edge.camera.bare_mjpeg import BetweenPictures
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
-from leukolite.edge.camera.opencv import READ_FAILURES, fourcc, jpeg_fault, silence_opencv, to_rgb
-from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, EXTRA, Pictures
+from leukolite.edge.camera.opencv import READ_FAILURES, fourcc, jpeg_fault, number, silence_opencv, to_rgb
+from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, EXTRA, Pictures, check_video_size
 from leukolite.errors import ImageError, SourceError
 from leukolite.jpeg import START
 
@@ -28,7 +28,10 @@ class OpenCvVideo:
 
     def __init__(self, path: Path) -> None:
         silence_opencv()
-        self._decoded, self._files = _open(path), _open(path)
+        self._decoded = _open(path)
+        size = (int(number(self._decoded, which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        check_video_size(*size, str(path))
+        self._files = _open(path)
         self._files.set(cv2.CAP_PROP_FORMAT, -1)  # gives the frames as they are stored
         got, first = self._files.read()
         codec = fourcc(self._decoded).strip("\0 ")
@@ -44,7 +47,7 @@ class OpenCvVideo:
                     f"not one frame can be decoded; OpenCV may lack a decoder for this codec ({codec or 'unknown'}):"
                     f" install {EXTRA}, or convert the video to H.264",
                 )
-        self.announced = int(self._decoded.get(cv2.CAP_PROP_FRAME_COUNT)) if counts_its_frames(path) else 0
+        self.announced = int(number(self._decoded, cv2.CAP_PROP_FRAME_COUNT)) if counts_its_frames(path) else 0
         self.unchecked = None if self._is_mjpeg else f"damage within the frames of this video is not checked; install {EXTRA}"
 
     def pictures(self) -> Pictures:

@@ -187,5 +187,5 @@ def import_picamera2() -> Any:
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "ERROR")  # its information lines would run across the verdicts
     try:
         return importlib.import_module("picamera2")
-    except (ImportError, ValueError, OSError) as error:  # ValueError: its simplejpeg beside another NumPy
+    except Exception as error:  # whatever: a ValueError of its simplejpeg beside another NumPy, for one
         raise SourceError("", NO_PICAMERA2.format(first_line(error))) from error

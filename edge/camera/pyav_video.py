@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leukolite.edge.camera.bare_mjpeg import BetweenPictures
+from leukolite.edge.camera.boundary import bound_ffmpeg
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
 from leukolite.edge.camera.nal_units import zeroed_slice
 from leukolite.edge.camera.opencv import jpeg_fault, to_rgb
-from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, Pictures
-from leukolite.errors import ImageError, SourceError
-from leukolite.jpeg import check_size
+from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, Pictures, check_video_size
+from leukolite.errors import SourceError
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -46,6 +46,7 @@ class PyAvVideo:
     def __init__(self, path: Path) -> None:
         import av
 
+        bound_ffmpeg()
         self.is_torn = self._has_begun = False
         try:
             with _listening(), name_for_ffmpeg(path) as name:
@@ -61,6 +62,11 @@ class PyAvVideo:
         if self._decoder is None:
             self._container.close()
             raise SourceError(str(path), "the video's codec is not known here; convert it to H.264 first")
+        try:
+            check_video_size(self._decoder.width, self._decoder.height, str(path))
+        except SourceError:
+            self._container.close()
+            raise
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", 1  # its log is heard in its own thread alone
         self._between = BetweenPictures(path)
         self._to_bgr = av.video.reformatter.VideoReformatter()
@@ -149,8 +155,8 @@ class PyAvVideo:
 
     def _pixels(self, frame: "VideoFrame") -> np.ndarray | str:
         try:
-            check_size(frame.width, frame.height, "")
-        except ImageError as error:
+            check_video_size(frame.width, frame.height, "")
+        except SourceError as error:
             return error.reason
         picture = self._to_bgr.reformat(frame, format="bgr24", interpolation="BICUBIC").to_ndarray()  # as OpenCV does
         pixels = to_rgb(picture)

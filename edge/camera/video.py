@@ -4,11 +4,12 @@ import time
 from pathlib import Path
 
 from leukolite.clock import Clock
+from leukolite.edge.camera.boundary import failure_of
 from leukolite.edge.camera.opencv_video import OpenCvVideo
 from leukolite.edge.camera.pyav_video import PyAvVideo
 from leukolite.edge.camera.source import Gap, Items, Note, timed_frame
 from leukolite.edge.camera.torn import is_torn
-from leukolite.edge.camera.video_reader import PictureReader
+from leukolite.edge.camera.video_reader import PictureReader, Pictures
 from leukolite.errors import SourceError
 from leukolite.wording import count
 
@@ -37,7 +38,7 @@ class VideoFile:
             if reader.unchecked is not None:
                 yield Note(self.name, reader.unchecked)
             started = self._clock()
-            for picture in reader.pictures():
+            for picture in _pictures(reader):
                 if isinstance(picture, str):
                     yield Gap(index, self.name, picture)
                 else:
@@ -55,6 +56,21 @@ class VideoFile:
 
     def _open(self) -> PictureReader:
         try:
-            return PyAvVideo(self._path)
-        except ImportError:  # the extra is not installed, or not for this machine
-            return OpenCvVideo(self._path)
+            try:
+                return PyAvVideo(self._path)
+            except ImportError:  # the extra is not installed, or not for this machine
+                return OpenCvVideo(self._path)
+        except SourceError:
+            raise
+        except Exception as error:
+            raise SourceError(self.name, f"{failure_of('the decoder', error)}; is the video whole?") from error
+
+
+def _pictures(reader: PictureReader) -> Pictures:
+    """What a video holds; whatever its decoder raises is the reason why there is no more."""
+    try:
+        yield from reader.pictures()
+    except SourceError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        yield f"{failure_of('the decoder', error)}; nothing behind is read"

@@ -21,3 +21,10 @@ def path_of(module: str, python: Path) -> Path | None:
     code = f"import importlib.util as u; s = u.find_spec({module!r}); print(s.submodule_search_locations[0] if s else '')"
     result = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     return Path(result.stdout.strip()) if result.stdout.strip() else None
+
+
+def peak_memory(code: str) -> tuple[str, int]:
+    """What a program prints in a process of its own, and the most memory that it held, bytes."""
+    ask = "import sys; print([line for line in open('/proc/self/status') if line.startswith('VmHWM')][0], file=sys.stderr)"
+    result = subprocess.run([sys.executable, "-c", f"{code}\n{ask}"], capture_output=True, text=True, check=True)
+    return result.stdout, int(result.stderr.split()[-2]) * 1024

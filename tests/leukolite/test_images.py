@@ -6,10 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from environments import peak_memory
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from leukolite import images
 from leukolite.errors import ImageError
 from leukolite.file_kinds import SUFFIXES
 from leukolite.images import MAX_PIXELS, read_rgb
@@ -130,3 +132,42 @@ def test_no_beginning_of_a_file_gives_a_part_of_the_picture(tmp_path, suffix):
             assert np.array_equal(read_rgb(path), whole)
 
     check()
+
+
+# memory
+
+
+def test_a_picture_whose_decoding_takes_more_memory_than_a_service_has_is_refused_by_its_header(tmp_path):
+    with pytest.raises(ImageError, match=r"huge\.png: 7700x6400 as PNG takes 394 MB of memory to read, at most 280; crop or"):
+        read_rgb(png_header(tmp_path / "huge.png", 7700, 6400))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP", "WEBP"])
+def test_decoding_takes_no_more_memory_than_it_is_said_to(tmp_path, kind):
+    width, height = 3000, 2000
+    path = tmp_path / "field"
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(path, kind)
+    said = path.stat().st_size + width * height * images._BYTES_A_PIXEL[kind]
+    read = "from pathlib import Path; from leukolite.images import read_rgb; import leukolite.colour\n"
+    _, before = peak_memory(read)
+    _, after = peak_memory(f"{read}read_rgb(Path({str(path)!r}))")
+    assert after - before < said + 12 * 2**20  # and Pillow's modules
+
+
+def test_whatever_a_decoder_raises_is_a_picture_that_cannot_be_used(tmp_path, monkeypatch):
+    path = saved(red_and_blue(), tmp_path / "cell.png", format="PNG")
+    for error in (
+        RuntimeError("odd"),
+        struct.error("short"),
+        MemoryError(),
+        RecursionError("deep"),
+        ZeroDivisionError("0"),
+        AssertionError(),
+    ):
+
+        def fails(*arguments: object, error: Exception = error) -> object:
+            raise error
+
+        monkeypatch.setattr(images, "_decoded", fails)
+        with pytest.raises(ImageError, match=r"cell\.png: (damaged or truncated|needs more memory)"):
+            read_rgb(path)

@@ -83,3 +83,11 @@ def test_an_images_noise_does_not_depend_on_what_was_classified_before_it():
 @pytest.mark.parametrize("other", [(1, 7, 5.0), (0, 8, 5.0), (0, 7, 5.001)])
 def test_seed_image_and_sigma_each_give_their_own_noise(other):
     assert noise_rng(0, 7, 5.0).integers(2**60) != noise_rng(*other).integers(2**60)
+
+
+def test_noise_on_strips_is_the_noise_on_the_whole():
+    pixels = np.random.default_rng(0).integers(0, 256, (1201, 1203, 3), np.uint8)
+    whole = np.random.default_rng(5).standard_normal(pixels.shape, dtype=np.float32) * np.float32(10) + pixels
+    assert np.array_equal(
+        add_gaussian_noise(pixels, 10, np.random.default_rng(5)), np.clip(np.rint(whole), 0, 255).astype(np.uint8)
+    )

@@ -4,7 +4,9 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from fakes import Item, Listed, a_frame
 
@@ -51,10 +53,49 @@ def test_memory_holds_one_frame_however_many_come():
     assert capture.get(0) is None
 
 
-def test_a_programming_error_in_a_camera_comes_out_where_frames_are_asked_for():
-    capture = Capture(Listed([ZeroDivisionError("mine")], live=True))
-    with pytest.raises(ZeroDivisionError, match="mine"):
-        capture.get(10)
+def waits() -> None:
+    threading.Event().wait(0.2)
+
+
+def test_whatever_a_driver_raises_is_a_reason_why_the_camera_is_lost():
+    for error in (ZeroDivisionError("theirs"), MemoryError(), RecursionError("deep"), SystemExit(3), KeyError("Sensor\nName")):
+        source = Listed([a_frame(0), error], [a_frame(1), waits], live=True)
+        items = given(source, 4)
+        text = str(error).replace("\n", " ").replace("\\n", "\\n")
+        reason = f"the driver fails ({type(error).__name__}{f': {text}' if text else ''})"
+        assert items[1] == Gap(1, "listed", f"signal lost: {reason}")
+        assert items[3].index == 1
+
+
+def test_a_driver_that_fails_at_once_is_said_at_once():
+    with pytest.raises(SourceError, match=r"listed: the driver fails \(ZeroDivisionError: theirs\)"):
+        given(Listed([ZeroDivisionError("theirs")], live=True), 1)
+
+
+def test_pixels_that_are_none_are_gaps_and_the_camera_goes_on():
+    good = a_frame(0)
+    wrong = [
+        None,
+        "pixels",
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        np.full((8, 8, 3), 40_000, np.uint16),
+        np.zeros((0, 8, 3), np.uint8),
+        np.broadcast_to(np.uint8(0), (10_000, 10_000, 3)),
+    ]
+    for live in (False, True):
+        for pixels in wrong:
+            source = Listed([good, replace(good, index=1, pixels=pixels), waits, replace(good, index=2)], live=live)
+            items = given(source, 3)
+            kinds = [type(item) for item in items]
+            assert (Gap in kinds, kinds[-1]) == (True, Frame), (live, pixels)
+            assert next(item for item in items if isinstance(item, Gap)).index == 1
+
+
+def test_what_is_neither_frame_nor_gap_loses_the_source():
+    with pytest.raises(SourceError, match="the driver gives dict, which is no frame"):
+        given(Listed([a_frame(0), {"frame": 1}]), 2)
 
 
 def test_closing_releases_the_camera_once_its_read_returns():

@@ -295,6 +295,7 @@ def test_every_kind_of_source_is_in_this_suite():
         "discover",
         "diagnosis",
         "address",
+        "boundary",
     }  # the seam, and what reads and opens
     without |= {"containers", "video_reader", "opencv_video", "pyav_video", "bare_mjpeg", "nal_units", "torn"}  # of `video`
     files = {"ahead": "read_ahead", "picamera": "picamera2", "synthetic": "synthetic_live"}

@@ -1,0 +1,69 @@
+"""The border to drivers and decoders: whatever they raise is a reason, and what they give is checked before it is used."""
+
+import ctypes
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
+from leukolite.errors import LeukoliteError, SourceError, first_line
+from leukolite.jpeg import MAX_PIXELS
+
+FFMPEG_BYTES = 96 * 2**20  # in one piece: a 4K frame of 16-bit R,G,B takes 50 MB, a camera's picture less
+LIBRARIES = Path("/proc/self/maps")  # what this process has loaded
+
+
+def checked_items(source: FrameSource) -> Items:
+    """A source's items, as a session may take them; a frame whose pixels are none is a gap.
+
+    Raises:
+        SourceError: the source ended itself, or its driver or decoder raised something; then the reason names it.
+    """
+    try:
+        with closing(source.frames()) as items:
+            for item in items:
+                if isinstance(item, Frame) and (reason := why_no_picture(item.pixels)) is not None:
+                    item = Gap(item.index, item.source, reason)
+                if not isinstance(item, Frame | Gap | Note):
+                    raise SourceError(source.name, f"the driver gives {type(item).__name__}, which is no frame")
+                yield item
+    except LeukoliteError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise SourceError(source.name, failure_of("the driver", error)) from error
+
+
+def failure_of(who: str, error: BaseException) -> str:
+    """'the decoder fails (ValueError: ...)', for what no library says it raises."""
+    text = first_line(error)
+    kind = type(error).__name__
+    return f"{who} fails ({kind if text == kind else f'{kind}: {text}'})"
+
+
+def why_no_picture(pixels: object) -> str | None:
+    """What is wrong with an array that should be uint8 RGB of shape (height, width, 3); None if nothing is."""
+    if not isinstance(pixels, np.ndarray):
+        return f"expected a picture, found {type(pixels).__name__}"
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        return f"expected 8-bit R,G,B of shape (height, width, 3), found {pixels.dtype} of {pixels.shape}"
+    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        return f"{pixels.shape[1]}x{pixels.shape[0]} is more than {MAX_PIXELS // 1_000_000} megapixels"
+    return None
+
+
+def bound_ffmpeg() -> None:
+    """Let no copy of FFmpeg in this process allocate more than `FFMPEG_BYTES` in one piece.
+
+    A stream says itself how long its next picture is, and FFmpeg believes it. Neither OpenCV nor PyAV hands on its setting.
+    Where the libraries are not known, as outside Linux, there is no bound.
+    """
+    try:
+        lines = LIBRARIES.read_text(errors="replace").splitlines()
+    except OSError:
+        return
+    for path in {line.split(maxsplit=5)[-1] for line in lines if "libavutil" in line}:
+        try:
+            ctypes.CDLL(path).av_max_alloc(ctypes.c_size_t(FFMPEG_BYTES))
+        except (OSError, AttributeError):  # unlinked by an update meanwhile; another library by that name
+            continue
