@@ -69,7 +69,7 @@ def _decode(file: bytes, name: str) -> np.ndarray:
 
 def to_rgb(picture: np.ndarray) -> np.ndarray:
     """OpenCV's B,G,R as R,G,B. Raises: ImageError, if it is no 8-bit colour picture."""
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
         raise ImageError("", f"expected 8-bit colour pictures, found {picture.dtype} of shape {picture.shape}")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
