@@ -90,6 +90,7 @@ def run(
                     loop.look_at_health()
                     if arrival is not None and control.stopped_by is None:
                         loop.handle(arrival)
+                    del arrival  # before the next picture is made: large ones would not fit twice
                     over = limits.seconds is not None and clock() - started >= limits.seconds * 1e9
                     if control.stopped_by is not None or counts.frames == limits.frames or over:
                         break

@@ -1,7 +1,6 @@
 """TIFF files that are sound and hold something else than 8-bit RGB or grey, which Pillow calls damaged or reads in part."""
 
 import io
-import struct
 import warnings
 
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -38,22 +37,23 @@ def check_unread_tiff(data: bytes, name: str) -> None:
     """As `check_tiff_kind`, of a file that Pillow cannot open; says nothing where its tags cannot be read either."""
     if not data.startswith(STARTS):
         return
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tags that are not all there
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tags that are not all there
+        try:
             tags = ImageFileDirectory_v2(data[: 16 if b"+" in data[2:4] else 8])
             file = io.BytesIO(data)
             file.seek(tags.next)
             tags.load(file)
-            has_size = _WIDTH in tags and _HEIGHT in tags
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, OverflowError, struct.error):
-        return
-    if not has_size:
-        return
-    check_tiff_kind(tags, name)
-    colours = _first(tags.get(_PHOTOMETRIC, 1))
-    if colours in _COLOURS:
-        raise ImageError(name, f"expected 8-bit RGB or grey, found {_COLOURS[colours]}; convert it first")
+            if _WIDTH not in tags or _HEIGHT not in tags:
+                return
+            check_tiff_kind(tags, name)
+            colours = _COLOURS.get(_first(tags.get(_PHOTOMETRIC, 1)))
+        except ImageError:
+            raise
+        except Exception:  # noqa: BLE001  # a decoder's: the file is damaged, and its reader says so
+            return
+    if colours is not None:
+        raise ImageError(name, f"expected 8-bit RGB or grey, found {colours}; convert it first")
 
 
 def _first(value: object) -> int:

@@ -10,7 +10,7 @@ from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
 
 MOST_AHEAD = 3  # pictures are read before they are asked for, at most
-MOST_BYTES_AHEAD = 32 * 2**20  # none is begun while so much waits: of large scans one is read ahead
+MOST_BYTES_AHEAD = 32 * 2**20  # none is begun while so much waits or is classified: of large scans none is read ahead
 ENDS_WITHIN_S = 2.0  # how long a picture in the making is waited for; a drive that hangs is left behind
 
 
@@ -38,6 +38,7 @@ class ReadAhead:
         try:
             while (item := reader.get()) is not None:
                 yield replace(item, captured_at=self._clock()) if isinstance(item, Frame) else item
+                del item  # see `checked_items`
         finally:
             reader.close()
 
@@ -48,6 +49,7 @@ class _Reader:
     def __init__(self, source: FrameSource) -> None:
         self._changed = threading.Condition()
         self._items: deque[Frame | Gap | Note] = deque()
+        self._given_bytes = 0  # of the picture that was taken last, until the next is asked for
         self._closing = self._ended = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, args=(source,), name=f"read ahead {source.name}", daemon=True)
@@ -56,9 +58,12 @@ class _Reader:
     def get(self) -> Frame | Gap | Note | None:
         """The next item; None after the last. Raises: what the source raised, after all that came before."""
         with self._changed:
+            self._given_bytes = 0
+            self._changed.notify()
             self._changed.wait_for(lambda: self._items or self._ended)
             if self._items:
                 item = self._items.popleft()
+                self._given_bytes = _bytes_of(item)
                 self._changed.notify()
                 return item
         if self._error is not None:
@@ -79,6 +84,7 @@ class _Reader:
                     with self._changed:
                         self._items.append(item)
                         self._changed.notify()
+                    del item
         except BaseException as caught:  # noqa: BLE001  # raised again where it is seen, by `get`
             error = caught
         with self._changed:
@@ -92,5 +98,9 @@ class _Reader:
             return not self._closing
 
     def _is_short(self) -> bool:
-        waiting = sum(item.pixels.nbytes for item in self._items if isinstance(item, Frame))
-        return len(self._items) < MOST_AHEAD and waiting < MOST_BYTES_AHEAD
+        held = self._given_bytes + sum(map(_bytes_of, self._items))
+        return len(self._items) < MOST_AHEAD and held < MOST_BYTES_AHEAD
+
+
+def _bytes_of(item: Frame | Gap | Note) -> int:
+    return item.pixels.nbytes if isinstance(item, Frame) else 0

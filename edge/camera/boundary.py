@@ -11,6 +11,7 @@ from leukolite.errors import LeukoliteError, SourceError, first_line
 from leukolite.jpeg import MAX_PIXELS
 
 FFMPEG_BYTES = 96 * 2**20  # in one piece: a 4K frame of 16-bit R,G,B takes 50 MB, a camera's picture less
+LIVE_PIXELS = 20_000_000  # of a camera's picture: with three of them a session stays within a service's 400 MB
 LIBRARIES = Path("/proc/self/maps")  # what this process has loaded
 
 
@@ -23,11 +24,12 @@ def checked_items(source: FrameSource) -> Items:
     try:
         with closing(source.frames()) as items:
             for item in items:
-                if isinstance(item, Frame) and (reason := why_no_picture(item.pixels)) is not None:
+                if isinstance(item, Frame) and (reason := why_no_picture(item.pixels, live=source.live)) is not None:
                     item = Gap(item.index, item.source, reason)
                 if not isinstance(item, Frame | Gap | Note):
                     raise SourceError(source.name, f"the driver gives {type(item).__name__}, which is no frame")
                 yield item
+                del item  # the next picture is made while this one is not held any more: large ones would not fit twice
     except LeukoliteError:
         raise
     except (Exception, SystemExit) as error:
@@ -41,14 +43,21 @@ def failure_of(who: str, error: BaseException) -> str:
     return f"{who} fails ({kind if text == kind else f'{kind}: {text}'})"
 
 
-def why_no_picture(pixels: object) -> str | None:
-    """What is wrong with an array that should be uint8 RGB of shape (height, width, 3); None if nothing is."""
+def why_no_picture(pixels: object, *, live: bool) -> str | None:
+    """What is wrong with an array that should be uint8 RGB of shape (height, width, 3); None if nothing is.
+
+    Args:
+        live: it is a camera's, of which three are held at a time: one that is classified, one that waits, one in the making.
+    """
     if not isinstance(pixels, np.ndarray):
         return f"expected a picture, found {type(pixels).__name__}"
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         return f"expected 8-bit R,G,B of shape (height, width, 3), found {pixels.dtype} of {pixels.shape}"
-    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        return f"{pixels.shape[1]}x{pixels.shape[0]} is more than {MAX_PIXELS // 1_000_000} megapixels"
+    most = LIVE_PIXELS if live else MAX_PIXELS
+    if pixels.shape[0] * pixels.shape[1] > most:
+        return (
+            f"{pixels.shape[1]}x{pixels.shape[0]} is more than {most // 1_000_000} megapixels; set the camera to a smaller size"
+        )
     return None
 
 

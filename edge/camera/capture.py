@@ -160,6 +160,7 @@ def _on_demand(
                 if isinstance(item, Frame):
                     item = replace(item, captured_at=clock())  # a picture that waited for the user is not too old
             yield Arrival(item)
+            del item  # see `checked_items`
 
 
 def _live(

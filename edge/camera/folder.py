@@ -50,6 +50,7 @@ class ImageFolder:
                 yield Gap(index, str(file), error.reason)
             else:
                 yield timed_frame(pixels, index, started, self._clock(), str(file), truth)
+                del pixels  # before the next are decoded: large ones would not fit twice
 
     def _listed(self, path: Path, labels: Sequence[str]) -> list[tuple[Path, str | None]]:
         try:

@@ -28,6 +28,7 @@ class RemainingFrames:
                 if isinstance(item, Note) or item.index >= self._first_index:
                     is_done = is_done and isinstance(item, Note)
                     yield item
+                del item  # see `checked_items`
         if is_done:
             raise NothingLeft(
                 self.name, f"nothing is left: its {count(self._first_index, 'frame')} came before the session was resumed"

@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,8 @@ from leukolite.edge.camera import ahead
 from leukolite.edge.camera.ahead import MOST_AHEAD, MOST_BYTES_AHEAD, ReadAhead
 from leukolite.edge.camera.capture import arrivals
 from leukolite.edge.camera.open import open_source
-from leukolite.edge.camera.source import Frame, Gap, Note
+from leukolite.edge.camera.remaining import RemainingFrames
+from leukolite.edge.camera.source import Frame, Gap, Items, Note
 from leukolite.edge.control import Control
 from leukolite.edge.pipeline import Limits, run
 from leukolite.errors import SourceError
@@ -105,12 +107,12 @@ def test_few_pictures_are_made_that_nobody_asked_for():
     frames.close()
 
 
-def test_of_large_pictures_one_is_made_ahead():
+def test_of_large_pictures_none_is_made_ahead():
     source = Counting(side=int((MOST_BYTES_AHEAD / 3) ** 0.5) + 1)
     frames = ReadAhead(Listed(source)).frames()
     for asked in (1, 2):
         next(frames)
-        assert source.after_a_while() == asked + 1
+        assert source.after_a_while() == asked
     frames.close()
 
 
@@ -197,3 +199,29 @@ def test_a_source_that_hangs_does_not_keep_the_session_from_ending(monkeypatch):
 def test_it_can_be_read_again_from_the_start():
     source = ReadAhead(Listed([a_frame(0), a_frame(1)]))
     assert [[frame.index for frame in source.frames()] for _ in range(2)] == [[0, 1]] * 2
+
+
+# memory
+
+
+def test_a_large_picture_is_not_held_while_the_next_is_made():
+    """Of large ones two would not fit into a service's memory."""
+    made: list[weakref.ref[np.ndarray]] = []
+    held_at_once: list[int] = []
+
+    class Scans:
+        name, truths, live = "scans", (), False
+
+        def frames(self) -> Items:
+            for index in range(4):
+                held_at_once.append(sum(one() is not None for one in made))
+                pixels = np.zeros((3400, 3400, 3), np.uint8)
+                made.append(weakref.ref(pixels))
+                frame = Frame(pixels, index, 0, 0.0, "scans", None)
+                del pixels
+                yield frame
+                del frame
+
+    session = run(RemainingFrames(ReadAhead(Scans()), 0), colour_classifier(), [])
+    assert session.counts.frames == 4
+    assert held_at_once == [0, 0, 0, 0]
