@@ -29,8 +29,8 @@ class OpenCvVideo:
     def __init__(self, path: Path) -> None:
         silence_opencv()
         self._decoded = _open(path)
-        size = (int(number(self._decoded, which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        check_video_size(*size, str(path))
+        width, height = (int(number(self._decoded, which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        check_video_size(width, height, str(path))
         self._files = _open(path)
         self._files.set(cv2.CAP_PROP_FORMAT, -1)  # gives the frames as they are stored
         got, first = self._files.read()
