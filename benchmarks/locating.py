@@ -21,7 +21,7 @@ from leukolite.image_files import list_images
 from leukolite.images import read_rgb
 from leukolite.metrics import wilson_interval
 from leukolite.places import problem_at
-from leukolite.textfiles import read_text
+from leukolite.textfiles import read_bytes, read_text
 
 Half = Literal["even", "odd", "all"]
 Point = tuple[float, float]
@@ -211,7 +211,7 @@ def _images(folder: Path) -> list[Path]:
 
 def _voc(image: Path, annotation: Path, names: Collection[str]) -> MarkedField:
     try:
-        objects = ElementTree.parse(annotation).findall("object")
+        objects = ElementTree.fromstring(read_bytes(annotation, "Pascal VOC", DatasetError)).findall("object")
         boxes = [
             tuple(round(float(one.findtext(f"bndbox/{edge}") or "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
             for one in objects

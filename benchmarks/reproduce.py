@@ -24,7 +24,7 @@ from leukolite.path_text import path_of_text
 from leukolite.progress import OnEpoch, OnProgress
 from leukolite.schema import newer_schema
 from leukolite.tables import results_table
-from leukolite.textfiles import read_text
+from leukolite.textfiles import read_json
 from leukolite.train.augment import Augmentation
 from leukolite.train.datasets import FOLD_NAME, Dataset, open_dataset
 from leukolite.train.recipes import Recipe
@@ -92,9 +92,8 @@ def load_published(path: Path | None) -> tuple[Published, ...]:
     """
     if path is None:
         return KNOWN
-    text = read_text(path, "the paper's figures as JSON")
     try:
-        given = TypeAdapter(list[Published]).validate_json(text)
+        given = TypeAdapter(list[Published]).validate_python(read_json(path, "the paper's figures as JSON"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -308,9 +307,11 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
         write_json(record, dict(settings))
         return
     try:
-        before = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        before = read_json(record, "the settings of a reproduction")
+    except LeukoliteError as error:
         raise LeukoliteError(f"{record}: damaged ({first_line(error)})", advice="other-out") from error
+    if not isinstance(before, dict):
+        raise LeukoliteError(f"{record}: damaged (no JSON object)", advice="other-out")
     if is_newer := newer_schema(before, SETTINGS_VERSION):
         raise LeukoliteError(f"{out}: a reproduction {is_newer}", advice="or-other-out")
     # through JSON, which knows no tuples
@@ -322,11 +323,11 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
 def _refuse_other_tables(path: Path, sigmas: Sequence[float], published: Sequence[Published]) -> None:
     """Raises: LeukoliteError, if tables are there that this call would not make again."""
     try:
-        before = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError):  # whatever it is, it is not this call's
+        before = read_json(path, "tables") if path.is_file() else None
+    except LeukoliteError:  # whatever it is, it is not this call's
         before = {}
     now = {"sigmas": list(sigmas), "published": [one.model_dump() for one in published]}
-    if before is not None and any(before.get(key) != value for key, value in now.items()):
+    if before is not None and any(not isinstance(before, dict) or before.get(key) != value for key, value in now.items()):
         raise LeukoliteError(
             f"{path}: exists, with other noise levels or other figures of the paper; choose another place", advice="force"
         )

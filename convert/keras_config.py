@@ -4,9 +4,7 @@ Keras 3.8 runs code from a hostile .keras or .h5 file, and so does tf_keras from
 other names make the loader import modules, open files or call TensorFlow's file functions.
 """
 
-import json
 import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,10 @@ import h5py
 
 from leukolite.convert.model_file import EXPECTED, WEIGHTS_ALONE
 from leukolite.errors import ConversionError
+from leukolite.regular_file import open_regular
+from leukolite.strict_json import parse_json_text
+from leukolite.textfiles import parse_json
+from leukolite.zip_members import open_zip, read_member
 
 LARGEST_CONFIG = 64_000_000  # bytes; that of the largest published networks is below 2 MB
 LARGEST_ARCHIVE = 2_000_000_000  # bytes, unpacked; ten times what a small machine runs
@@ -33,25 +35,40 @@ OTHER_FLOATS = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float
 
 def read_keras_archive(path: Path) -> tuple[str, Any]:
     """Version of Keras and architecture of a .keras file. Raises: ConversionError, ValueError, KeyError or zipfile.BadZipFile."""
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-        if archive.getinfo("config.json").file_size > LARGEST_CONFIG or unpacked > LARGEST_ARCHIVE:
-            raise ConversionError(f"{path}: unpacks to {unpacked / 1e9:.1f} GB, which no small machine runs; {EXPECTED}")
-        config = json.loads(archive.read("config.json"))
-        metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
-    return str(metadata.get("keras_version", "3")), config
+    with open_regular(path) as file:
+        try:
+            archive = open_zip(file, LARGEST_ARCHIVE)
+        except ValueError as error:
+            raise ConversionError(f"{path}: {error}; {EXPECTED}") from error
+        with archive:
+            names = ("config.json", *(["metadata.json"] if "metadata.json" in archive.namelist() else []))
+            if any(archive.getinfo(name).file_size > LARGEST_CONFIG for name in names):
+                most = LARGEST_CONFIG // 1_000_000
+                raise ConversionError(f"{path}: architecture of over {most} MB, which no small machine runs; {EXPECTED}")
+            config, *metadata = (parse_json(read_member(archive, archive.getinfo(name))) for name in names)
+    version = metadata[0].get("keras_version", "3") if metadata and isinstance(metadata[0], dict) else "3"
+    return str(version), config
 
 
 def read_hdf5(path: Path) -> tuple[str, Any]:
     """The same of an .h5 file. Raises: ConversionError, where it holds no architecture; OSError or ValueError."""
     with h5py.File(path, "r") as file:
+        _check_sizes(path, file)
         if "model_config" not in file.attrs:
             is_weights = "layer_names" in file.attrs or not {"layers", "_layer_checkpoint_dependencies", "vars"}.isdisjoint(file)
             raise ConversionError(
                 f"{path}: {WEIGHTS_ALONE}" if is_weights else f"{path}: HDF5, but no Keras model in it; {EXPECTED}"
             )
         version, config = (_text(file.attrs.get(name, "2")) for name in ("keras_version", "model_config"))
-    return version, json.loads(config)
+    return version, parse_json_text(config)
+
+
+def _check_sizes(path: Path, file: h5py.File) -> None:
+    """Raises: ConversionError, where its arrays unpack to more than a model has."""
+    sizes = [0]
+    file.visititems(lambda _, found: sizes.append(found.nbytes if isinstance(found, h5py.Dataset) else 0))
+    if sum(sizes) > LARGEST_ARCHIVE:
+        raise ConversionError(f"{path}: unpacks to {sum(sizes) / 1e9:.1f} GB, which no small machine runs; {EXPECTED}")
 
 
 def _text(value: Any) -> str:

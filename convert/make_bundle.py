@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.bundle import MANIFEST, Golden, write_bundle
+from leukolite.bundle import MANIFEST, MAX_FILE_BYTES, Golden, write_bundle
 from leukolite.classifier import Classifier
 from leukolite.convert.card import model_card
 from leukolite.convert.converted import ConvertedModel, convert_model, measure_gate
@@ -185,7 +185,10 @@ def _convert(inputs: ConversionInputs, variant: Variant, name: str, place: Path,
     """One variant, from the model to its bundle, or to the reasons why there is none."""
     try:
         converted = convert_model(inputs, variant)
-        content, runtime = converted.content, TfliteRuntime(converted.content)
+        content = converted.content
+        if len(content) > MAX_FILE_BYTES:
+            raise ConversionError(f"{len(content) / 1e6:.0f} MB, and a bundle's model has at most {MAX_FILE_BYTES // 1_000_000}")
+        runtime = TfliteRuntime(content)
     except (ConversionError, BundleError) as error:
         return Outcome(variant.name, None, None, 0, (f"it cannot be made: {error}",), (), {})
     source, images, floats = inputs.source, inputs.validation, inputs.floats

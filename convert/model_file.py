@@ -3,6 +3,7 @@
 Each kind that is no whole Keras model is refused by its name, with what to do. Nothing is loaded here, and no pickle opened.
 """
 
+import sys
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,8 @@ from typing import Literal
 import h5py
 
 from leukolite.errors import ConversionError, first_line, reason_of
+from leukolite.regular_file import open_regular
+from leukolite.zip_members import DAMAGED, open_zip
 
 ModelKind = Literal["keras", "hdf5", "saved-model"]
 EXPECTED = "expected a Keras model: .keras, .h5, or a SavedModel's folder"
@@ -85,9 +88,9 @@ def _what(path: Path, head: bytes) -> str:
 
 def _of_zip(path: Path) -> ModelKind:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, open_zip(file, sys.maxsize) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except (ValueError, *DAMAGED) as error:
         raise ConversionError(f"{path}: a damaged archive ({first_line(error)}); copy it again") from error
     bare = {name.rsplit("/", 1)[-1] for name in names}
     if "config.json" in names and any(name.startswith("model.weights.") for name in names):

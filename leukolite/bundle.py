@@ -12,7 +12,6 @@ golden outputs on the runtime at hand.
 import hashlib
 import io
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,15 +23,19 @@ from leukolite.errors import BundleError, reason_of
 from leukolite.files import new_folder
 from leukolite.manifest import READABLE, Manifest
 from leukolite.names import look_alikes
+from leukolite.npz import read_npz
 from leukolite.places import problem_at
+from leukolite.regular_file import open_regular
 from leukolite.schema import newer_schema
 from leukolite.textfiles import decode_text, parse_json
+from leukolite.zip_members import DAMAGED, open_zip, read_member
 
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
-MAX_FILE_BYTES = 256_000_000  # of a model or the golden arrays
+MAX_FILE_BYTES = 125_000_000  # of the models together: a runtime copies them, and a small machine gives 400 MB to all of it
+MAX_ZIP_BYTES = MAX_FILE_BYTES + 100_000_000  # of all members, unpacked
+MAX_GOLDEN_BYTES = 64_000_000  # of the golden arrays, which fill 2 MB
 MAX_TEXT_BYTES = 16_000_000  # of manifest and labels, which fill 0.1 MB
-
-_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # RuntimeError: encrypted, or an unknown compression
+MOST_OTHER_VALUES = 50_000  # of a manifest, beside the lists of the images that were seen; 1,000 are usual
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,9 @@ class Golden:
 
     @staticmethod
     def from_bytes(data: bytes) -> "Golden":
-        """Raises: ValueError, KeyError, OSError or one of `_DAMAGED_ZIP` on anything but three plain arrays."""
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:  # it checks each array's sum before NumPy reads the array
-            infos = [archive.getinfo(f"{name}.npy") for name in ("frames", "inputs", "outputs")]
-            if sum(info.file_size for info in infos) > MAX_FILE_BYTES:
-                raise ValueError(f"its arrays are larger than {MAX_FILE_BYTES // 1_000_000} MB")
-            files = [io.BytesIO(archive.read(info)) for info in infos]
-        return Golden(*(np.lib.format.read_array(file, allow_pickle=False) for file in files))
+        """Raises: ValueError, KeyError, OSError or one of `zip_members.DAMAGED` on anything but three plain arrays."""
+        arrays = read_npz(data, MAX_GOLDEN_BYTES)
+        return Golden(arrays["frames"], arrays["inputs"], arrays["outputs"])
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,9 @@ class Bundle:
                 " copy the bundle again"
             )
         _check_labels(path, _member(path, LABELS), manifest)
-        return Bundle(path, manifest, model, _parse_golden(path, _member(path, GOLDEN), manifest), _compiled(path, manifest))
+        return Bundle(
+            path, manifest, model, _parse_golden(path, _member(path, GOLDEN), manifest), _compiled(path, manifest, model)
+        )
 
 
 def write_bundle(
@@ -132,19 +133,20 @@ def write_bundle(
                 (folder / one.file).write_bytes((compiled or {})[one.target])
 
 
-def _compiled(path: Path, manifest: Manifest) -> dict[str, bytes]:
-    found = {}
+def _compiled(path: Path, manifest: Manifest, model: bytes) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
     for one in manifest.compiled:
         if one.file is None:
             continue
-        found[one.target] = _member(path, one.file)
+        found[one.target] = _member(path, one.file, MAX_FILE_BYTES - len(model) - sum(map(len, found.values())))
         if hashlib.sha256(found[one.target]).hexdigest() != one.sha256:
             raise BundleError(f"{path}: {one.file} does not match its manifest; copy the bundle again")
     return found
 
 
-def _member(path: Path, name: str) -> bytes:
-    most = MAX_TEXT_BYTES if name in (MANIFEST, LABELS) else MAX_FILE_BYTES
+def _member(path: Path, name: str, left: int = MAX_FILE_BYTES) -> bytes:
+    """A file's bytes; `left`: how many a bundle may have beside what was read of it."""
+    most = {MANIFEST: MAX_TEXT_BYTES, LABELS: MAX_TEXT_BYTES, GOLDEN: MAX_GOLDEN_BYTES}.get(name, left)
     if problem := problem_at(path, "file or folder", noun="bundle"):
         raise BundleError(f"{path}: {problem}; expected a folder or zip with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}")
     try:
@@ -154,17 +156,22 @@ def _member(path: Path, name: str) -> bytes:
                 raise BundleError(f"{path}: {name} is missing; {_what_instead(path)}")
             if problem := problem_at(file, "file"):
                 raise BundleError(f"{file}: {problem}; copy the bundle again")
+            if not file.resolve().is_relative_to(path.resolve()):
+                raise BundleError(f"{file}: a link out of the bundle (to {file.resolve()}); put the file itself there")
             if file.stat().st_size > most:
                 raise BundleError(f"{file}: larger than {most // 1_000_000} MB; this is not one of leukolite's bundles")
-            return file.read_bytes()
-        with zipfile.ZipFile(path) as archive:
+            with open_regular(file) as content:
+                return content.read(most)
+        with open_regular(path) as whole, open_zip(whole, MAX_ZIP_BYTES) as archive:
             info = archive.getinfo(name)
             if info.file_size > most:
                 raise BundleError(f"{path}: {name} is larger than {most // 1_000_000} MB; this is not one of leukolite's bundles")
-            return archive.read(info)
+            return read_member(archive, info)
     except KeyError as error:
         raise BundleError(f"{path}: the archive has no {name} at its top; {_what_archive(path)}") from error
-    except _DAMAGED_ZIP as error:
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}; zip the files of a bundle, and nothing else") from error
+    except DAMAGED as error:
         if zipfile.is_zipfile(path):
             remedy = "zip it without a password" if isinstance(error, RuntimeError) else "copy the bundle again"
             raise BundleError(f"{path}: the zip file cannot be read ({error}); {remedy}") from error
@@ -216,6 +223,10 @@ def _parse_manifest(path: Path, data: bytes) -> Manifest:
         raise BundleError(f"{path}: {MANIFEST} {error}; copy the bundle again") from error
     if not isinstance(raw, dict):
         raise BundleError(f"{path}: {MANIFEST}: expected a JSON object, found a {type(raw).__name__}; copy the bundle again")
+    training = raw.get("training")
+    seen = sum(len(value) for value in training.values() if isinstance(value, list)) if isinstance(training, dict) else 0
+    if data.count(b",") - seen > MOST_OTHER_VALUES:  # each could be an error of its own, of a kilobyte
+        raise BundleError(f"{path}: {MANIFEST} has more than {MOST_OTHER_VALUES:,} values; copy the bundle again")
     version = raw.get("schema_version")
     if is_newer := newer_schema(raw, READABLE[-1]):
         raise BundleError(f"{path}: a bundle {is_newer}")
@@ -244,7 +255,7 @@ def _check_labels(path: Path, data: bytes, manifest: Manifest) -> None:
 def _parse_golden(path: Path, data: bytes, manifest: Manifest) -> Golden:
     try:
         golden = Golden.from_bytes(data)
-    except (ValueError, KeyError, OSError, *_DAMAGED_ZIP) as error:
+    except (ValueError, KeyError, OSError, *DAMAGED) as error:
         raise BundleError(f"{path}: {GOLDEN} is damaged ({error}); copy the bundle again") from error
     n = golden.frames.shape[0] if golden.frames.ndim else 0
     expected = {

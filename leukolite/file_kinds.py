@@ -1,12 +1,12 @@
 """What a file holds, by its name and its first bytes, without decoding it: a picture to try, or what else it is."""
 
 import errno
-import os
 import re
 import stat
 from pathlib import Path
 
 from leukolite.errors import reason_of
+from leukolite.regular_file import kind_of, open_regular
 
 SUFFIXES = frozenset({".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 ENDINGS = ", ".join(sorted(SUFFIXES))  # for people
@@ -132,7 +132,7 @@ def why_skipped(path: Path) -> str | None:
     except OSError as error:
         return _why_unreachable(path, error)
     if not stat.S_ISREG(mode):
-        return _what_is(mode)
+        return f"{kind_of(mode).split()[-1]}, not a file"
     if name.lower() in _OF_THE_SYSTEM:
         return "file of the system"
     if name.startswith("._"):
@@ -168,8 +168,7 @@ def why_folder_skipped(name: str) -> str | None:
 
 def first_bytes(path: Path) -> bytes:
     """Enough of a regular file for `content_of`. Raises: OSError."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe that took the file's place meanwhile does not hang
-    with os.fdopen(os.open(path, flags), "rb") as file:
+    with open_regular(path) as file:
         return file.read(FIRST_BYTES)
 
 
@@ -183,8 +182,3 @@ def _why_unreachable(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "link to nothing" if path.is_symlink() else "no such file"
     return f"cannot be read ({reason_of(error)})"
-
-
-def _what_is(mode: int) -> str:
-    kinds = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
-    return f"{next((kind for test, kind in kinds if test(mode)), 'device')}, not a file"

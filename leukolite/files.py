@@ -16,8 +16,9 @@ from typing import Any, BinaryIO, cast
 
 from leukolite.errors import LeukoliteError, reason_of
 from leukolite.path_text import json_text
+from leukolite.regular_file import open_regular
 from leukolite.streams import stdout_as_file
-from leukolite.textfiles import parse_json
+from leukolite.textfiles import MAX_TEXT_BYTES, parse_json
 
 
 def _cannot_write(path: Path, error: OSError) -> LeukoliteError:
@@ -211,7 +212,8 @@ def _is_ours(mark: Path) -> bool:
     if mark.suffix != ".json":
         return mark.is_file()
     try:
-        content = parse_json(mark.read_bytes())
+        with open_regular(mark) as file:
+            content = parse_json(file.read(MAX_TEXT_BYTES))
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and not content.keys().isdisjoint({"schema", "schema_version", "leukolite"})

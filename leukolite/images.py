@@ -9,7 +9,6 @@ lets it be seen: JPEG by its strict decoder, PNG and deflated TIFF by their chec
 
 import ctypes
 import io
-import json
 import logging
 import re
 import warnings
@@ -26,6 +25,8 @@ from leukolite.errors import ImageError, first_line, reason_of
 from leukolite.file_kinds import ENDINGS
 from leukolite.jpeg import MAX_PIXELS, START, check_size, decode_jpeg, has_torn_profile
 from leukolite.places import problem_at
+from leukolite.regular_file import open_regular
+from leukolite.strict_json import parse_json_text
 from leukolite.tiff_kinds import STARTS, check_tiff_kind, check_unread_tiff
 from leukolite.zeros import check_bmp, check_webp
 
@@ -63,7 +64,8 @@ def read_rgb(path: Path) -> np.ndarray:
             raise ImageError(str(path), "the file is empty (0 bytes)")
         if size > MAX_MEMORY:
             raise _too_large(str(path), f"the file of {size / 1e6:.0f} MB", size)
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read(MAX_MEMORY + 1)
     except OSError as error:
         raise ImageError(str(path), f"cannot be read ({reason_of(error)})") from error
     return decode_rgb(data, str(path))
@@ -239,7 +241,7 @@ def _described_pages(description: str) -> int:
         return int(found[1]) if found else 1
     if description.startswith('{"shape": ['):
         try:
-            shape = json.loads(description)["shape"]
+            shape = parse_json_text(description)["shape"]
             return int(np.prod(shape[: -3 if shape[-1] in (3, 4) else -2]))
         except (ValueError, TypeError, KeyError, IndexError):
             return 1

@@ -1,8 +1,9 @@
 """What a bundle's manifest.json says: the schema of a deployed model, field by field."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from leukolite.classes import Classes, Label, check_labels
 from leukolite.copies import HASH_CHARACTERS
@@ -17,7 +18,8 @@ SCHEMA, READABLE = 3, (1, 2, 3)
 TARGET_PATTERN = r"^(edgetpu|ethos-u(55|65|85)-\d+)$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-PictureHash = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9+/]{{{HASH_CHARACTERS}}}$")]
+_PICTURE_HASH = re.compile(rf"[A-Za-z0-9+/]{{{HASH_CHARACTERS}}}")
+PictureHash = Annotated[str, StringConstraints(pattern=rf"^{_PICTURE_HASH.pattern}$")]
 Unit = Literal["cell", "field"]
 
 
@@ -41,6 +43,26 @@ def name_and_network(name: str | None, network: str) -> str:
     return network if name is None else f"{name} (network {network})"
 
 
+def _all_ids(values: object) -> object:
+    """One error for a list of thousands. Raises: ValueError, at the first that is no text."""
+    if isinstance(values, list | tuple) and (wrong := [value for value in values if not isinstance(value, str)][:1]):
+        raise ValueError(f"expected texts, found {wrong[0]!r:.80}")
+    return values
+
+
+def _all_hashes(values: object) -> object:
+    """The same for perceptual hashes."""
+    if isinstance(values, list | tuple):
+        wrong = [value for value in values if not (isinstance(value, str) and _PICTURE_HASH.fullmatch(value))][:1]
+        if wrong:
+            raise ValueError(f"expected perceptual hashes, found {wrong[0]!r:.80}")
+    return values
+
+
+SeenIds = Annotated[list[str], BeforeValidator(_all_ids)]
+SeenHashes = Annotated[list[PictureHash], BeforeValidator(_all_hashes)]
+
+
 class Training(Frozen):
     """Where the model comes from."""
 
@@ -51,9 +73,9 @@ class Training(Frozen):
     split: dict[str, dict[str, int]] = Field(description="images per part and class")
     seed: int
     versions: dict[str, str]
-    seen: list[str] = Field(description="first 12 hex digits of the SHA-256 of each image used to fit or to choose it")
-    seen_pictures: list[str] = Field(default=[], description="the same of their pixels, `preprocess.picture_id`")
-    seen_hashes: list[PictureHash] = Field(default=[], description="their `copies.perceptual_hashes`, which copies share")
+    seen: SeenIds = Field(description="first 12 hex digits of the SHA-256 of each image used to fit or to choose it")
+    seen_pictures: SeenIds = Field(default=[], description="the same of their pixels, `preprocess.picture_id`")
+    seen_hashes: SeenHashes = Field(default=[], description="their `copies.perceptual_hashes`, which copies share")
 
     @property
     def recipe_title(self) -> str:

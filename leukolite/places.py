@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from leukolite.names import resembles
+from leukolite.regular_file import kind_of
 
 Wanted = Literal["file", "folder", "file or folder"]
 
@@ -24,7 +25,7 @@ _QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 def problem_at(path: Path, wanted: Wanted, *, noun: str | None = None) -> str | None:
     """Why there is no such thing to read at `path`, as a clause; None where there is one.
 
-    A device or a pipe counts as a file: what it gives is read.
+    A pipe, a socket or a device is no file: one hangs where nobody writes, another has no end.
 
     Args:
         noun: what is missing where nothing is there, as 'bundle'; None: `wanted`.
@@ -42,6 +43,8 @@ def problem_at(path: Path, wanted: Wanted, *, noun: str | None = None) -> str | 
         return "a folder, not a file"
     if not is_folder and wanted == "folder":
         return "a file, not a folder"
+    if not is_folder and not stat.S_ISREG(mode):
+        return f"{kind_of(mode)}, not a {wanted}"
     if not os.access(path, os.R_OK | (os.X_OK if is_folder else 0)):
         return "this user may not read it (permission denied)"
     return None

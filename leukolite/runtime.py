@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, StringConstraints
 
 from leukolite.errors import BundleError, RuntimeUnavailable, first_line
+from leukolite.first_opening import open_elsewhere_first
 from leukolite.frozen import Frozen
 from leukolite.manifest import TensorFormat
 from leukolite.quiet import quiet
@@ -100,7 +101,7 @@ class TfliteRuntime:
     Raises:
         RuntimeUnavailable: no runtime has that name, its package is not installed or does not load, or the accelerator is not
             there or not used.
-        BundleError: the runtime refuses the model.
+        BundleError: the runtime refuses the model, or would crash or never end, as `leukolite.first_opening` finds.
     """
 
     def __init__(self, model: bytes, options: RuntimeOptions = RuntimeOptions()) -> None:  # noqa: B008  # immutable
@@ -122,6 +123,7 @@ class TfliteRuntime:
         )
         with_delegates = {"experimental_delegates": delegates} if delegates else {}
         try:
+            self._open_elsewhere_first(model, module_name, compiled=bool(delegates))
             with quiet():
                 self._interpreter = module.Interpreter(model_content=model, num_threads=options.threads, **with_delegates)
                 self._interpreter.allocate_tensors()
@@ -138,6 +140,14 @@ class TfliteRuntime:
             raise BundleError(f"expected a model with one input and one output, found {len(inputs)} and {len(outputs)}")
         self.input, self.output = _tensor(inputs[0]), _tensor(outputs[0])
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+
+    def _open_elsewhere_first(self, model: bytes, module: str, *, compiled: bool) -> None:
+        """Let a process of its own try what may crash this one; of a `compiled` model as far as the CPU gets."""
+        try:
+            open_elsewhere_first(model, module, self.info.name, self.info.version, self.info.threads)
+        except RuntimeError as error:
+            if not (compiled and EDGETPU_OP.decode() in str(error)):
+                raise
 
     def invoke(self, batch: np.ndarray) -> np.ndarray:
         """See `Runtime.invoke`. Raises: ValueError, as the interpreter does, on another shape or type."""

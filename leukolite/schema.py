@@ -1,9 +1,9 @@
 """Files that carry a schema number: a newer one is read by a newer leukolite, and making the file again would not help."""
 
-import json
 from typing import Any
 
 from leukolite import __version__
+from leukolite.strict_json import parse_json_text
 
 
 def newer_than(content: str | bytes, schema: int, *place: str) -> str | None:
@@ -15,10 +15,10 @@ def newer_than(content: str | bytes, schema: int, *place: str) -> str | None:
         place: the keys that lead to the object with the number.
     """
     try:
-        found: Any = json.loads(content)
+        found: Any = parse_json_text(content if isinstance(content, str) else content.decode())
         for key in place:
             found = found[key]
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError):
         return None
     return newer_schema(found, schema)
 

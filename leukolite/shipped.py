@@ -28,5 +28,14 @@ def find_bundle(given: Path) -> Path:
     return _folder() / given.name
 
 
+def is_shipped_model(model: bytes) -> bool:
+    """Whether it is, byte by byte, a model that comes with the package."""
+    try:
+        same = (path for path in _folder().glob("*/*.tflite") if path.stat().st_size == len(model))
+        return any(path.read_bytes() == model for path in same)
+    except OSError:
+        return False
+
+
 def _folder() -> Path:
     return Path(str(files("leukolite.edge"))) / "bundles"

@@ -1,12 +1,13 @@
 """Text files that a user wrote, in whatever editor: UTF-8 with or without a byte order mark; others are refused by name."""
 
 import codecs
-import json
 from pathlib import Path
 from typing import Any
 
 from leukolite.errors import LeukoliteError, reason_of
 from leukolite.places import problem_at
+from leukolite.regular_file import open_regular
+from leukolite.strict_json import MOST_VALUES, parse_json_text
 
 _MARKS = {  # UTF-32's little-endian mark begins like UTF-16's
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -15,6 +16,7 @@ _MARKS = {  # UTF-32's little-endian mark begins like UTF-16's
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 MAX_TEXT_BYTES = 256_000_000  # as a bundle's largest file
+MOST_VALUES_OF_LISTS = 5_000_000  # of a JSON file that lists images, as a run's split does
 
 
 def decode_text(data: bytes) -> str:
@@ -37,17 +39,9 @@ def decode_text(data: bytes) -> str:
         ) from error
 
 
-def parse_json(data: bytes) -> Any:
-    """JSON of a text file's bytes. Raises: ValueError, which says where it is damaged."""
-    text = decode_text(data)
-    if not text.strip():
-        raise ValueError("is not JSON: the file is empty")
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except RecursionError as error:
-        raise ValueError("is not JSON of ours: nested too deeply") from error
+def parse_json(data: bytes, *, most_values: int = MOST_VALUES) -> Any:
+    """JSON of a text file's bytes. Raises: ValueError, as `decode_text` and `parse_json_text`."""
+    return parse_json_text(decode_text(data), most_values=most_values)
 
 
 def read_bytes(path: Path, expected: str, error: type[LeukoliteError] = LeukoliteError) -> bytes:
@@ -63,7 +57,7 @@ def read_bytes(path: Path, expected: str, error: type[LeukoliteError] = Leukolit
     if problem := problem_at(path, "file"):
         raise error(f"{path}: {problem}; expected {expected}")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_TEXT_BYTES + 1)
     except OSError as caught:
         raise error(f"{path}: cannot be read ({reason_of(caught)}); expected {expected}") from caught
@@ -83,6 +77,6 @@ def read_text(path: Path, expected: str, error: type[LeukoliteError] = Leukolite
 def read_json(path: Path, expected: str, error: type[LeukoliteError] = LeukoliteError) -> Any:
     """A user's JSON file; arguments and errors as of `read_bytes`."""
     try:
-        return parse_json(read_bytes(path, expected, error))
+        return parse_json(read_bytes(path, expected, error), most_values=MOST_VALUES_OF_LISTS)
     except ValueError as caught:
         raise error(f"{path} {caught}; expected {expected}") from caught

@@ -17,18 +17,23 @@ from leukolite.errors import DatasetError, LeukoliteError
 from leukolite.files import new_folder, try_place
 from leukolite.image_files import Unusable
 from leukolite.preprocess import InputSpec
+from leukolite.textfiles import read_json
 from leukolite.train.datasets import Dataset, load_images
+from leukolite.user_cache import user_cache
 
 SCHEMA = 1
 PIXELS, RECORD = "pixels.npy", "cache.json"
+DAMAGED = (  # what a file raises that is no array of ours
+    *(OSError, EOFError, ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError, BufferError),
+)
 MOST_BYTES = 10 * 2**30  # of all entries; the ones unused for longest go first
 
 
 def cache_folder(given: str | None) -> Path | None:
-    """What `--cache` means: a folder, or none; without it `$XDG_CACHE_HOME/leukolite`, else `~/.cache/leukolite`."""
+    """What `--cache` means: a folder, or none; without it `user_cache()`."""
     if given is not None:
         return None if given == "none" else Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leukolite"
+    return user_cache()
 
 
 def load_cached(
@@ -85,12 +90,12 @@ def _key(dataset: Dataset, spec: InputSpec) -> str:
 
 def _read(place: Path, dataset: Dataset) -> tuple[Dataset, np.ndarray] | None:
     try:
-        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+        record = read_json(place / RECORD, "a record of the cache", DatasetError)
         pixels = np.load(place / PIXELS, mmap_mode="r")
         if zlib.crc32(pixels.data) != record["crc32"]:
             return None
         failed: dict[str, str] = record["failed"]
-    except (OSError, EOFError, ValueError, TypeError, KeyError):
+    except (DatasetError, *DAMAGED):
         return None
     kept = tuple(sample for sample in dataset.samples if sample.sha256 not in failed)
     unusable = tuple(Unusable(sample.path, failed[sample.sha256]) for sample in dataset.samples if sample.sha256 in failed)

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leukolite.errors import TrainingError, first_line
+from leukolite.npz import read_npz
+from leukolite.regular_file import open_regular
+from leukolite.strict_json import parse_json_text
+from leukolite.textfiles import read_text
+from leukolite.zip_members import DAMAGED
 
 if TYPE_CHECKING:
     import keras
 
+MOST_WEIGHTS_BYTES = 4_000_000_000
 COUNTED = {  # what Keras' callbacks count, by class
     "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
     "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
@@ -90,13 +95,14 @@ def load(folder: Path, settings: dict[str, Any]) -> tuple[State, "keras.Model", 
         raise TrainingError(f"{folder}: no stopped training to resume", advice="no-resume")
     place = epochs[-1]
     try:
-        state = State(**json.loads((place / "state.json").read_text(encoding="utf-8")))
+        state = State(**parse_json_text(read_text(place / "state.json", "a training's state", TrainingError), finite=False))
         model = keras.models.load_model(place / "model.keras")
         best = None
         if (place / "best.npz").exists():
-            with np.load(place / "best.npz", allow_pickle=False) as arrays:
-                best = [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+            with open_regular(place / "best.npz") as file:
+                arrays = read_npz(file.read(), MOST_WEIGHTS_BYTES)
+            best = [arrays[f"arr_{i}"] for i in range(len(arrays))]
+    except (OSError, ValueError, TypeError, KeyError, TrainingError, *DAMAGED) as error:
         raise TrainingError(
             f"{place}: damaged, or of another version of leukolite ({first_line(error, 120)});"
             f" delete {folder} and train from the start"

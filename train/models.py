@@ -11,10 +11,13 @@ from leukolite.errors import TrainingError, first_line
 from leukolite.path_text import path_of_text
 from leukolite.places import problem_at
 from leukolite.quiet import quiet
+from leukolite.regular_file import open_regular
+from leukolite.zip_members import DAMAGED, open_zip, read_member
 
 if TYPE_CHECKING:
     import keras
 
+MOST_WEIGHTS_BYTES = 2_000_000_000  # of a weights file, unpacked
 IMAGENET_HINT = "without a network, give the file of MobileNet's ImageNet weights without top"
 
 
@@ -120,7 +123,7 @@ def load_weights(model: "keras.Model", weights: str, *, backbone: bool) -> None:
     try:
         part = _mobilenet_part(model) if backbone and not _has_head(path) else model
         part.load_weights(path)
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:  # what Keras and h5py raise on another or a damaged file
+    except (ValueError, OSError, KeyError, *DAMAGED) as error:  # what Keras and h5py raise on another or a damaged file
         model.set_weights(before)
         raise TrainingError(f"{path}: not weights of {model.name}, or damaged ({first_line(error, 150)})") from error
 
@@ -141,7 +144,8 @@ def _has_head(path: Path) -> bool:
     with ExitStack() as stack:
         content: Any = path
         if zipfile.is_zipfile(path):
-            content = io.BytesIO(stack.enter_context(zipfile.ZipFile(path)).read("model.weights.h5"))
+            archive = stack.enter_context(open_zip(stack.enter_context(open_regular(path)), MOST_WEIGHTS_BYTES))
+            content = io.BytesIO(read_member(archive, archive.getinfo("model.weights.h5")))
         stack.enter_context(h5py.File(content, "r")).visit(names.append)
     return any(part.startswith("dense") for name in names for part in name.split("/"))
 

@@ -7,14 +7,13 @@ history.csv, history.png, confusion.png
 """
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from leukolite.class_folders import PARTS
 from leukolite.classes import Classes, Label
@@ -25,17 +24,21 @@ from leukolite.metrics import Metrics
 from leukolite.path_text import path_of_text, text_of_path
 from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
+from leukolite.regular_file import open_regular
 from leukolite.schema import newer_than
+from leukolite.strict_json import parse_json_text
 from leukolite.textfiles import read_json, read_text
 from leukolite.train.datasets import Dataset
 from leukolite.train.recipes import Recipe
 from leukolite.train.splits import Split
+from leukolite.zip_members import DAMAGED, open_zip
 
 if TYPE_CHECKING:
     import keras
 
 SCHEMA = 1
 MODEL, RUN, SPLIT = "model.keras", "run.json", "split.json"
+MOST_MODEL_BYTES = 4_000_000_000  # of the Keras model, unpacked
 
 
 class SplitFile(Frozen):
@@ -151,8 +154,8 @@ def load_run(folder: Path) -> Run:
         raise TrainingError(f"{folder}: {problem}; expected a run of `leukolite train`, with {RUN} and {MODEL}")
     text = read_text(folder / RUN, "a run's record", TrainingError)
     try:
-        return Run.model_validate_json(text)
-    except ValidationError as error:
+        return Run.model_validate(parse_json_text(text))
+    except ValueError as error:  # pydantic's ValidationError is one
         if is_newer := newer_than(text, SCHEMA):
             raise TrainingError(f"{folder / RUN}: {is_newer}") from error
         raise TrainingError(f"{folder / RUN}: damaged, or of another version ({first_line(error)}); train again") from error
@@ -224,6 +227,8 @@ def load_model(folder: Path) -> "keras.Model":
     import keras
 
     try:
+        with open_regular(folder / MODEL) as file, open_zip(file, MOST_MODEL_BYTES):
+            pass  # its sizes are within bounds
         return keras.models.load_model(folder / MODEL, compile=False)
-    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, KeyError, TypeError, *DAMAGED) as error:
         raise TrainingError(f"{folder / MODEL}: damaged ({first_line(error, 120)}); train again") from error

@@ -110,8 +110,10 @@ def open_source(path: Path, labels: Sequence[str] = ()) -> FrameSource:
     """
     if problem := problem_at(path, "file or folder"):
         is_address = _ADDRESS.match(str(path)) is not None
-        expected = "expected a folder of images, an image or a video"
-        raise SourceError(str(path), f"{problem}; {expected}", advice="camera-address" if is_address else None)
-    if not path.is_dir() and not path.is_file():
-        raise SourceError(str(path), "a device or pipe, not a folder of images, an image or a video", advice="camera-device")
+        is_device = path.exists() and not path.is_dir() and not path.is_file()
+        raise SourceError(
+            str(path),
+            f"{problem}; expected a folder of images, an image or a video",
+            advice="camera-address" if is_address else "camera-device" if is_device else None,
+        )
     return ReadAhead(VideoFile(path) if is_video(path) else ImageFolder(path, labels))

@@ -20,12 +20,15 @@ from leukolite.errors import JournalError, reason_of
 from leukolite.frozen import Frozen
 from leukolite.manifest import Sha256
 from leukolite.places import problem_at
+from leukolite.regular_file import open_regular
 from leukolite.schema import newer_than
+from leukolite.strict_json import check_line
 from leukolite.wording import shown_json
 
 GENESIS = "0" * 64  # what the first record names as the hash before it
 GROUP_RECORDS = 100  # as many records, and no more, may be on their way to the disk
 MAX_LINE_BYTES = 1024 * 1024  # a thousand labels' probabilities are 20 kB
+MOST_LINE_VALUES = 20_000  # numbers, texts...; a thousand labels' probabilities and names are 2,000
 
 _HASH_BYTES = len(',"sha256":"') + 64 + len('"}')
 
@@ -174,7 +177,7 @@ def _entries(files: Sequence[Path], on_line: OnLine) -> Iterator[Entry | TornTai
     for path in files:
         offset = 0
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
                     try:
                         entry = _parse(f"{path}: line {number}", line, last)
@@ -205,6 +208,7 @@ def _parse(where: str, line: bytes, last: Entry | None) -> Entry:
     if tail != f',"sha256":"{sha256}"}}\n'.encode():
         raise JournalError(f"{where}: record {seq} is not what was written (its hash is another); records before it are whole")
     try:
+        check_line(line, MOST_LINE_VALUES)
         entry = Entry.model_validate_json(line)
     except ValidationError as error:
         if seq == 0 and (is_newer := newer_than(line, SCHEMA, "record")):
@@ -212,6 +216,8 @@ def _parse(where: str, line: bytes, last: Entry | None) -> Entry:
         first = error.errors()[0]
         loc = ".".join(map(str, first["loc"])) or "line"
         raise JournalError(f"{where}: {loc}: {first['msg']}; was it written by another version of leukolite?") from error
+    except ValueError as error:
+        raise JournalError(f"{where}: {error}; was it written by another program?") from error
     if entry.seq != seq or entry.prev != prev:
         raise JournalError(
             f"{where}: expected record {seq} after {prev[:12]}, found record {entry.seq} after {entry.prev[:12]};"

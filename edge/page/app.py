@@ -30,6 +30,7 @@ from leukolite.edge.control import Control
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.sink import RecordingState
 from leukolite.edge.page.state import Estimate, Live, LiveState, as_counted, state_json
+from leukolite.textfiles import parse_json
 from leukolite.wording import all_shown
 
 LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent
@@ -88,10 +89,7 @@ def application(
 
     async def new_slide(request: Request) -> Response:
         try:
-            name = json.loads(await _body(request))["name"]
-            live.new_slide(name if isinstance(name, str) else "")
-        except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError):
-            return PlainTextResponse('expected {"name": "..."}', 400)
+            live.new_slide(_name_in(await _body(request)))
         except (ValueError, ClientDisconnect) as error:
             return PlainTextResponse(str(error), 400)
         states.forget()
@@ -220,6 +218,15 @@ async def _body(request: Request) -> bytes:
         if len(content) > LARGEST_POST:
             raise ValueError(f"expected at most {LARGEST_POST} bytes")
     return content
+
+
+def _name_in(body: bytes) -> str:
+    """Raises: ValueError, if it is no {"name": ...}; a name that is no text is an empty one."""
+    try:
+        name = parse_json(body)["name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError('expected {"name": "..."}') from error
+    return name if isinstance(name, str) else ""
 
 
 def _is_this_machine(host: str) -> bool:

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -278,8 +279,48 @@ def test_a_manifest_of_any_size_is_not_read(bundle_folder, pack):
 
 
 def test_golden_arrays_that_unpack_to_more_than_a_bundle_holds_are_not_unpacked(bundle_folder, monkeypatch):
-    monkeypatch.setattr("leukolite.bundle.MAX_FILE_BYTES", (bundle_folder / GOLDEN).stat().st_size + 1)
-    with pytest.raises(BundleError, match=r"golden\.npz is damaged \(its arrays are larger than"):
+    monkeypatch.setattr("leukolite.bundle.MAX_GOLDEN_BYTES", (bundle_folder / GOLDEN).stat().st_size + 1)
+    with pytest.raises(BundleError, match=r"golden\.npz is damaged \(it unpacks to 0 MB, at most 0 are allowed"):
+        Bundle.load(bundle_folder)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_file_that_is_a_link_out_of_its_bundle_is_not_read(bundle_folder, tmp_path, name):
+    (bundle_folder / name).rename(tmp_path / name)
+    (bundle_folder / name).symlink_to(tmp_path / name)
+    with pytest.raises(BundleError, match=r"a link out of the bundle \(to .+\); put the file itself there"):
+        Bundle.load(bundle_folder)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_links_within_a_bundle_and_to_the_whole_of_it_are_followed(bundle_folder, tmp_path, name):
+    (bundle_folder / name).rename(bundle_folder / "the.file")
+    (bundle_folder / name).symlink_to("the.file")
+    (tmp_path / "link").symlink_to(bundle_folder)
+    assert Bundle.load(tmp_path / "link").manifest.labels
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_device_in_a_file_s_place_is_neither_waited_for_nor_read(bundle_folder, name, kind):
+    (bundle_folder / name).unlink()
+    os.mkfifo(bundle_folder / name) if kind == "pipe" else (bundle_folder / name).symlink_to("/dev/zero")
+    with pytest.raises(BundleError, match=rf"{name}: a {kind}, not a file; copy the bundle again"):
+        Bundle.load(bundle_folder)
+
+
+def test_compiled_models_of_one_large_file_are_not_read_again_and_again(bundle_folder, monkeypatch):
+    monkeypatch.setattr("leukolite.bundle.MAX_FILE_BYTES", 100_000)
+    (bundle_folder / "model_x.tflite").write_bytes(bytes(60_000))
+    one = {"file": "model_x.tflite", "sha256": hashlib.sha256(bytes(60_000)).hexdigest(), "compiler": None}
+    change_manifest(bundle_folder, lambda m: m.update(compiled=[one | {"target": f"ethos-u55-{n}"} for n in range(20)]))
+    with pytest.raises(BundleError, match=r"model_x\.tflite: larger than"):
+        Bundle.load(bundle_folder)
+
+
+def test_a_manifest_of_a_hundred_thousand_wrong_values_is_one_error(bundle_folder):
+    change_manifest(bundle_folder, lambda m: m.update(objections=[0] * 100_000))
+    with pytest.raises(BundleError, match=r"manifest\.json has more than 50,000 values"):
         Bundle.load(bundle_folder)
 
 

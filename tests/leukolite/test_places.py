@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,15 @@ def test_what_is_there_is_no_problem(place):
     assert problem_at(Path("cells"), "folder") is None
     assert problem_at(Path("labels.txt"), "file") is None
     assert problem_at(Path("cells"), "file or folder") is None
-    assert problem_at(Path("/dev/null"), "file") is None
+
+
+def test_what_is_no_regular_file_is_called_what_it_is(place):
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+    for path, kind in (("/dev/null", "device"), ("pipe", "pipe"), ("socket", "socket")):
+        assert problem_at(Path(path), "file") == f"a {kind}, not a file"
+        assert problem_at(Path(path), "file or folder") == f"a {kind}, not a file or folder"
 
 
 @pytest.mark.parametrize(

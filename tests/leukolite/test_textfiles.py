@@ -1,6 +1,7 @@
 """Text files of any editor; and files of a newer schema."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -57,14 +58,10 @@ def test_a_folder_where_a_text_file_is_wanted_is_called_a_folder(tmp_path):
         read_text(tmp_path, "labels")
 
 
-def test_a_pipe_is_read_as_a_file(tmp_path):
-    import os
-    import threading
-
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    threading.Thread(target=lambda: pipe.write_text("a\nb\n"), daemon=True).start()
-    assert read_text(pipe, "labels") == "a\nb\n"
+def test_a_pipe_that_nobody_writes_into_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LeukoliteError, match=r"pipe: a pipe, not a file; expected labels$"):
+        read_text(tmp_path / "pipe", "labels")
 
 
 @pytest.mark.parametrize("content", [{"schema_version": 9}, {"schema": 9}, {"schema": {"name": "session", "version": 9}}])
