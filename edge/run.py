@@ -43,7 +43,7 @@ from leukolite.edge.settings import SessionSettings, open_frames, processing_of
 from leukolite.errors import JournalError, LeukoliteError
 from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
 from leukolite.names import look_alikes
-from leukolite.shipped import find_bundle
+from leukolite.shipped import open_bundle
 from leukolite.terminal import stdout, warn
 from leukolite.wording import RESEARCH_USE, shown_label, wrapped
 
@@ -91,7 +91,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
     Raises:
         LeukoliteError: it could not begin, or it failed on the way; then what was seen until then is printed and written first.
     """
-    settings, bundle = options.settings, Bundle.load(find_bundle(options.settings.bundle))
+    settings, bundle = options.settings, open_bundle(options.settings.bundle)
     reopen = partial(open_watched_classifier, bundle, settings.runtime, answer_s=options.restart.answer_s)
     classifier = open_first(reopen, settings.runtime.name)
     processing, source = processing_of(settings, bundle), open_frames(settings, bundle)

@@ -9,6 +9,7 @@ import click
 
 from leukolite.noise import check_sigma
 from leukolite.runtime import RUNTIMES
+from leukolite.shipped import given_path
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -26,6 +27,13 @@ class Finite(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"expected a finite number, found {found}", param, ctx)
         return found
+
+
+class BundlePath(click.Path):
+    """A bundle's folder or zip, or a shipped bundle's name, see `leukolite.shipped`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return given_path(super().convert(value, param, ctx))
 
 
 class Sigmas(click.ParamType):
