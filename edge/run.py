@@ -44,6 +44,7 @@ from leukolite.errors import JournalError, LeukoliteError
 from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
 from leukolite.names import look_alikes
 from leukolite.shipped import open_bundle
+from leukolite.sums import SHORT
 from leukolite.terminal import stdout, warn
 from leukolite.wording import RESEARCH_USE, shown_label, wrapped
 
@@ -212,6 +213,7 @@ class _Outputs:
         labels = ", ".join(shown_label(label) for label in manifest.labels)
         for line in wrapped(f"{manifest.name}: classifies one {manifest.unit}; {labels}. {RESEARCH_USE}"):
             self.lines.print(line)
+        self.lines.print(f"Bundle sha256 {bundle.sha256[:SHORT]}")
         if options.settings.ungated:
             self.lines.print("Ungated: blurred, dark, empty and strangely stained pictures are classified.")
         elif manifest.appearance is None:

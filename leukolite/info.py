@@ -50,7 +50,7 @@ def info(bundle: Path, json_path: Path | None, force: bool) -> None:
     table = WholeTable(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for name, value in manifest_rows(loaded.manifest, len(loaded.model)):
+    for name, value in (*manifest_rows(loaded.manifest, len(loaded.model)), ("bundle", f"sha256 {loaded.sha256}")):
         table.add_row(name, value)
     stdout().print(table)
 
@@ -89,6 +89,7 @@ def _bundle_json(bundle: Bundle) -> dict[str, Any]:
         "labels": manifest.labels,
         "malignant": manifest.malignant,
         "model_bytes": len(bundle.model),
+        "bundle_sha256": bundle.sha256,
         "model_sha256": manifest.model_sha256,
         "n": None if row is None else row.n,
         "accuracy": None if row is None else row.accuracy,
