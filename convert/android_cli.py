@@ -38,6 +38,7 @@ def export_android(bundle: Path, out: Path, zip_path: Path | None, force: bool) 
     console = stdout()
     console.print(f"{out}: {result.manifest.name}, classifies one {result.manifest.unit}")
     console.print(f"  model sha256 {result.manifest.model_sha256}")
+    console.print(f"  bundle sha256 {result.sha256}")
     for name, content in sorted(result.files.items()):
         console.print(f"  {name}  {count(len(content), 'byte')}")
     if zip_path is not None:

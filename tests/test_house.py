@@ -255,7 +255,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     place = tmp_path_factory.mktemp("wheel")
     for name in MAY_IMPORT:
         shutil.copytree(CHECKOUT / name, place / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(CHECKOUT / name, place / "source" / name)
     offline = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
     command = [sys.executable, "-m", "pip", "wheel", *offline, "--wheel-dir", place, place / "source"]
