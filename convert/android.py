@@ -29,6 +29,7 @@ from leukolite.wording import RESEARCH_USE, shown
 ASSETS, KOTLIN, KOTLIN_TEST = "app/src/main/assets", "app/src/main/java/leukolite", "app/src/androidTest/java/leukolite"
 TEMPLATES = {
     "README.md": "README.md.jinja",
+    "NOTICE": "NOTICE.jinja",
     f"{KOTLIN}/Leukolite.kt": "Leukolite.kt.jinja",
     f"{KOTLIN}/LeukoliteClassifier.kt": "LeukoliteClassifier.kt.jinja",
     f"{KOTLIN_TEST}/LeukoliteGoldenTest.kt": "LeukoliteGoldenTest.kt.jinja",

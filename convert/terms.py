@@ -10,12 +10,12 @@ RECOVERED = "mobilenet_1_0_224_imagenet_notop.weights.h5"  # what the shipped mo
 
 DATA_TERMS = {
     "taleqani": (
-        "Images: Aria et al. 2021, Kaggle mehradaria/leukemia. Their licence is what that page states; it is not recorded here, so"
-        " read it before you use the model beyond research."
+        "Images: Aria et al. 2021, Kaggle mehradaria/leukemia. Their licence is what that page states; it is not recorded here,"
+        " so read it before you use the model beyond research."
     ),
     "c-nmc": (
-        "Images: C-NMC 2019, The Cancer Imaging Archive, doi 10.7937/tcia.2019.dc64i46r, under CC BY 3.0: name the authors (Mourya,"
-        " Gupta and Gupta) and the changes, here the training of a network."
+        "Images: C-NMC 2019, The Cancer Imaging Archive, doi 10.7937/tcia.2019.dc64i46r, under CC BY 3.0: name the authors"
+        " (Mourya, Gupta and Gupta) and the changes, here the training of a network."
     ),
     "all-idb2": (
         "Images: ALL-IDB2, Donida Labati, Piuri and Scotti 2011, given on request by the University of Milan for research. Their"
@@ -35,8 +35,8 @@ _PERMITTED = {
     "c-nmc": "leukolite gives this model under Apache-2.0: use, change and pass it on, with the attribution above.",
 }
 _UNSETTLED = (
-    "leukolite itself claims nothing beyond Apache-2.0 in this model. Whether its images' terms reach it is not settled: use it for"
-    " research, and pass it on with this card."
+    "leukolite itself claims nothing beyond Apache-2.0 in this model. Whether its images' terms reach it is not settled: use it"
+    " for research, and pass it on with this card."
 )
 
 
