@@ -6,7 +6,7 @@ uint8 output can give, and both sides of each edge of the decision and of the ra
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -99,15 +99,16 @@ def golden_verdicts(manifest: Manifest, outputs: np.ndarray) -> GoldenVerdicts:
     Args:
         outputs: the golden ones, shape (n, classes).
     """
-    decider = _decider(manifest)
+    cases = _cases(manifest)
+    verdicts = _verdicts(manifest, _answers(manifest, cases))
     return GoldenVerdicts(
         unit=manifest.unit,
         input=manifest.input,
         cell=manifest.cell,
-        frames=[decider(row) for row in outputs],
+        frames=_verdicts(manifest, outputs),
         decisions=[
-            DecisionCase(raised=label, output=output, verdict=decider(_answer(manifest, label, output)))
-            for label, output in _cases(manifest)
+            DecisionCase(raised=label, output=output, verdict=verdict)
+            for (label, output), verdict in zip(cases, verdicts, strict=True)
         ],
         ranges=[
             RangeCase(measure=name, value=value, allowed=_allows(manifest.appearance, name, value))
@@ -120,21 +121,21 @@ def golden_verdicts(manifest: Manifest, outputs: np.ndarray) -> GoldenVerdicts:
 def contradiction(expected: GoldenVerdicts, manifest: Manifest, outputs: np.ndarray) -> str | None:
     """The first thing that a manifest decides otherwise than it did when the verdicts were written; None: nothing."""
     for name in ("unit", "input", "cell"):
-        was, found = getattr(expected, name), getattr(manifest, name)
-        if was != found:
-            return f"{name}: expected {was}, found {found}"
-    decider = _decider(manifest)
-    if len(expected.frames) != len(outputs):
-        return f"frames: expected {len(outputs)} verdicts, found {len(expected.frames)}"
-    for i, (verdict, row) in enumerate(zip(expected.frames, outputs, strict=True)):
-        if text := _difference(verdict, decider(row)):
-            return f"frames {i}: {text}"
+        was, now = getattr(expected, name), getattr(manifest, name)
+        if was != now:
+            return f"{name}: expected {was}, found {now}"
     raised = {case.raised for case in expected.decisions}
     if raised != set(manifest.labels):
         return f"decisions: expected the labels {sorted(raised)}, found {sorted(manifest.labels)}"
-    for i, case in enumerate(expected.decisions):
-        if text := _difference(case.verdict, decider(_answer(manifest, case.raised, case.output))):
-            return f"decisions {i} ({case.raised} at {case.output:g}): {text}"
+    if len(expected.frames) != len(outputs):
+        return f"frames: expected {len(outputs)} verdicts, found {len(expected.frames)}"
+    for i, (verdict, found) in enumerate(zip(expected.frames, _verdicts(manifest, outputs), strict=True)):
+        if text := _difference(verdict, found):
+            return f"frames {i}: {text}"
+    answers = _answers(manifest, [(case.raised, case.output) for case in expected.decisions])
+    for i, (case, found) in enumerate(zip(expected.decisions, _verdicts(manifest, answers), strict=True)):
+        if text := _difference(case.verdict, found):
+            return f"decisions {i} ({case.raised} at {case.output:.9g}): {text}"
     for i, bound in enumerate(expected.ranges):
         if _allows(manifest.appearance, bound.measure, bound.value) != bound.allowed:
             said = ("allowed", "refused") if bound.allowed else ("refused", "allowed")
@@ -142,18 +143,17 @@ def contradiction(expected: GoldenVerdicts, manifest: Manifest, outputs: np.ndar
     return None
 
 
-def _decider(manifest: Manifest) -> Callable[[np.ndarray], GoldenVerdict]:
-    """Makes verdicts of the network's answers, float, shape (classes,)."""
+def _verdicts(manifest: Manifest, outputs: np.ndarray) -> list[GoldenVerdict]:
+    """Of the network's answers, float, shape (n, classes)."""
     labels, malignant, decision = manifest.labels, manifest.classes.malignant_indices, manifest.decision
-
-    def verdict(output: np.ndarray) -> GoldenVerdict:
-        probabilities = calibrate(output.astype(np.float64), decision.temperature)
+    verdicts = []
+    for probabilities in calibrate(outputs.astype(np.float64), decision.temperature):
         index = decide(probabilities, decision, malignant)
         shown = int(probabilities.argmax()) if index is None else index
         label = ABSTAIN if index is None else labels[index]
-        return GoldenVerdict(label=label, malignant=index in malignant, probability=float(probabilities[shown]))
-
-    return verdict
+        probability = min(float(probabilities[shown]), 1.0)  # a network's own may add up to a last digit more
+        verdicts.append(GoldenVerdict(label=label, malignant=index in malignant, probability=probability))
+    return verdicts
 
 
 def _difference(expected: GoldenVerdict, found: GoldenVerdict) -> str | None:
@@ -164,11 +164,13 @@ def _difference(expected: GoldenVerdict, found: GoldenVerdict) -> str | None:
     return f"expected {texts[0]}, found {texts[1]}"
 
 
-def _answer(manifest: Manifest, raised: str, output: float) -> np.ndarray:
-    """An answer of the network: float64, shape (classes,)."""
-    answer = np.full(len(manifest.labels), (1 - output) / (len(manifest.labels) - 1))
-    answer[manifest.labels.index(raised)] = output
-    return answer
+def _answers(manifest: Manifest, cases: Sequence[tuple[str, float]]) -> np.ndarray:
+    """The network's answers that cases of a label and its output mean: float64, shape (n, classes)."""
+    place = {label: k for k, label in enumerate(manifest.labels)}
+    outputs = np.array([output for _, output in cases])
+    answers = np.repeat(((1 - outputs) / (len(place) - 1))[:, np.newaxis], len(place), axis=1)
+    answers[np.arange(len(cases)), [place[label] for label, _ in cases]] = outputs
+    return answers
 
 
 def _cases(manifest: Manifest) -> list[tuple[str, float]]:
