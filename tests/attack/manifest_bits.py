@@ -155,9 +155,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", nargs="?", default="synthetic-cells", help="a shipped bundle's name")
     parser.add_argument("--all", action="store_true", help="every bit, some minutes for each 100,000")
-    parser.add_argument(
-        "--unseen", action="store_true", help="leave out the lists of training images' hashes: most of a manifest"
-    )
+    parser.add_argument("--unseen", action="store_true", help="leave out the hashes of training images, most of a manifest")
     parser.add_argument("--part", default="0/1", metavar="K/N", help="every N-th bit from the K-th, for several processes")
     arguments = parser.parse_args()
     content = (shipped_path(arguments.bundle) / MANIFEST).read_bytes()
