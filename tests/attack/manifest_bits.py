@@ -24,12 +24,14 @@ import numpy as np
 from leukolite import bundle as bundles
 from leukolite.appearance import ImageStats
 from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, SUMS, Bundle, Golden
+from leukolite.classifier import check_tensors
 from leukolite.decision import calibrate, decide
 from leukolite.edge.field.quality import unlike_training
 from leukolite.errors import BundleError
 from leukolite.golden_verdicts import VERDICTS, GoldenVerdicts
-from leukolite.manifest import Manifest
+from leukolite.manifest import Manifest, TensorFormat
 from leukolite.preprocess import crop_and_resize, input_table
+from leukolite.runtime import TfliteRuntime
 from leukolite.shipped import shipped_path
 from leukolite.sums import sums_of, sums_text
 
@@ -81,8 +83,12 @@ class Memory:
             self.files[SUMS] = sums_text(self.sums_of({k: v for k, v in self.files.items() if k != SUMS})).encode()
 
 
-def verdicts(manifest: Manifest) -> list[object]:
-    """What a manifest makes of the probes: whatever else it says, these are the verdicts."""
+def verdicts(manifest: Manifest, tensor: TensorFormat) -> list[object]:
+    """What a manifest makes of the probes: whatever else it says, these are the verdicts.
+
+    Args:
+        tensor: the model's own input.
+    """
     rng = np.random.default_rng(SEED)
     found: list[object] = [manifest.unit, manifest.cell]
     answers = rng.dirichlet(np.full(len(manifest.labels), 0.4), PROBES)
@@ -101,7 +107,6 @@ def verdicts(manifest: Manifest) -> list[object]:
     for side in rng.integers(manifest.input.width, 700, 12):
         pixels = rng.integers(0, 256, (int(side), int(side) + 17, 3)).astype(np.uint8)
         found.append(crop_and_resize(pixels, manifest.input).tobytes())
-    tensor = manifest.input_tensor
     table = input_table(manifest.input, tensor.dtype, tensor.scale, tensor.zero_point)
     found.append(None if table is None else table.tobytes())
     return found
@@ -131,19 +136,25 @@ def flip(name: str, bits: Iterable[int], *, on_bit: Callable[[], None] = lambda:
     with memory.opened():
         memory.put(memory.original[MANIFEST], WAYS[0])
         sound = Bundle.load(PLACE).manifest
-        expected = verdicts(sound)
-        deciding = ("unit", "labels", "malignant", "input", "input_tensor", "decision", "appearance", "cell")
+        runtime = TfliteRuntime(memory.original[MODEL])
+        expected = verdicts(sound, runtime.input.format)
+        deciding = ("unit", "labels", "malignant", "input", "decision", "appearance", "cell")
         for position in bits:
             flipped = bytearray(memory.original[MANIFEST])
             flipped[position // 8] ^= 1 << position % 8
             for way in WAYS:
                 memory.put(bytes(flipped), way)
                 try:
-                    found = Bundle.load(PLACE).manifest
+                    loaded = Bundle.load(PLACE)
+                    check_tensors(loaded, runtime)
+                    found = loaded.manifest
                 except BundleError:
                     counts[way][REFUSED] += 1
                     continue
-                same = all(getattr(found, field) == getattr(sound, field) for field in deciding) or verdicts(found) == expected
+                same = (
+                    all(getattr(found, field) == getattr(sound, field) for field in deciding)
+                    or verdicts(found, runtime.input.format) == expected
+                )
                 counts[way][SAME if same else CHANGED] += 1
                 if not same:
                     sys.stderr.write(f"bit {position}, {way}: {bytes(flipped[position // 8 - 40 : position // 8 + 20])!r}\n")
