@@ -198,6 +198,10 @@ BAD_FIELDS = {
     "a label of two lines in Unicode": (r"labels\.0", lambda m: m.update(labels=["heal\u2028thy", "blast"])),
     "a single label": ("labels", lambda m: m.update(labels=["blast"])),
     "duplicate labels": ("labels must be distinct", lambda m: m.update(labels=["blast", "blast"])),
+    "a label that means no verdict": (
+        "'Abstain' cannot be a label",
+        lambda m: m.update(labels=["healthy", "Abstain"], malignant=[]),
+    ),
     "a malignant stranger": (r"malignant names \['tumour'\]", lambda m: m.update(malignant=["tumour"])),
     "a name with a slash": ("name", lambda m: m.update(name="../tiny")),
     "a scale of 0": (r"input_tensor\.scale", lambda m: m["input_tensor"].update(scale=0)),
