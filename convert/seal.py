@@ -9,12 +9,12 @@ golden outputs stay as they are, byte by byte: what they say is taken on trust, 
 import sys
 from pathlib import Path
 
-from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, SUMS, Bundle, bundle_files
+from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, Bundle, bundle_files
 from leukolite.convert.card import model_card
 from leukolite.errors import LeukoliteError
 from leukolite.files import write_file
 from leukolite.golden_verdicts import VERDICTS
-from leukolite.sums import hash_of, sums_of, sums_text
+from leukolite.sums import SUMS, hash_of, sums_of, sums_text
 
 _KEPT = (MODEL, MANIFEST, LABELS, GOLDEN)
 

@@ -7,7 +7,7 @@ uint8 output can give, and both sides of each edge of the decision and of the ra
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -21,7 +21,7 @@ from leukolite.preprocess import InputSpec
 from leukolite.textfiles import parse_json
 
 VERDICTS = "golden-verdicts.json"
-SCHEMA = 1
+SCHEMA: Final = 1
 STEPS = 256  # of a uint8 output
 NEAR_EDGE = 1e-9  # of a probability: how far a case lies from the decision's edges
 SAME = 1e-8  # of a probability: further off is another decision, nearer is another processor's last digit

@@ -33,7 +33,7 @@ class BundlePath(click.Path):
     """A bundle's folder or zip, or a shipped bundle's name, see `leukolite.shipped`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        return given_path(super().convert(value, param, ctx))
+        return given_path(str(super().convert(value, param, ctx)))
 
 
 class Sigmas(click.ParamType):

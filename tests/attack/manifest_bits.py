@@ -23,7 +23,7 @@ import numpy as np
 
 from leukolite import bundle as bundles
 from leukolite.appearance import ImageStats
-from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, SUMS, Bundle, Golden
+from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, Bundle, Golden
 from leukolite.classifier import check_tensors
 from leukolite.decision import calibrate, decide
 from leukolite.edge.field.quality import unlike_training
@@ -33,7 +33,7 @@ from leukolite.manifest import Manifest, TensorFormat
 from leukolite.preprocess import crop_and_resize, input_table
 from leukolite.runtime import TfliteRuntime
 from leukolite.shipped import shipped_path
-from leukolite.sums import sums_of, sums_text
+from leukolite.sums import SUMS, sums_of, sums_text
 
 PLACE = Path("bundle")
 WAYS = ("with its SHA256SUMS", "without SHA256SUMS", "with SHA256SUMS written again")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from leukolite.bundle import SUMS
 from leukolite.golden_verdicts import VERDICTS
+from leukolite.sums import SUMS
 
 
 def unsealed(bundle: Path | str) -> Path:

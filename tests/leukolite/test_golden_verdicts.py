@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukolite.bundle import LABELS, MANIFEST, SUMS, Bundle, Golden, write_bundle
+from leukolite.bundle import LABELS, MANIFEST, Bundle, Golden, write_bundle
 from leukolite.decision import Decision
 from leukolite.errors import BundleError
 from leukolite.golden_verdicts import VERDICTS, GoldenVerdicts, contradiction, golden_verdicts
 from leukolite.manifest import AppearanceRanges, CellPicture, Manifest
+from leukolite.sums import SUMS
 
 RANGES = AppearanceRanges(
     images=100,

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, SUMS, UNSEALED, Bundle, bundle_files, write_bundle
+from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, UNSEALED, Bundle, bundle_files, write_bundle
 from leukolite.cli import main as leukolite
 from leukolite.errors import BundleError
 from leukolite.golden_verdicts import VERDICTS
 from leukolite.manifest import CompiledModel
-from leukolite.sums import hash_of, parse_sums, sums_of, sums_text
+from leukolite.sums import SUMS, hash_of, parse_sums, sums_of, sums_text
 
 FILES = [MODEL, MANIFEST, LABELS, GOLDEN, CARD, VERDICTS]
 
