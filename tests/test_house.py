@@ -280,6 +280,6 @@ def test_a_wheel_holds_what_is_easily_forgotten(wheel):
     manifests = [name for name in wheel if re.fullmatch(r"leukolite/edge/bundles/[^/]+/manifest\.json", name)]
     assert len(manifests) == len(list((CHECKOUT / "edge" / "bundles").iterdir())) >= 5
     for name in manifests:
-        assert {
-            name.replace("manifest.json", part) for part in ("model.tflite", "golden.npz", "labels.txt", "README.md")
-        } <= wheel
+        parts = ("model.tflite", "golden.npz", "golden-verdicts.json", "labels.txt", "README.md", "SHA256SUMS")
+        assert {name.replace("manifest.json", part) for part in parts} <= wheel
+    assert {name.rpartition("/")[2] for name in wheel if ".dist-info/licenses/" in name} == {"LICENSE", "NOTICE"}
