@@ -13,7 +13,16 @@ from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import write_file, write_json
 from leukolite.image_files import describe_unusable
 from leukolite.imports import require
-from leukolite.options import SizeType, force_option, json_option, noise_option, runtime_option, seed_option, threads_option
+from leukolite.options import (
+    BundlePath,
+    SizeType,
+    force_option,
+    json_option,
+    noise_option,
+    runtime_option,
+    seed_option,
+    threads_option,
+)
 from leukolite.outputs import check_outputs
 from leukolite.preprocess import KERNELS, Kernel
 from leukolite.runtime import RuntimeOptions
@@ -28,7 +37,7 @@ from leukolite.wording import count, percent, percent_with_interval
 
 
 @click.command(cls=Command)
-@click.argument("model", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
+@click.argument("model", metavar="BUNDLE|RUN", type=BundlePath())
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
 @labels_csv_options
 @noise_option("to add", (0.0,))
@@ -117,7 +126,7 @@ def evaluate(
 
 
 @click.command(cls=Command)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BundlePath())
 @threads_option
 @click.option("--rounds", type=click.IntRange(1, 1000), default=15, show_default=True, help="Rounds to measure.")
 @click.option("--frames", type=click.IntRange(10, 100_000), default=200, show_default=True, help="Frames per round.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
-from leukolite.bundle import MANIFEST, Bundle
+from leukolite.bundle import MANIFEST
 from leukolite.classes import Classes
 from leukolite.classifier import Classifier, open_classifier
 from leukolite.copies import SIDE, detail, find_copies
@@ -23,6 +23,7 @@ from leukolite.places import problem_at
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.runtime import RuntimeOptions
 from leukolite.sheets import encode_png, sheet
+from leukolite.shipped import open_bundle
 from leukolite.train.backend import import_keras
 from leukolite.train.datasets import Dataset, open_dataset
 from leukolite.train.duplicates import pairs_of, without_contradictions
@@ -138,7 +139,7 @@ def open_model(path: Path, runtime: RuntimeOptions) -> EvaluatedModel:
         inner = sorted({found.parent for name in (MANIFEST, RUN) for found in path.glob(f"*/{name}")})
         hint = f"; give one of those in it, as {inner[0]}" if inner else ""
         raise LeukoliteError(f"{path}: neither a bundle (with {MANIFEST}) nor a finished run (with {RUN}){hint}")
-    bundle = Bundle.load(path)
+    bundle = open_bundle(path)
     training = bundle.manifest.training
     classifier = open_classifier(bundle, runtime)
     if training is None:

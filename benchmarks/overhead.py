@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from leukolite.bundle import Bundle
 from leukolite.classifier import Classifier
 from leukolite.edge.camera.source import Frame, Gap, Items
 from leukolite.edge.classify import FrameProcessing
@@ -20,6 +19,7 @@ from leukolite.edge.host.watchdog import RestartPolicy, WatchedRuntime, open_wat
 from leukolite.edge.pipeline import run
 from leukolite.preprocess import Kernel, to_batch
 from leukolite.runtime import Runtime, RuntimeInfo, RuntimeOptions
+from leukolite.shipped import open_bundle
 from leukolite.synthetic import LABELS, render_cell
 
 DISTINCT_FRAMES, DISTINCT_PIXELS = 32, 20_000_000  # the fewer, the larger
@@ -102,7 +102,7 @@ def measure_overhead(
     Raises:
         BundleError: the bundle is not whole.
     """
-    bundle = Bundle.load(path)
+    bundle = open_bundle(path)
     watched = open_watched_classifier(bundle, options, answer_s=RestartPolicy().answer_s)
     assert isinstance(watched.runtime, WatchedRuntime)
     manifest, bare = bundle.manifest, watched.runtime.watched

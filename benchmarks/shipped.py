@@ -8,7 +8,7 @@ from pathlib import Path
 
 from leukolite.bundle import Bundle
 from leukolite.manifest import Measurement
-from leukolite.shipped import find_bundle, shipped_bundles
+from leukolite.shipped import shipped_bundles, shipped_path
 from leukolite.wording import percent, percent_with_interval
 
 SIGMAS = (0.0, 5.0, 10.0, 20.0)
@@ -16,7 +16,7 @@ SIGMAS = (0.0, 5.0, 10.0, 20.0)
 
 def shipped() -> list[Bundle]:
     """Every bundle that comes with the package, by name."""
-    return [Bundle.load(find_bundle(Path(name))) for name in shipped_bundles()]
+    return [Bundle.load(shipped_path(name)) for name in shipped_bundles()]
 
 
 def table(bundles: list[Bundle]) -> list[str]:

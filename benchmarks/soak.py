@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from leukolite.bundle import Bundle
 from leukolite.classifier import Classifier
 from leukolite.edge.camera.synthetic import SyntheticCamera
 from leukolite.edge.classify import FrameProcessing
@@ -23,6 +22,7 @@ from leukolite.edge.pipeline import Limits, run
 from leukolite.edge.report.console import Console
 from leukolite.errors import LeukoliteError
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
+from leukolite.shipped import open_bundle
 
 MEMORY_GROWTH_GOAL_MB = 5.0
 SCHEMA = {"name": "soak", "version": 2}  # 2: runtime as everywhere; 1: first
@@ -128,7 +128,7 @@ def soak(
         BundleError: the bundle is not whole.
         LeukoliteError: not one window was filled.
     """
-    bundle = Bundle.load(path)
+    bundle = open_bundle(path)
 
     def read() -> Health:
         on_second()

@@ -9,7 +9,7 @@ from leukolite.benchmarks.soak import MEMORY_GROWTH_GOAL_MB, Soak, soak
 from leukolite.edge.control import Control
 from leukolite.edge.host.signals import stopped_by_signals
 from leukolite.files import write_json
-from leukolite.options import Finite, force_option, json_option, threads_option
+from leukolite.options import BundlePath, Finite, force_option, json_option, threads_option
 from leukolite.outputs import check_outputs
 from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import find_bundle
@@ -19,7 +19,7 @@ from leukolite.wording import count
 
 
 @click.command("soak", cls=Command)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BundlePath())
 @click.option("--minutes", type=Finite(0.05, 10_080), default=30.0, show_default=True, help="Minutes that the session lasts.")
 @click.option("--rate", type=Finite(1, 1000), default=60.0, show_default=True, help="Frames per second of the camera.")
 @click.option(

@@ -12,32 +12,38 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from leukolite import __version__
-from leukolite.bundle import GOLDEN, LABELS, MANIFEST, MODEL, Bundle, Golden
+from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MODEL, Bundle, Golden, bundle_files
 from leukolite.classifier import open_classifier
 from leukolite.convert.archive import archive_of
 from leukolite.convert.metadata import with_metadata
+from leukolite.convert.terms import terms
 from leukolite.decision import calibrate, decide
 from leukolite.errors import ConversionError, LeukoliteError
 from leukolite.files import check_replaceable, new_folder, write_file
+from leukolite.golden_verdicts import VERDICTS
 from leukolite.manifest import Manifest
 from leukolite.runtime import TfliteRuntime
+from leukolite.sums import SUMS, hash_of, sums_of, sums_text
 from leukolite.wording import RESEARCH_USE, shown
 
 ASSETS, KOTLIN, KOTLIN_TEST = "app/src/main/assets", "app/src/main/java/leukolite", "app/src/androidTest/java/leukolite"
 TEMPLATES = {
     "README.md": "README.md.jinja",
+    "NOTICE": "NOTICE.jinja",
     f"{KOTLIN}/Leukolite.kt": "Leukolite.kt.jinja",
     f"{KOTLIN}/LeukoliteClassifier.kt": "LeukoliteClassifier.kt.jinja",
     f"{KOTLIN_TEST}/LeukoliteGoldenTest.kt": "LeukoliteGoldenTest.kt.jinja",
 }
-FILES = (*TEMPLATES, *(f"{ASSETS}/{name}" for name in (MODEL, MANIFEST, LABELS, GOLDEN)))
+FILES = (*TEMPLATES, *(f"{ASSETS}/{name}" for name in (MODEL, MANIFEST, LABELS, GOLDEN, VERDICTS, SUMS)))
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was written: the manifest, with the new model's hash, and each file's path below the folder and content."""
+    """What was written: the manifest, with the new model's hash, the hash of the bundle that the assets are, and each file's
+    path below the folder and content."""
 
     manifest: Manifest
+    sha256: str
     files: dict[str, bytes]
 
 
@@ -60,13 +66,13 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None, *, f
     model = with_metadata(bundle.model, bundle.manifest)
     _check_same_network(bundle, model)
     manifest = bundle.manifest.model_copy(update={"model_sha256": hashlib.sha256(model).hexdigest(), "compiled": []})
-    files = {
-        f"{ASSETS}/{MODEL}": model,
-        f"{ASSETS}/{MANIFEST}": (manifest.model_dump_json(indent=1) + "\n").encode(),
-        f"{ASSETS}/{LABELS}": "".join(f"{label}\n" for label in manifest.labels).encode(),
-        f"{ASSETS}/{GOLDEN}": _stored_golden(bundle.golden),
-        **{name: text.encode() for name, text in _render(manifest, bundle.golden).items()},
-    }
+    assets = bundle_files(manifest, model, bundle.golden, "") | {GOLDEN: _stored_golden(bundle.golden)}
+    for name in (CARD, SUMS):  # the folder's own README holds what the card says; the sums are those of these files
+        del assets[name]
+    sums = sums_of(assets)
+    assets[SUMS] = sums_text(sums).encode()
+    files = {f"{ASSETS}/{name}": content for name, content in assets.items()}
+    files |= {name: text.encode() for name, text in _render(manifest, bundle.golden, hash_of(sums)).items()}
     with new_folder(out, replace_if_holds=f"{ASSETS}/{MANIFEST}", force=force) as folder:
         for name, content in files.items():
             place = folder / name
@@ -75,7 +81,7 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None, *, f
         open_classifier(Bundle.load(folder / ASSETS))
     if zip_path is not None:
         write_file(zip_path, archive_of(files), force=force)
-    return Export(manifest, files)
+    return Export(manifest, hash_of(sums), files)
 
 
 def check_place(out: Path, force: bool) -> None:
@@ -112,8 +118,12 @@ def _npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _render(manifest: Manifest, golden: Golden) -> dict[str, str]:
-    """The texts, path -> content."""
+def _render(manifest: Manifest, golden: Golden, sha256: str) -> dict[str, str]:
+    """The texts, path -> content.
+
+    Args:
+        sha256: of the bundle that the assets are.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -130,6 +140,8 @@ def _render(manifest: Manifest, golden: Golden) -> dict[str, str]:
         "version": __version__,
         "research_use": RESEARCH_USE,
         "manifest": manifest,
+        "sha256": sha256,
+        "terms": terms(manifest.training),
         "malignant": malignant,
         "abstain": "null" if abstain is None else f"{abstain[0]!r}..{abstain[1]!r}",
         "tolerance": manifest.golden.tolerance["litert"],

@@ -2,6 +2,7 @@
 
 from leukolite.appearance import describe
 from leukolite.convert.provenance import is_external
+from leukolite.convert.terms import terms
 from leukolite.convert.variants import VARIANTS
 from leukolite.manifest import (
     AppearanceRanges,
@@ -105,6 +106,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
     if training is not None and training.split_by.endswith("subject"):
         limits = [limit for limit in limits if "split is by image" not in limit]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
+    lines += ["## Terms", "", *(f"- {line}" for line in terms(training)), ""]
     return "\n".join(map(shown, lines))
 
 

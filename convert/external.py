@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leukolite.class_folders import PARTS
-from leukolite.classes import LONGEST_LABEL, Classes, is_label, label_key
+from leukolite.classes import LONGEST_LABEL, Classes, is_label, label_key, taken_meaning
 from leukolite.convert.examine import SAMPLE, Examination, Feeding, examine
 from leukolite.convert.fold import fold_input, fold_sigmoid
 from leukolite.convert.load_keras import load_keras
@@ -84,6 +84,8 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
             f"{external.labels}: {odd[0]!r} cannot be a label: expected at most {LONGEST_LABEL} characters and none that"
             " controls a terminal"
         )
+    if taken := taken_meaning(labels):
+        raise ConversionError(f"{external.labels}: {taken}; rename it there and in the images' folders")
     if external.malignant:  # a slip of the pen is told before the work
         declared_malignant(external.malignant, labels, (), external.labels)
     positive = None if external.positive is None else Classes.of(labels).match([external.positive])[0].get(external.positive)

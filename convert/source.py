@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leukolite.classes import Classes, choose_malignant
+from leukolite.classes import Classes, choose_malignant, taken_meaning
 from leukolite.convert.provenance import recipe_of_run
 from leukolite.errors import ConversionError
 from leukolite.image_files import Unusable
@@ -123,8 +123,11 @@ def source_of_run(folder: Path, data: Path | None = None, malignant: Sequence[st
 
     Raises:
         TrainingError: the folder is not a finished run, or damaged.
+        ConversionError: one of its labels means something else in every output.
     """
     run, split = load_run(folder), load_run_split(folder)
+    if taken := taken_meaning(run.labels):
+        raise ConversionError(f"{folder}: {taken}; rename the class and train again")
     recipe = run.recipe
     return ConversionSource(
         origin=folder,

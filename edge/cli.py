@@ -23,6 +23,7 @@ from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
 from leukolite.edge.settings import SessionSettings, changed_setting, first_record, settings_of
 from leukolite.errors import JournalError
 from leukolite.options import (
+    BundlePath,
     Finite,
     Sigmas,
     SizeType,
@@ -57,7 +58,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.command(
     cls=Command, epilog=RESEARCH_USE, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.option("--bundle", type=click.Path(path_type=Path), help="Bundle folder or zip, or a shipped bundle's name.")
+@click.option("--bundle", type=BundlePath(), help="Bundle folder or zip, or a shipped bundle's name.")
 @click.option("--camera", metavar="NAME", help=f"Camera to open: {'; '.join(CAMERAS)}.")
 @click.option("--camera-size", type=SizeType(), help="Size of a picamera2's or v4l2 camera's pictures, pixels.")
 @click.option(

@@ -11,7 +11,7 @@ from leukolite.edge.journal.export import write_csv, write_records_json
 from leukolite.edge.journal.format import OnLine, journal_files, read, verify
 from leukolite.errors import JournalError, reason_of
 from leukolite.files import is_stdout, new_file, new_folder
-from leukolite.options import Finite, force_option, json_option
+from leukolite.options import BundlePath, Finite, force_option, json_option
 from leukolite.outputs import check_outputs
 from leukolite.streams import StdoutLost
 from leukolite.terminal import Command, LazyGroup, add_task, progress_bar, stdout
@@ -138,9 +138,7 @@ def summary_command(session: Path, out: Path, width: float, force: bool) -> None
 
 @click.command("replay", cls=Command)
 @click.argument("session", type=click.Path(path_type=Path))
-@click.option(
-    "--bundle", type=click.Path(path_type=Path), help="Bundle of the session, where it lies now.  [default: where it lay]"
-)
+@click.option("--bundle", type=BundlePath(), help="Bundle of the session, where it lies now.  [default: where it lay]")
 @click.option("--allow-cpu", is_flag=True, help="Let the CPU compute what the Edge TPU would not.")
 def replay_command(session: Path, bundle: Path | None, allow_cpu: bool) -> None:
     """Classify the frames of SESSION, a folder, again: every verdict must be the recorded one.

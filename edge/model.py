@@ -20,7 +20,7 @@ from leukolite.edge.field.one_cell import CELLS, Cells
 from leukolite.edge.field.treatment import treatments
 from leukolite.images import read_rgb
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
-from leukolite.shipped import find_bundle
+from leukolite.shipped import find_bundle, given_path
 
 LEAST_DIAMETER, MOST_DIAMETER = 4, 4096  # pixels of a white cell
 
@@ -138,7 +138,7 @@ def load(
             raise ValueError(f"{name}: expected {' or '.join(map(repr, known))}, found {value!r}")
     if cell_diameter is not None and not LEAST_DIAMETER <= cell_diameter <= MOST_DIAMETER:
         raise ValueError(f"cell_diameter: expected {LEAST_DIAMETER} to {MOST_DIAMETER} pixels, found {cell_diameter}")
-    loaded = Bundle.load(find_bundle(Path(bundle)))
+    loaded = Bundle.load(find_bundle(given_path(bundle)))
     classifier = open_classifier(loaded, RuntimeOptions(name=runtime, threads=threads, allow_cpu=allow_cpu))
     treatment_of = treatments(
         loaded.manifest, cells=cells, are_pictures=True, channel=channel, cell_diameter=cell_diameter, ungated=ungated

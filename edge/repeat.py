@@ -4,14 +4,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from leukolite.bundle import Bundle
 from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
 from leukolite.edge.journal.format import journal_files
 from leukolite.edge.journal.records import manifest_sha256
 from leukolite.edge.replay import Replay, check_replayable, replay
 from leukolite.edge.run import open_first
 from leukolite.edge.settings import first_record, open_frames, processing_of, settings_of
-from leukolite.shipped import find_bundle
+from leukolite.shipped import open_bundle
 from leukolite.terminal import add_task, progress_bar
 
 
@@ -31,7 +30,7 @@ def repeat_session(folder: Path, bundle_path: Path | None, *, allow_cpu: bool) -
     settings = settings_of(start, bundle_path)
     options = settings.runtime.with_cpu(allow_cpu)
     settings = replace(settings, runtime=options)
-    bundle = Bundle.load(find_bundle(settings.bundle))
+    bundle = open_bundle(settings.bundle)
     reopen = partial(open_watched_classifier, bundle, options, answer_s=RestartPolicy().answer_s)
     classifier = open_first(reopen, options.name)
     check_replayable(folder, start, manifest_sha256(bundle.manifest))

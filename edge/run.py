@@ -43,7 +43,8 @@ from leukolite.edge.settings import SessionSettings, open_frames, processing_of
 from leukolite.errors import JournalError, LeukoliteError
 from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
 from leukolite.names import look_alikes
-from leukolite.shipped import find_bundle
+from leukolite.shipped import open_bundle
+from leukolite.sums import SHORT
 from leukolite.terminal import stdout, warn
 from leukolite.wording import RESEARCH_USE, shown_label, wrapped
 
@@ -91,7 +92,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
     Raises:
         LeukoliteError: it could not begin, or it failed on the way; then what was seen until then is printed and written first.
     """
-    settings, bundle = options.settings, Bundle.load(find_bundle(options.settings.bundle))
+    settings, bundle = options.settings, open_bundle(options.settings.bundle)
     reopen = partial(open_watched_classifier, bundle, settings.runtime, answer_s=options.restart.answer_s)
     classifier = open_first(reopen, settings.runtime.name)
     processing, source = processing_of(settings, bundle), open_frames(settings, bundle)
@@ -212,6 +213,7 @@ class _Outputs:
         labels = ", ".join(shown_label(label) for label in manifest.labels)
         for line in wrapped(f"{manifest.name}: classifies one {manifest.unit}; {labels}. {RESEARCH_USE}"):
             self.lines.print(line)
+        self.lines.print(f"Bundle sha256 {bundle.sha256[:SHORT]}")
         if options.settings.ungated:
             self.lines.print("Ungated: blurred, dark, empty and strangely stained pictures are classified.")
         elif manifest.appearance is None:

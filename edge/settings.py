@@ -19,7 +19,7 @@ from leukolite.errors import JournalError
 from leukolite.manifest import Manifest
 from leukolite.path_text import path_of_text, text_of_path
 from leukolite.runtime import RuntimeOptions
-from leukolite.shipped import shipped_bundles
+from leukolite.shipped import shipped_bundles, shipped_path
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def settings_of(start: StartRecord, bundle: Path | None) -> SessionSettings:
     """
     recorded = path_of_text(start.bundle)
     if not recorded.exists() and recorded.name in shipped_bundles():
-        recorded = Path(recorded.name)
+        recorded = shipped_path(recorded.name)
     width, _, height = start.settings.get("camera_size", "").partition("x")
     return SessionSettings(
         bundle=bundle or recorded,

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from leukolite.manifest import RANGES, AppearanceRanges
+from leukolite.manifest import RANGES, AppearanceRanges, Range
 
 HALF_SIDE, SMALL_SIDE = 112, 28  # pixels: focus is measured on the first, light and colour on the second
 LIT_LEVEL = 16  # grey levels; noise of sigma 20 on black, clipped and shrunk, is about 8
@@ -106,6 +106,16 @@ def is_colourless(pixels: np.ndarray) -> bool:
     lit = _lit(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
     _, spread = cv2.meanStdDev(cv2.transform(cv2.LUT(small, _LOG), _STAIN_AND_RED), mask=lit)
     return cv2.countNonZero(lit) > 0 and float(spread.max()) <= ONE_HUE
+
+
+def is_below(value: float, allowed: Range) -> bool:
+    """Whether a measurement lies below its range."""
+    return allowed[0] is not None and value < allowed[0]
+
+
+def is_above(value: float, allowed: Range) -> bool:
+    """Whether a measurement lies above its range."""
+    return allowed[1] is not None and value > allowed[1]
 
 
 def describe(appearance: AppearanceRanges, form: str) -> str:

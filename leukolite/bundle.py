@@ -4,6 +4,9 @@
     manifest.json   what it expects, what it answers, where it comes from, how well it did
     labels.txt      the labels, one a line
     golden.npz      `frames`, the `inputs` they must become and the `outputs` they must give
+    golden-verdicts.json   what the manifest decides, see `leukolite.golden_verdicts`
+    README.md       the card, for people
+    SHA256SUMS      the hash of each, see `leukolite.sums`
 
 `Bundle.load` checks that the files belong together; `leukolite.classifier.open_classifier` goes on to check the tensors and the
 golden outputs on the runtime at hand.
@@ -13,7 +16,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +24,30 @@ from pydantic import ValidationError
 
 from leukolite.errors import BundleError, reason_of
 from leukolite.files import new_folder
+from leukolite.golden_verdicts import VERDICTS, GoldenVerdicts, contradiction, golden_verdicts
 from leukolite.manifest import READABLE, Manifest
 from leukolite.names import look_alikes
 from leukolite.npz import read_npz
 from leukolite.places import problem_at
 from leukolite.regular_file import open_regular
 from leukolite.schema import newer_schema
+from leukolite.sums import SUMS, has_other_line_ends, hash_of, mismatch, parse_sums, sums_of, sums_text
 from leukolite.textfiles import decode_text, parse_json
 from leukolite.zip_members import DAMAGED, open_zip, read_member
 
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
+_PARTS = (MANIFEST, MODEL, LABELS, GOLDEN)  # without which there is no bundle
 MAX_FILE_BYTES = 125_000_000  # of the models together: a runtime copies them, and a small machine gives 400 MB to all of it
 MAX_ZIP_BYTES = MAX_FILE_BYTES + 100_000_000  # of all members, unpacked
 MAX_GOLDEN_BYTES = 64_000_000  # of the golden arrays, which fill 2 MB
 MAX_TEXT_BYTES = 16_000_000  # of manifest and labels, which fill 0.1 MB
+_LIMITS = {GOLDEN: MAX_GOLDEN_BYTES} | dict.fromkeys((MANIFEST, LABELS, SUMS, VERDICTS, CARD), MAX_TEXT_BYTES)
 MOST_OTHER_VALUES = 50_000  # of a manifest, beside the lists of the images that were seen; 1,000 are usual
+
+UNSEALED = (  # said of a bundle without sums
+    f"made before bundles carried a hash over all their files ({SUMS}): a change of its manifest could go unnoticed; convert"
+    " again, or seal it if you trust it (docs/reference/bundle.md)"
+)
 
 
 @dataclass(frozen=True)
@@ -66,13 +78,21 @@ class Golden:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose files were checked to belong together."""
+    """A bundle whose files were checked to belong together.
+
+    Attributes:
+        compiled: target -> model, of those that were compiled for an accelerator.
+        sha256: the hash over all its files, see `leukolite.sums`; empty for one that was put together in memory.
+        notes: what is to be said of it, in a line each.
+    """
 
     path: Path
     manifest: Manifest
     model: bytes
     golden: Golden
     compiled: dict[str, bytes] = field(default_factory=dict)
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
 
     def model_for(self, target: str) -> bytes:
         """The model compiled for an accelerator, else the one that runs anywhere."""
@@ -80,27 +100,53 @@ class Bundle:
 
     @staticmethod
     def load(path: Path) -> "Bundle":
-        """Read a bundle and check its schema, hash, labels and golden arrays.
+        """Read a bundle and check its sums, schema, labels, golden arrays and golden verdicts.
 
         Args:
             path: the bundle's folder, or its zip file.
 
         Raises:
-            BundleError: names the field, what was expected and what was found.
+            BundleError: names the file or field, what was expected and what was found.
         """
-        manifest_bytes = _member(path, MANIFEST)
-        manifest = _parse_manifest(path, manifest_bytes)
-        model = _member(path, MODEL)
-        found = hashlib.sha256(model).hexdigest()
-        if found != manifest.model_sha256:
-            raise BundleError(
-                f"{path}: {MODEL} does not match its manifest (sha256 {found[:12]}, expected {manifest.model_sha256[:12]});"
-                " copy the bundle again"
-            )
-        _check_labels(path, _member(path, LABELS), manifest)
-        return Bundle(
-            path, manifest, model, _parse_golden(path, _member(path, GOLDEN), manifest), _compiled(path, manifest, model)
-        )
+        files = _read(path)
+        found = sums_of({name: content for name, content in files.items() if name != SUMS})
+        listed, notes = _check_sums(path, files, found)
+        bundle = _parsed(path, files, found)
+        read = [one.file for one in bundle.manifest.compiled if one.file is not None]
+        if listed is None:
+            found |= sums_of({name: files[name] for name in read})
+        elif trouble := mismatch(listed, listed, read):
+            raise BundleError(f"{path}: {trouble[1]}; copy the bundle again")
+        if VERDICTS in files:
+            _check_verdicts(path, files[VERDICTS], bundle)
+        return replace(bundle, sha256=hash_of(listed or found), notes=notes)
+
+    @staticmethod
+    def load_trusted(path: Path) -> "Bundle":
+        """As `load`, but whatever the bundle's sums and golden verdicts say: for who writes them anew."""
+        files = {name: _member(path, name) for name in _PARTS}
+        return _parsed(path, files, sums_of(files))
+
+
+def bundle_files(
+    manifest: Manifest, model: bytes, golden: Golden, card: str, compiled: Mapping[str, bytes] | None = None
+) -> dict[str, bytes]:
+    """Every file of a bundle, by name.
+
+    Args:
+        compiled: target -> model, of those that the manifest gives a file.
+    """
+    made = compiled or {}
+    files = {
+        MODEL: model,
+        MANIFEST: (manifest.model_dump_json(indent=1) + "\n").encode(),
+        LABELS: "".join(f"{label}\n" for label in manifest.labels).encode(),
+        GOLDEN: golden.to_bytes(),
+        VERDICTS: golden_verdicts(manifest, golden.outputs).to_bytes(),
+        CARD: card.encode(),
+        **{one.file: made[one.target] for one in manifest.compiled if one.file is not None},
+    }
+    return files | {SUMS: sums_text(sums_of(files)).encode()}
 
 
 def write_bundle(
@@ -123,30 +169,115 @@ def write_bundle(
         LeukoliteError: `path` is taken, or cannot be written.
     """
     with new_folder(path, replace_if_holds=MANIFEST, force=force) as folder:
-        (folder / MODEL).write_bytes(model)
-        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (folder / LABELS).write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")
-        (folder / GOLDEN).write_bytes(golden.to_bytes())
-        (folder / CARD).write_text(card, encoding="utf-8")
-        for one in manifest.compiled:
-            if one.file is not None:
-                (folder / one.file).write_bytes((compiled or {})[one.target])
+        for name, content in bundle_files(manifest, model, golden, card, compiled).items():
+            (folder / name).write_bytes(content)
 
 
-def _compiled(path: Path, manifest: Manifest, model: bytes) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+def _parsed(path: Path, files: dict[str, bytes], sums: Mapping[str, str]) -> Bundle:
+    """A bundle of its files' contents; compiled models that are not among them are added."""
+    manifest = _parse_manifest(path, files[MANIFEST])
+    if sums[MODEL] != manifest.model_sha256:
+        raise BundleError(
+            f"{path}: {MODEL} does not match its manifest (sha256 {sums[MODEL][:12]}, expected {manifest.model_sha256[:12]});"
+            " copy the bundle again"
+        )
+    _check_labels(path, files[LABELS], manifest)
+    golden = _parse_golden(path, files[GOLDEN], manifest)
+    return Bundle(path, manifest, files[MODEL], golden, _compiled(path, manifest, files))
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    """The files that every bundle has, those that its sums list, and those that stand for themselves where it has none."""
+    files, names = {name: _member(path, name) for name in _PARTS}, _names(path)
+    files |= {name: _member(path, name) for name in (SUMS, VERDICTS, CARD) if name in names}
+    for name in _listed(path, files) or ():
+        if name not in names:
+            raise BundleError(f"{path}: {name}, which {SUMS} lists, is missing; copy the whole bundle again")
+        if name not in files:
+            files[name] = _member(path, name, _left(files))
+    return files
+
+
+def _left(files: Mapping[str, bytes]) -> int:
+    """How many bytes further models may have beside what was read of a bundle."""
+    return MAX_FILE_BYTES - sum(len(content) for name, content in files.items() if name not in _LIMITS)
+
+
+def _listed(path: Path, files: Mapping[str, bytes]) -> dict[str, str] | None:
+    """What `SHA256SUMS` says; None where there is none."""
+    if SUMS not in files:
+        return None
+    try:
+        return parse_sums(files[SUMS])
+    except ValueError as error:
+        raise BundleError(f"{path}: {SUMS} {error}; copy the bundle again") from error
+
+
+def _check_sums(
+    path: Path, files: Mapping[str, bytes], found: Mapping[str, str]
+) -> tuple[dict[str, str] | None, tuple[str, ...]]:
+    """Hold a bundle's files against its `SHA256SUMS`.
+
+    Args:
+        found: their sums.
+
+    Returns:
+        The sums that are listed, None where there are none; and the notes.
+    """
+    listed = _listed(path, files)
+    if listed is None:
+        return None, (f"{path}: {UNSEALED}",)
+    read = [name for name in (*_PARTS, VERDICTS) if name in files]
+    if (trouble := mismatch(listed, found, read)) is not None:
+        name, text = trouble
+        why = ", its line ends were changed: copy it as binary" * has_other_line_ends(files[name], listed.get(name, ""))
+        own = ", notes of your own go into another file" * (name == CARD)
+        raise BundleError(f"{path}: {text}{why}{own}; copy the bundle again, or convert again if the change is wanted")
+    stray = sorted(name for name in _names(path) if name not in listed and name != SUMS and not name.startswith("."))
+    shown = ", ".join(stray[:3]) + (f" and {len(stray) - 3} more" if len(stray) > 3 else "")
+    return listed, (f"{path}: {shown}: no part of the bundle ({SUMS} does not list it), and not read",) if stray else ()
+
+
+def _check_verdicts(path: Path, data: bytes, bundle: Bundle) -> None:
+    try:
+        expected = GoldenVerdicts.from_bytes(data)
+    except ValueError as error:
+        raise BundleError(f"{path}: {VERDICTS} {error}; copy the bundle again") from error
+    if trouble := contradiction(expected, bundle.manifest, bundle.golden.outputs):
+        raise BundleError(
+            f"{path}: {MANIFEST} contradicts {VERDICTS}, {trouble}; one of them was changed, or this installation decides"
+            " otherwise: copy the bundle again"
+        )
+
+
+def _names(path: Path) -> set[str]:
+    """The names of the files at a bundle's top."""
+    try:
+        if path.is_dir():
+            return {file.name for file in path.iterdir() if not file.is_dir()}
+        with open_regular(path) as whole, open_zip(whole, MAX_ZIP_BYTES) as archive:
+            return {name for name in archive.namelist() if "/" not in name}
+    except (OSError, ValueError, *DAMAGED) as error:
+        raise BundleError(f"{path}: cannot be read ({error}); copy the bundle again") from error
+
+
+def _compiled(path: Path, manifest: Manifest, files: dict[str, bytes]) -> dict[str, bytes]:
+    """The compiled models, target -> content; those that no sums list are added to `files`."""
+    found = {}
     for one in manifest.compiled:
         if one.file is None:
             continue
-        found[one.target] = _member(path, one.file, MAX_FILE_BYTES - len(model) - sum(map(len, found.values())))
+        if one.file not in files:
+            files[one.file] = _member(path, one.file, _left(files))
+        found[one.target] = files[one.file]
         if hashlib.sha256(found[one.target]).hexdigest() != one.sha256:
             raise BundleError(f"{path}: {one.file} does not match its manifest; copy the bundle again")
     return found
 
 
 def _member(path: Path, name: str, left: int = MAX_FILE_BYTES) -> bytes:
-    """A file's bytes; `left`: how many a bundle may have beside what was read of it."""
-    most = {MANIFEST: MAX_TEXT_BYTES, LABELS: MAX_TEXT_BYTES, GOLDEN: MAX_GOLDEN_BYTES}.get(name, left)
+    """A file's bytes; `left`: how many a model may have beside what was read of the bundle."""
+    most = _LIMITS.get(name, left)
     if problem := problem_at(path, "file or folder", noun="bundle"):
         raise BundleError(f"{path}: {problem}; expected a folder or zip with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}")
     try:

@@ -13,6 +13,17 @@ from leukolite.wording import is_utf8
 
 NONE = "none"  # said in the place of the malignant labels: none of them means leukaemia
 
+# in verdicts, counts and tables these stand where a label would
+_TAKEN = {
+    "abstain": "that a model gave no verdict",
+    "abstained": "that a model gave no verdict",
+    "abstains": "that a model gave no verdict",
+    "abstention": "that a model gave no verdict",
+    "excluded": "that a picture was not classified",
+    "gap": "that a frame was not available",
+    "anymalignant": "all malignant labels together",
+}
+
 # one line, whatever counts as a line's end: labels.txt has one label per line
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 LONGEST_LABEL = 100
@@ -77,6 +88,18 @@ def is_label(name: str) -> bool:
 def label_key(name: str) -> str:
     """What two spellings of one class share: case, spaces around it and the Unicode form of its accents do not matter."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name.strip()).casefold())
+
+
+def taken_meaning(labels: Sequence[str]) -> str | None:
+    """What speaks against the first label that means something else in leukolite's outputs; None: none does.
+
+    Case, accents' form, width, spaces and punctuation do not tell two of them apart.
+    """
+    for label in labels:
+        letters = "".join(char for char in unicodedata.normalize("NFKC", label).casefold() if char.isalnum())
+        if meaning := _TAKEN.get(letters):
+            return f"{label!r} cannot be a label: in verdicts and counts it says {meaning}"
+    return None
 
 
 def check_labels(labels: Sequence[str], malignant: Sequence[str]) -> None:

@@ -9,10 +9,10 @@ from leukolite.appearance import describe
 from leukolite.bundle import Bundle
 from leukolite.files import is_stdout, write_json
 from leukolite.manifest import CellPicture, Manifest, NoiseMetrics
-from leukolite.options import force_option, json_option
+from leukolite.options import BundlePath, force_option, json_option
 from leukolite.outputs import check_outputs
 from leukolite.preprocess import CROPS, InputSpec
-from leukolite.shipped import find_bundle, shipped_bundles
+from leukolite.shipped import open_bundle, shipped_bundles, shipped_path
 from leukolite.tables import WholeTable, results_table
 from leukolite.terminal import Command, stdout
 from leukolite.wording import RESEARCH_USE, count, percent, percent_with_interval, shown_label
@@ -21,7 +21,7 @@ BUNDLES_SCHEMA = {"name": "bundles", "version": 1}
 
 
 @click.command(cls=Command)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BundlePath())
 @click.option(
     "--json",
     "json_path",
@@ -43,14 +43,14 @@ def info(bundle: Path, json_path: Path | None, force: bool) -> None:
       leukolite info mobilenet_m-taleqani --json manifest.json
     """
     check_outputs(files=[json_path], force=force)
-    loaded = Bundle.load(find_bundle(bundle))
+    loaded = open_bundle(bundle)
     if json_path is not None:
         write_json(json_path, loaded.manifest.model_dump(mode="json"), force=force)
         return
     table = WholeTable(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for name, value in manifest_rows(loaded.manifest, len(loaded.model)):
+    for name, value in (*manifest_rows(loaded.manifest, len(loaded.model)), ("bundle", f"sha256 {loaded.sha256}")):
         table.add_row(name, value)
     stdout().print(table)
 
@@ -66,7 +66,7 @@ def bundles(json_path: Path | None, force: bool) -> None:
       leukolite bundles
     """
     check_outputs(files=[json_path], force=force)
-    found = [Bundle.load(find_bundle(Path(name))) for name in shipped_bundles()]
+    found = [Bundle.load(shipped_path(name)) for name in shipped_bundles()]
     if json_path is not None:
         write_json(json_path, {"schema": BUNDLES_SCHEMA, "bundles": [_bundle_json(bundle) for bundle in found]}, force=force)
         if is_stdout(json_path):
@@ -89,6 +89,7 @@ def _bundle_json(bundle: Bundle) -> dict[str, Any]:
         "labels": manifest.labels,
         "malignant": manifest.malignant,
         "model_bytes": len(bundle.model),
+        "bundle_sha256": bundle.sha256,
         "model_sha256": manifest.model_sha256,
         "n": None if row is None else row.n,
         "accuracy": None if row is None else row.accuracy,

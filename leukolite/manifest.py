@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from leukolite.classes import Classes, Label, check_labels
+from leukolite.classes import Classes, Label, check_labels, taken_meaning
 from leukolite.copies import HASH_CHARACTERS
 from leukolite.decision import Decision
 from leukolite.frozen import Frozen
@@ -256,6 +256,8 @@ class Manifest(Frozen):
     @model_validator(mode="after")
     def _labels_are_consistent(self) -> "Manifest":
         check_labels(self.labels, self.malignant)
+        if taken := taken_meaning(self.labels):
+            raise ValueError(f"{taken}; rename the class and convert again")
         if self.decision.threshold is not None and (len(self.labels), len(self.malignant)) != (2, 1):
             raise ValueError("a threshold is for two labels, one of them malignant; here nothing would come of it")
         return self

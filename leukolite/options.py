@@ -10,6 +10,7 @@ import click
 from leukolite.lists import typed_list
 from leukolite.noise import check_sigma
 from leukolite.runtime import RUNTIMES
+from leukolite.shipped import given_path
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -27,6 +28,13 @@ class Finite(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"expected a finite number, found {found}", param, ctx)
         return found
+
+
+class BundlePath(click.Path):
+    """A bundle's folder or zip, or a shipped bundle's name, see `leukolite.shipped`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return given_path(str(super().convert(value, param, ctx)))
 
 
 class Sigmas(click.ParamType):

@@ -255,7 +255,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     place = tmp_path_factory.mktemp("wheel")
     for name in MAY_IMPORT:
         shutil.copytree(CHECKOUT / name, place / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(CHECKOUT / name, place / "source" / name)
     offline = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
     command = [sys.executable, "-m", "pip", "wheel", *offline, "--wheel-dir", place, place / "source"]
@@ -280,6 +280,6 @@ def test_a_wheel_holds_what_is_easily_forgotten(wheel):
     manifests = [name for name in wheel if re.fullmatch(r"leukolite/edge/bundles/[^/]+/manifest\.json", name)]
     assert len(manifests) == len(list((CHECKOUT / "edge" / "bundles").iterdir())) >= 5
     for name in manifests:
-        assert {
-            name.replace("manifest.json", part) for part in ("model.tflite", "golden.npz", "labels.txt", "README.md")
-        } <= wheel
+        parts = ("model.tflite", "golden.npz", "golden-verdicts.json", "labels.txt", "README.md", "SHA256SUMS")
+        assert {name.replace("manifest.json", part) for part in parts} <= wheel
+    assert {name.rpartition("/")[2] for name in wheel if ".dist-info/licenses/" in name} == {"LICENSE", "NOTICE"}

@@ -18,8 +18,9 @@ from leukolite.bundle import Bundle
 from leukolite.classifier import open_classifier
 from leukolite.cli import main
 from leukolite.convert.card import model_card
+from leukolite.golden_verdicts import VERDICTS, golden_verdicts
 from leukolite.runtime import RuntimeOptions
-from leukolite.shipped import find_bundle, shipped_bundles
+from leukolite.shipped import find_bundle, shipped_bundles, shipped_path
 from leukolite.synthetic import LABELS, render_cell
 
 CHECKOUT = Path(__file__).parent.parent
@@ -60,6 +61,23 @@ def test_a_shipped_model_has_no_float_inside(name: str) -> None:
 def test_a_model_card_says_what_its_manifest_says(name: str) -> None:
     bundle = Bundle.load(find_bundle(Path(name)))
     assert (bundle.path / "README.md").read_text(encoding="utf-8") == model_card(bundle.manifest, len(bundle.model))
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_shipped_bundle_is_sealed_and_says_its_terms(name: str) -> None:
+    bundle = Bundle.load(shipped_path(name))
+    assert bundle.notes == ()
+    assert (bundle.path / VERDICTS).read_bytes() == golden_verdicts(bundle.manifest, bundle.golden.outputs).to_bytes()
+    assert "\n## Terms\n" in (bundle.path / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_notice_names_every_shipped_bundle_and_every_set_and_weight_behind_them() -> None:
+    notice = (CHECKOUT / "NOTICE").read_text(encoding="utf-8")
+    for name in EXPECTED:
+        assert notice.count(name) >= 2, name
+    for word in ("C-NMC 2019", "10.7937/tcia.2019.dc64i46r", "mehradaria/leukemia", "ALL-IDB2", "ImageNet", "Apache-2.0"):
+        assert word in notice
+    assert 'license-files = ["LICENSE", "NOTICE"]' in (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_swapped_channels_change_what_the_demo_bundle_says() -> None:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from leukolite import synthetic
 from leukolite.class_folders import BESIDE, PARTS, find_class_folders, parts_of
-from leukolite.classes import LONGEST_LABEL, is_label, label_key
+from leukolite.classes import LONGEST_LABEL, is_label, label_key, taken_meaning
 from leukolite.errors import DatasetError, ImageError, reason_of
 from leukolite.image_files import SYNTHETIC_MARK, ImageList, Unusable, by_kind_of_file, list_images, without_second_names
 from leukolite.images import read_rgb
@@ -95,6 +95,8 @@ class Dataset:
                     f"{self.root}: {label!r} cannot be a class's name: expected UTF-8, one line of at most {LONGEST_LABEL}"
                     " characters and none that controls a terminal; rename its folder"
                 )
+        if taken := taken_meaning(self.labels):
+            raise DatasetError(f"{self.root}: {taken}; rename the class's folder, or its label in the table")
 
     def counts(self, indices: Iterable[int] | None = None) -> dict[str, int]:
         """Images a class, of all samples or of those at `indices`."""

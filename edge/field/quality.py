@@ -7,7 +7,7 @@ channels. A kind says what was measured, not what it may come from.
 
 import numpy as np
 
-from leukolite.appearance import ImageStats, is_colourless, measure
+from leukolite.appearance import ImageStats, is_above, is_below, is_colourless, measure
 from leukolite.edge.field.exclusion import GREY, NO_WHITE_CELL, SWAPPED, Exclusion, ExclusionKind
 from leukolite.edge.field.view import QualityGate
 from leukolite.manifest import AppearanceRanges, Manifest, Range, Unit
@@ -68,7 +68,7 @@ def nothing_to_see(stats: ImageStats) -> Exclusion | None:
 
 def unlike_training(stats: ImageStats, ranges: AppearanceRanges, unit: Unit) -> Exclusion | None:
     """In what a picture lies beyond the bundle's training pictures, the first of it: light before focus before stain."""
-    if _is_below(stats.light, ranges.light):
+    if is_below(stats.light, ranges.light):
         return Exclusion.of(ExclusionKind.DARKER, f"light {_beyond(stats.light, ranges.light, '.0f')}")
     if text := _beyond(stats.lit, ranges.lit, ".2f"):
         return Exclusion.of(ExclusionKind.BACKGROUND, f"lit share {text}")
@@ -76,7 +76,7 @@ def unlike_training(stats: ImageStats, ranges: AppearanceRanges, unit: Unit) -> 
         return Exclusion.of(ExclusionKind.BRIGHTER, f"light {text}")
     if text := _beyond(stats.blown, ranges.blown, ".2f"):
         return Exclusion.of(ExclusionKind.OVEREXPOSED, f"blown-out share {text}")
-    if unit == "field" and _is_below(stats.stain, ranges.stain):
+    if unit == "field" and is_below(stats.stain, ranges.stain):
         return Exclusion.of(ExclusionKind.UNSTAINED, f"stain {_beyond(stats.stain, ranges.stain, '.2f')}")
     if text := _beyond(stats.focus, ranges.focus, ".2f"):
         return Exclusion.of(ExclusionKind.BLURRED, f"focus {text}")
@@ -89,15 +89,11 @@ def unlike_training(stats: ImageStats, ranges: AppearanceRanges, unit: Unit) -> 
     return None
 
 
-def _is_below(value: float, allowed: Range) -> bool:
-    return allowed[0] is not None and value < allowed[0]
-
-
 def _beyond(value: float, allowed: Range, form: str) -> str:
     """The value beside the bound that it lies beyond; empty where it lies within."""
     low, high = allowed
-    if low is not None and value < low:
+    if is_below(value, allowed):
         return f"{value:{form}}, at least {low:{form}}"
-    if high is not None and value > high:
+    if is_above(value, allowed):
         return f"{value:{form}}, at most {high:{form}}"
     return ""

@@ -71,6 +71,7 @@ class StartRecord(Frozen):
     Attributes:
         bundle: where the bundle was found; this path, as every other, as `leukolite.path_text.text_of_path` writes it.
         classes: of the model.
+        bundle_sha256: over all files of the bundle, see `leukolite.sums`; None in journals that are older than it.
         manifest_sha256: of the manifest's content, see `manifest_sha256`; resuming and replaying ask for the very same.
         runtime: what was asked for; each frame says what ran.
         sigmas: noise levels added, grey levels; the first is the one that is counted.
@@ -86,6 +87,7 @@ class StartRecord(Frozen):
     name: Name
     unit: Unit
     classes: Classes
+    bundle_sha256: Sha256 | None = None
     manifest_sha256: Sha256
     model_sha256: Sha256
     runtime: RuntimeOptions
@@ -268,6 +270,7 @@ def start_record(
         name=manifest.name,
         unit=manifest.unit,
         classes=manifest.classes,
+        bundle_sha256=bundle.sha256 or None,
         manifest_sha256=manifest_sha256(manifest),
         model_sha256=manifest.model_sha256,
         runtime=runtime,

@@ -26,6 +26,7 @@ from leukolite.errors import JournalError, LeukoliteError, reason_of
 from leukolite.files import write_file
 from leukolite.path_text import text_of_path
 from leukolite.sheets import encode_png
+from leukolite.sums import SHORT
 from leukolite.wording import count
 
 PICTURES = "frames"
@@ -157,7 +158,7 @@ def open_recording(
     first = next(entries, None)
     if first is not None and isinstance(first.record, StartRecord):  # else `resume_journal` says what is wrong
         check_resumable(folder, first.record, start)
-        changed = _changes(first.record.versions, start.versions)
+        changed = _changes(*_versions(first.record, start))
     else:
         changed = ""
     journal, _ = resume_journal(folder, changed, on_entry=on_entry, on_stop=on_stop, **options)
@@ -257,6 +258,14 @@ def _health_record(health: Health) -> HealthRecord:
         memory_free_mb=health.memory_free_mb,
         disk_free_mb=health.disk_free_mb,
     )
+
+
+def _versions(before: StartRecord, now: StartRecord) -> tuple[dict[str, str], dict[str, str]]:
+    """Of all that may change a pixel or a probability, then and now; and the bundle's own hash, for its card may have changed."""
+    then, today = dict(before.versions), dict(now.versions)
+    if before.bundle_sha256 is not None and now.bundle_sha256 is not None:
+        then["bundle"], today["bundle"] = before.bundle_sha256[:SHORT], now.bundle_sha256[:SHORT]
+    return then, today
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:

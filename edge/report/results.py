@@ -77,6 +77,7 @@ def session_json(
         "schema": SCHEMA,
         "bundle": str(bundle.path),
         "model": manifest.name,
+        "bundle_sha256": bundle.sha256 or None,
         "model_sha256": manifest.model_sha256,
         "unit": manifest.unit,
         "labels": manifest.labels,

@@ -41,7 +41,7 @@ find "${qemu%/*}" -name 'qemu-*' ! -name qemu-aarch64 -delete
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/source"
-(cd "$checkout" && cp -r pyproject.toml README.md LICENSE leukolite train convert edge benchmarks "$work/source")
+(cd "$checkout" && cp -r pyproject.toml README.md LICENSE NOTICE leukolite train convert edge benchmarks "$work/source")
 say "the wheel, installed by the Arm Python's own pip"
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work" "$work/source"
 export QEMU_LD_PREFIX=$cache/$release/root

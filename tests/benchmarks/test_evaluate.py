@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import unsealed
 from PIL import Image
 
 from leukolite.cli import main as leukolite
@@ -114,7 +115,7 @@ def test_cells_that_training_never_saw_are_not_taken_for_seen(evaluated, model, 
 
 
 def test_a_bundle_that_records_no_hashes_says_what_it_cannot_know(call, evaluated, tiny_bundle, cells, tmp_path):
-    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "older"))
+    folder = unsealed(shutil.copytree(tiny_bundle, tmp_path / "older"))
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["training"]["seen_hashes"]
     (folder / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 2}))
@@ -244,7 +245,7 @@ def test_a_good_model_on_its_own_cells_can_be_drawn(call, cells, tmp_path, noise
 
 
 def test_a_model_that_abstains_throughout_has_no_figures_and_no_pictures(call, tiny_bundle, cells, tmp_path):
-    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "silent"))
+    folder = unsealed(shutil.copytree(tiny_bundle, tmp_path / "silent"))
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["decision"]["abstain"] = [0, 1]
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -317,7 +318,7 @@ def test_what_is_neither_bundle_nor_run_is_refused(refuses, cells, tmp_path, pla
 
 
 def test_a_truncated_model_is_refused(refuses, tiny_bundle, cells, tmp_path):
-    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "cut"))
+    folder = unsealed(shutil.copytree(tiny_bundle, tmp_path / "cut"))
     (folder / "model.tflite").write_bytes((folder / "model.tflite").read_bytes()[:5000])
     assert "does not match its manifest" in refused(refuses, tmp_path, folder, cells)
 

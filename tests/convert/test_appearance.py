@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import unsealed
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -59,7 +60,7 @@ def test_a_sample_is_in_order_without_doubles_and_the_same_for_the_same_seed(cou
 
 @pytest.fixture
 def old(tiny_bundle, tmp_path) -> Path:
-    return Path(shutil.copytree(tiny_bundle, tmp_path / "old"))
+    return unsealed(shutil.copytree(tiny_bundle, tmp_path / "old"))
 
 
 @pytest.fixture

@@ -46,8 +46,9 @@ def bundle(tiny_bundle) -> Bundle:
 # what a bundle is
 
 
-def test_a_bundle_is_five_files(tiny_bundle):
-    assert names(tiny_bundle) == ["README.md", "golden.npz", "labels.txt", "manifest.json", "model.tflite"]
+def test_a_bundle_is_seven_files(tiny_bundle):
+    made = ["README.md", "SHA256SUMS", "golden-verdicts.json", "golden.npz", "labels.txt", "manifest.json", "model.tflite"]
+    assert names(tiny_bundle) == made
     assert names(tiny_bundle.parent) == [tiny_bundle.name]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bundles import unsealed
 
 from leukolite.bundle import Bundle
 from leukolite.classifier import open_classifier
@@ -101,6 +102,7 @@ def test_a_changed_compiled_model_is_refused(tiny_bundle, tmp_path, compiler):
     compiler()
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
     compile_bundle(bundle, ["edgetpu"])
+    unsealed(bundle)
     (bundle / "model_edgetpu.tflite").write_bytes(b"another")
     with pytest.raises(BundleError, match=r"model_edgetpu\.tflite does not match"):
         Bundle.load(bundle)
@@ -142,7 +144,7 @@ def test_operators_that_its_compiler_does_not_know_are_named(int8):
 
 
 def test_a_bundle_of_floats_is_not_compiled(tiny_bundle, tmp_path):
-    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    bundle = unsealed(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
     record = json.loads((bundle / "manifest.json").read_text()) | {"variant": "float32"}
     (bundle / "manifest.json").write_text(json.dumps(record))
     with pytest.raises(ConversionError, match="found float32"):

@@ -2,6 +2,7 @@
 
 import fcntl
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leukolite.bundle import Bundle
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.journal.format import file_name, journal_files, read, verify
 from leukolite.edge.journal.records import EventRecord, FrameRecord, StartRecord
 from leukolite.edge.journal.writer import RESERVE
 from leukolite.edge.settings import SessionSettings
+from leukolite.shipped import shipped_path
+from leukolite.sums import SUMS, sums_of, sums_text
 from leukolite.synthetic import render_cell
 
 SESSION = ("--bundle", "synthetic-cells", "--camera", "synthetic:100", "--frames", 2, "--quiet")
@@ -280,3 +284,38 @@ def test_a_folder_whose_name_is_not_utf_8_is_gone_on_with(call, tmp_path):
     session = ("--bundle", "synthetic-cells", "--source", pictures, "--quiet", "--record", tmp_path / "s")
     assert [call(edge_run, *session).exit_code for _ in range(2)] == [0, 0]
     assert frames(tmp_path / "s") == 1
+
+
+def test_the_bundles_hash_is_printed_recorded_and_written(call, tmp_path):
+    shown = Bundle.load(shipped_path("synthetic-cells")).sha256
+    options = ("--record", tmp_path / "s", "--out", tmp_path / "out", "--json", tmp_path / "j.json")
+    result = call(edge_run, *SESSION, *options)
+    assert f"Bundle sha256 {shown[:12]}" in result.stdout.splitlines()
+    (start,) = (entry.record for entry in read(tmp_path / "s") if isinstance(entry.record, StartRecord))
+    assert start.bundle_sha256 == shown
+    assert json.loads((tmp_path / "j.json").read_text())["bundle_sha256"] == shown
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["start"]["bundle_sha256"] == shown
+    assert f"sha256 {shown}" in (tmp_path / "out" / "summary.html").read_text()
+
+
+def test_a_session_goes_on_with_another_card_and_says_so_but_not_with_another_manifest(record, call, tmp_path):
+    bundle = Path(shutil.copytree(shipped_path("synthetic-cells"), tmp_path / "b"))
+    session = ("--bundle", bundle, *SESSION[2:])
+    folder = record(session=session)
+    before = Bundle.load(bundle).sha256
+    seal_with(bundle, "README.md", b"another card")
+    record(session=session)
+    resumed = [e.record for e in read(folder) if isinstance(e.record, EventRecord) and e.record.event == "resumed"]
+    assert f"bundle {before[:12]} -> {Bundle.load(bundle).sha256[:12]}" in resumed[0].detail
+    manifest = (bundle / "manifest.json").read_bytes()
+    seal_with(bundle, "manifest.json", manifest.replace(b'"name": "synthetic-cells"', b'"name": "other-cells"'))
+    result = call(edge_run, *session, "--record", folder)
+    assert result.exit_code == 1
+    assert "the session was recorded with manifest sha256" in result.stderr
+
+
+def seal_with(bundle: Path, name: str, content: bytes) -> None:
+    """Another file, and the sums that fit it."""
+    (bundle / name).write_bytes(content)
+    files = {path.name: path.read_bytes() for path in bundle.iterdir() if path.name != SUMS}
+    (bundle / SUMS).write_text(sums_text(sums_of(files)))

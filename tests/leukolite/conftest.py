@@ -9,9 +9,11 @@ from hypothesis import settings
 
 from leukolite.bundle import Bundle, Golden, write_bundle
 from leukolite.decision import Decision
+from leukolite.golden_verdicts import VERDICTS
 from leukolite.manifest import GoldenSpec, Manifest, TensorFormat
 from leukolite.preprocess import InputSpec, to_input
 from leukolite.runtime import TfliteRuntime
+from leukolite.sums import SUMS
 
 TINY = Path(__file__).parent.parent / "data" / "tiny.tflite"
 
@@ -57,8 +59,18 @@ def golden(manifest: Manifest, tiny_model: bytes) -> Golden:
 
 @pytest.fixture
 def bundle_folder(tmp_path: Path, manifest: Manifest, tiny_model: bytes, golden: Golden) -> Path:
-    """A sound bundle that a test may damage."""
+    """A sound bundle that a test may damage: without sums, so that the damage is found by the check that is meant for it."""
     folder = tmp_path / "tiny"
+    write_bundle(folder, manifest, tiny_model, golden, "# tiny\n")
+    for name in (SUMS, VERDICTS):
+        (folder / name).unlink()
+    return folder
+
+
+@pytest.fixture
+def sealed_folder(tmp_path: Path, manifest: Manifest, tiny_model: bytes, golden: Golden) -> Path:
+    """A bundle as it is made."""
+    folder = tmp_path / "sealed"
     write_bundle(folder, manifest, tiny_model, golden, "# tiny\n")
     return folder
 

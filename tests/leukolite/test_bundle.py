@@ -17,7 +17,9 @@ from pydantic import ValidationError
 
 from leukolite.bundle import CARD, GOLDEN, LABELS, MANIFEST, MAX_TEXT_BYTES, MODEL, Bundle, Golden, write_bundle
 from leukolite.errors import BundleError, LeukoliteError
+from leukolite.golden_verdicts import VERDICTS
 from leukolite.manifest import Manifest
+from leukolite.sums import SUMS
 
 PARTS = [MODEL, MANIFEST, LABELS, GOLDEN]
 
@@ -51,8 +53,8 @@ def test_a_bundle_reads_back_as_it_was_written(bundle_folder, manifest, tiny_mod
         assert np.array_equal(getattr(loaded.golden, name), getattr(golden, name))
 
 
-def test_a_bundle_is_five_files(bundle_folder):
-    assert sorted(path.name for path in bundle_folder.iterdir()) == sorted([*PARTS, CARD])
+def test_a_bundle_is_seven_files(sealed_folder):
+    assert sorted(path.name for path in sealed_folder.iterdir()) == sorted([*PARTS, CARD, SUMS, VERDICTS])
 
 
 def test_a_bundle_replaces_an_older_one(bundle_folder, manifest, tiny_model, golden):
@@ -197,6 +199,10 @@ BAD_FIELDS = {
     "a label of two lines in Unicode": (r"labels\.0", lambda m: m.update(labels=["heal\u2028thy", "blast"])),
     "a single label": ("labels", lambda m: m.update(labels=["blast"])),
     "duplicate labels": ("labels must be distinct", lambda m: m.update(labels=["blast", "blast"])),
+    "a label that means no verdict": (
+        "'Abstain' cannot be a label",
+        lambda m: m.update(labels=["healthy", "Abstain"], malignant=[]),
+    ),
     "a malignant stranger": (r"malignant names \['tumour'\]", lambda m: m.update(malignant=["tumour"])),
     "a name with a slash": ("name", lambda m: m.update(name="../tiny")),
     "a scale of 0": (r"input_tensor\.scale", lambda m: m["input_tensor"].update(scale=0)),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from leukolite.classes import Classes, check_labels, choose_malignant
+from leukolite.classes import Classes, check_labels, choose_malignant, taken_meaning
 
 words = st.text("abcxyzABCXYZ äöß-", min_size=1, max_size=8)
 labels = st.lists(words, min_size=2, max_size=8, unique_by=str.casefold)
@@ -169,3 +169,29 @@ def test_labels_that_differ_in_case_alone_are_not_guessed_between():
 
 def test_a_label_called_none_is_a_label():
     assert choose_malignant(["none"], ("None", "blast")) == ("None",)
+
+
+# what means something else
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["abstain", "Abstain", "ABSTAIN", " abstain ", "abstain.", "\uff41bstain", "abstained", "excluded", "Gap", "any malignant"],
+)
+def test_a_label_that_says_something_else_in_outputs_is_refused(label):
+    assert taken_meaning(["blast", label]) == f"{label!r} cannot be a label: in verdicts and counts it says {_said(label)}"
+
+
+def _said(label: str) -> str:
+    if "alig" in label:
+        return "all malignant labels together"
+    return {"e": "that a picture was not classified", "G": "that a frame was not available"}.get(
+        label[0], "that a model gave no verdict"
+    )
+
+
+@pytest.mark.parametrize(
+    "label", ["none", "blast", "Benign", "gap junction", "no verdict", "abs", "exclude me not", "malignant", "all"]
+)
+def test_other_labels_are_taken(label):
+    assert taken_meaning([label, "healthy cells"]) is None

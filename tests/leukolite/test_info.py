@@ -9,7 +9,7 @@ from leukolite.decision import Decision
 from leukolite.info import info, manifest_rows
 from leukolite.manifest import Manifest, Measurement, NoiseMetrics, Training
 from leukolite.metrics import compute_metrics
-from leukolite.shipped import find_bundle, shipped_bundles
+from leukolite.shipped import shipped_bundles
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +115,3 @@ def test_the_description_of_a_bundle_says_where_it_comes_from(call, tiny_bundle)
     assert "blast*, healthy (* malignant)" in text
     assert "synthetic (train 28, validation 4, test 8), seed 0" in text
     assert "threshold 0.5, abstains never" in text
-
-
-def test_a_folder_of_the_users_goes_before_a_shipped_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "synthetic-cells").mkdir()
-    here = (tmp_path / "synthetic-cells").relative_to(tmp_path)
-    assert find_bundle(here) == here

@@ -337,6 +337,17 @@ def refusal(root: Path) -> str:
     return str(caught.value)
 
 
+def test_a_class_that_means_something_else_in_outputs_is_refused_before_training(tmp_path):
+    for label in ("Abstain", "blast"):
+        (tmp_path / label).mkdir()
+        for i in range(3):
+            Image.fromarray(np.full((40, 40, 3), 40 * i, np.uint8)).save(tmp_path / label / f"{i}.png")
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: 'Abstain' cannot be a label: in verdicts and counts it says that a model gave no verdict;"
+        " rename the class's folder, or its label in the table"
+    )
+
+
 def test_a_missing_folder_and_a_file_are_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     assert "no such folder" in refusal(tmp_path / "nowhere")
