@@ -219,11 +219,14 @@ def load_model(folder: Path) -> "keras.Model":
     """The run's float32 Keras model.
 
     Raises:
-        TrainingError: the file is damaged.
+        ConversionError: the file holds code, or names other files.
+        TrainingError: it is damaged.
     """
     import keras
 
     try:
+        check_config(folder / MODEL, read_keras_archive(folder / MODEL)[1])
+        check_archive(folder / MODEL)
         return keras.models.load_model(folder / MODEL, compile=False)
-    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{folder / MODEL}: damaged ({first_line(error, 120)}); train again") from error

@@ -18,7 +18,11 @@ READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts a
 def silence_opencv() -> None:
     """Keep OpenCV's and FFmpeg's lines from the terminal; without a redirection, which would swallow other threads' lines."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read when the first video opens
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logging = getattr(cv2.utils, "logging", None)  # since OpenCV 4.13; what was there before is gone in 5.0
+    if logging is None:
+        cv2.setLogLevel(0)  # type: ignore[attr-defined]  # LOG_LEVEL_SILENT
+    else:
+        logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
 def read_frames(
