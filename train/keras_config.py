@@ -33,9 +33,36 @@ HARMLESS = re.compile(  # of those functions: arithmetic; others may be `io.writ
 )
 NODE = "TensorFlowOpLayer"  # of TensorFlow 2.0 to 2.3: one operator of a graph, by its name
 ARITHMETIC = {
-    *("Add", "AddV2", "BiasAdd", "Cast", "ConcatV2", "Div", "Exp", "ExpandDims", "Log", "Max", "Maximum", "Mean", "Min", "Minimum"),
+    *(
+        "Add",
+        "AddV2",
+        "BiasAdd",
+        "Cast",
+        "ConcatV2",
+        "Div",
+        "Exp",
+        "ExpandDims",
+        "Log",
+        "Max",
+        "Maximum",
+        "Mean",
+        "Min",
+        "Minimum",
+    ),
     *("MirrorPad", "Mul", "Neg", "Pad", "PadV2", "Pow", "RealDiv", "Relu", "Relu6", "Reshape", "ResizeBilinear", "Rsqrt"),
-    *("ResizeNearestNeighbor", "Sigmoid", "Softmax", "Sqrt", "Square", "Squeeze", "StridedSlice", "Sub", "Sum", "Tanh", "Transpose"),
+    *(
+        "ResizeNearestNeighbor",
+        "Sigmoid",
+        "Softmax",
+        "Sqrt",
+        "Square",
+        "Squeeze",
+        "StridedSlice",
+        "Sub",
+        "Sum",
+        "Tanh",
+        "Transpose",
+    ),
 }
 OWN_MODULES = re.compile(r"builtins|(tf_)?keras(\.\w+)*|tensorflow\.(python\.)?keras(\.\w+)*")
 OPS = re.compile(r"keras(\.src)?\.ops(\.\w+)?")  # Keras 3's arithmetic between layers; each class there is one such operation

@@ -28,6 +28,8 @@ from leukolite.preprocess import InputSpec
 from leukolite.schema import newer_than
 from leukolite.textfiles import read_json, read_text
 from leukolite.train.datasets import Dataset
+from leukolite.train.keras_config import check_config, read_keras_archive
+from leukolite.train.keras_weights import check_archive
 from leukolite.train.recipes import Recipe
 from leukolite.train.splits import Split
 
@@ -225,7 +227,8 @@ def load_model(folder: Path) -> "keras.Model":
     import keras
 
     try:
-        check_config(folder / MODEL, read_keras_archive(folder / MODEL)[1])
+        if check_config(folder / MODEL, read_keras_archive(folder / MODEL)[1]):
+            raise ValueError("a network in it was compiled by itself, which training leaves nowhere")
         check_archive(folder / MODEL)
         return keras.models.load_model(folder / MODEL, compile=False)
     except (ValueError, OSError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
