@@ -5,7 +5,12 @@ code when they are loaded. Not in it for that reason: Lambda, TFSMLayer, TorchMo
 IntegerLookup, TextVectorization, DenseFeatures.
 """
 
-LAYERS = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+LAYERS = _words(
     """
     Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
     AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention AugMix
@@ -28,22 +33,22 @@ LAYERS = frozenset(
     Sequential SimpleRNN SimpleRNNCell Softmax Solarization SpatialDropout1D SpatialDropout2D SpatialDropout3D
     SpectralNormalization StackedRNNCells Subtract SyncBatchNormalization ThresholdedReLU TimeDistributed UnitNormalization
     UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
-    """.split()
+    """
 )
 # initialisers, regularisers, constraints, and the policies that name a layer's floats
-PARTS = frozenset(
+PARTS = _words(
     """
     Constant GlorotNormal GlorotUniform HeNormal HeUniform IdentityInitializer L1 L1L2 L2 LecunNormal LecunUniform MaxNorm
     MinMaxNorm NonNeg Ones Orthogonal OrthogonalInitializer OrthogonalRegularizer RadialConstraint RandomNormal RandomUniform STFT
     STFTInitializer TruncatedNormal UnitNorm VarianceScaling Zeros Policy PolicyV1 DTypePolicy DTypePolicyMap FloatDTypePolicy
-    """.split()
-)
-FUNCTIONS = frozenset(
     """
-    celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear log_sigmoid log_softmax
-    mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish
-    tanh tanh_shrink threshold
-    """.split()
+)
+FUNCTIONS = _words(
+    """
+    celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear log_sigmoid
+    log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus
+    swish tanh tanh_shrink threshold
+    """
 )
 # what a config says of a value: a tensor, a tuple, a shape
 VALUES = frozenset(
