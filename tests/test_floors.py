@@ -1,4 +1,4 @@
-"""The cheap half of tests/floors.sh: the lowest versions that pyproject.toml allows are stated, told alike everywhere, and kept."""
+"""The cheap half of tests/floors.sh: the lowest versions that pyproject.toml allows are stated, alike everywhere, and kept."""
 
 import ast
 import re

@@ -47,4 +47,4 @@ def floors(*extras: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(f"{name}=={version}" for name, version in floors(*sys.argv[1:]).items()))
+    sys.stdout.write("".join(f"{name}=={version}\n" for name, version in floors(*sys.argv[1:]).items()))
