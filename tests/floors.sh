@@ -9,6 +9,7 @@
 #     convert   training and conversion, at their floors
 #
 #   PYTHON=python3.11     the lowest Python
+#   TESTS="tests/edge"    other tests than the tier's own
 #   FOLDER=...            where the environments are made and kept; default: a temporary folder, removed at the end
 #
 # Needs the package index: 150 MB for a tier of the edge, 1.5 GB for convert. Half an hour on two cores; outside `make test`, whose
@@ -43,6 +44,7 @@ for tier in "${tiers[@]}"; do
     extras) extras=(web video report) tests=(tests/edge tests/leukolite) ;;
     convert) extras=(convert) tests=(tests/convert/test_load_keras.py tests/convert/test_quantise.py tests/train) ;;
   esac
+  read -ra tests <<< "${TESTS:-${tests[*]}}"
   if [ "$tier" = pi ]; then
     line=$(grep -o 'pip install leukolite "[^`]*"' "$checkout/docs/how-to/raspberry-pi.md") || refuse "no line for Bookworm"
     read -ra lines <<< "$(tr -d '"' <<< "${line#pip install leukolite }")"

@@ -27,6 +27,7 @@ REASONS = {
     "click": ("8.2.1", "before 8.2 stdout and stderr of a command were tested as one"),
     "keras": ("3.15.1", "runs code, or reads other files, from a hostile .keras or .h5 file before"),
     "pillow": ("10.3", "a hostile colour profile overflows a buffer before (CVE-2024-28219)"),
+    "rich": ("14.3.1", "leaves blank lines before an error where stderr is no terminal before"),
     "numpy": ("1.24.2", "what Raspberry Pi OS Bookworm's picamera2 was built for"),
     "opencv-python-headless": ("4.8.1.78", "a hostile WebP picture writes where it may not before (CVE-2023-4863)"),
 }
