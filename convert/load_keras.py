@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import h5py
 
 from leukolite.convert.fold import last_activation
-from leukolite.convert.keras_config import check_config, make_float32, read_hdf5, read_keras_archive
 from leukolite.convert.model_file import ModelKind, recognise
 from leukolite.convert.saved_model import EXPORT, load_signature
 from leukolite.errors import ConversionError, LeukoliteError, first_line
 from leukolite.quiet import quiet
+from leukolite.train.keras_config import check_config, make_float32, read_hdf5, read_keras_archive
+from leukolite.train.keras_weights import check_archive, check_hdf5
 
 if TYPE_CHECKING:
     import keras
@@ -98,8 +99,9 @@ def _load(path: Path, kind: ModelKind) -> tuple[Any, bool]:
     version = "?"
     try:
         version, config = (read_keras_archive if kind == "keras" else read_hdf5)(path)
-        check_config(path, config)
-        is_changed = make_float32(path, config)
+        is_changed = check_config(path, config)
+        is_changed |= make_float32(path, config)
+        (check_archive if kind == "keras" else check_hdf5)(path)
         is_keras_2 = version.partition(".")[0] in ("0", "1", "2")
         library = _keras_2(path) if is_keras_2 else _keras_3()
         with tempfile.TemporaryDirectory(prefix="leukolite-model-") as folder:

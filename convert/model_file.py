@@ -12,12 +12,11 @@ import h5py
 
 from leukolite.errors import ConversionError, first_line, reason_of
 from leukolite.regular_file import open_regular
+from leukolite.train.keras_config import EXPECTED, WEIGHTS_ALONE
 from leukolite.zip_members import DAMAGED, open_zip
 
 ModelKind = Literal["keras", "hdf5", "saved-model"]
-EXPECTED = "expected a Keras model: .keras, .h5, or a SavedModel's folder"
 HEAD = 512  # bytes that tell a kind
-WEIGHTS_ALONE = "holds weights alone; build the network, call its load_weights, and save all of it with model.save('net.keras')"
 _SAVE_WHOLE = "load it where it was trained and save the whole model with model.save('net.keras')"
 _TO_KERAS = "build the network in Keras, copy the weights into it, and save it with model.save('net.keras')"
 

@@ -4,6 +4,7 @@ It is a graph that TensorFlow runs, and a hostile graph reads and writes files. 
 its input and its weights before any of it runs.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ ALLOWED = {
     *("Placeholder", "VarHandleOp", "ReadVariableOp", "ResourceGather", "VarIsInitializedOp"),
     *("StatefulPartitionedCall", "PartitionedCall", "If", "While", "Case", "Assert"),
 }
-# effects of which TensorFlow's own table does not tell
-REFUSED = {"ReadFile", "WriteFile", "MatchingFiles", "RestoreV2", "SaveV2", "Restore", "Save", "MergeV2Checkpoints", "PrintV2"}
+# effects of which TensorFlow's own table does not tell: files, processes, code by its name, and the end of this process
+REFUSED = re.compile(
+    r"Debug\w*|Copy|CopyHost|\w*Dataset\w*|EncodeProto|Abort|ImmutableConst|XlaCustomCall\w*|Mlir\w*|\w*PyFunc\w*|RemoteCall"
+    r"|ReadFile|WriteFile|MatchingFiles|Restore\w*|Save\w*|MergeV2Checkpoints|PrintV2"
+)
 SHAPE_ONLY = {"Cast", "Identity", "Reshape", "Squeeze"}  # behind them they change no value
 HALF = ("float16", "bfloat16")
 EXPORT = "export it again with model.export('folder')"
@@ -82,7 +86,8 @@ def _check_objects(path: Path) -> None:
         content.ParseFromString((path / PB).read_bytes())
     except (DecodeError, OSError) as error:
         raise ConversionError(f"{path}: {PB} is damaged ({first_line(error, 150)}); {EXPORT}") from error
-    if not content.meta_graphs or not content.meta_graphs[0].HasField("object_graph_def"):
+    # of several graphs TensorFlow takes none as its own: it loads them as those of TensorFlow 1, and runs their first operators
+    if len(content.meta_graphs) != 1 or not content.meta_graphs[0].HasField("object_graph_def"):
         raise ConversionError(f"{path}: a SavedModel of TensorFlow 1, or damaged; load it in TensorFlow 2 and {EXPORT}")
     for node in content.meta_graphs[0].object_graph_def.nodes:
         if node.WhichOneof("kind") in ("resource", "asset"):
@@ -98,7 +103,7 @@ def _check_graph(path: Path, definition: Any) -> None:
     functions, half = {one.signature.name for one in definition.library.function}, _enums(HALF)
     for operator, node in _operators(definition):
         known = op_def_registry.get(operator)
-        has_effect = known is None or known.is_stateful or operator in REFUSED
+        has_effect = known is None or known.is_stateful or _takes_text(known) or REFUSED.fullmatch(operator) is not None
         if operator not in ALLOWED and has_effect and operator not in functions:
             raise ConversionError(
                 f"{path}: it holds {operator}, which is no arithmetic on a picture and is not run; leave it out and {EXPORT}"
@@ -107,6 +112,13 @@ def _check_graph(path: Path, definition: Any) -> None:
             raise ConversionError(
                 f"{path}: it computes in 16-bit floats; build it with the dtype policy float32, load its weights, and {EXPORT}"
             )
+
+
+def _takes_text(operator: Any) -> bool:
+    """True of an operator that reads text: of a picture's network nothing is text, of a file operator its name is."""
+    from tensorflow.core.framework import types_pb2
+
+    return any(argument.type == types_pb2.DT_STRING for argument in operator.input_arg)
 
 
 def _last_function(definition: Any, name: str) -> str | None:

@@ -186,7 +186,7 @@ def _profile(image: Image.Image, exif: Image.Exif, data: bytes, name: str) -> by
             check_png_colours(image.info, codes, name)
     if profile is not None and codes is None:
         return profile
-    index = exif.get_ifd(_INTEROPERABILITY).get(_INTEROPERABILITY_INDEX)
+    index = _interoperability(exif).get(_INTEROPERABILITY_INDEX)
     check_exif_colours(exif.get_ifd(_EXIF).get(_COLOUR_SPACE), index, name)
     return None
 
@@ -196,10 +196,17 @@ def _exif(image: Image.Image) -> Image.Exif:
     try:
         exif = image.getexif()
         exif.get_ifd(_EXIF)
-        exif.get_ifd(_INTEROPERABILITY)
+        _interoperability(exif)
         return exif
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError):
         return Image.Exif()
+
+
+def _interoperability(exif: Image.Exif) -> dict[int, object]:
+    try:
+        return exif.get_ifd(_INTEROPERABILITY)
+    except KeyError:  # Pillow 10 raises it where there is none
+        return {}
 
 
 def _upright(pixels: np.ndarray, orientation: object) -> np.ndarray:

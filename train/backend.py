@@ -1,10 +1,13 @@
 """Keras and its backend, loaded where they are needed and without a word."""
 
 import os
+import re
 
 from leukolite.errors import LeukoliteError, first_line
 from leukolite.imports import require
 from leukolite.quiet import quiet
+
+LEAST_KERAS = "3.15.1"  # older ones run code, or read other files, from a .keras or .h5 file that somebody else made
 
 
 def import_keras(needed_for: str, *others: str, extra: str = "train") -> None:
@@ -25,6 +28,16 @@ def import_keras(needed_for: str, *others: str, extra: str = "train") -> None:
             require(needed_for, "keras", *others, extra=extra)
             import keras
 
+            _check_version(needed_for, keras.__version__)
             keras.ops.zeros(1)  # the first array looks for devices, which is when backends chatter
     except ValueError as error:  # of a backend that Keras does not know
         raise LeukoliteError(f"{needed_for}: Keras does not start ({first_line(error)}); see KERAS_BACKEND") from error
+
+
+def _check_version(needed_for: str, version: str) -> None:
+    found, least = (tuple(int(part) for part in re.findall(r"\d+", text)[:3]) for text in (version, LEAST_KERAS))
+    if found < least:
+        raise LeukoliteError(
+            f"{needed_for}: Keras {version} runs code that a model's file may hold, expected {LEAST_KERAS} or later;"
+            f" pip install -U 'keras>={LEAST_KERAS}'"
+        )

@@ -24,21 +24,21 @@ from leukolite.metrics import Metrics
 from leukolite.path_text import path_of_text, text_of_path
 from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
-from leukolite.regular_file import open_regular
 from leukolite.schema import newer_than
 from leukolite.strict_json import parse_json_text
 from leukolite.textfiles import read_json, read_text
 from leukolite.train.datasets import Dataset
+from leukolite.train.keras_config import check_config, read_keras_archive
+from leukolite.train.keras_weights import check_archive
 from leukolite.train.recipes import Recipe
 from leukolite.train.splits import Split
-from leukolite.zip_members import DAMAGED, open_zip
+from leukolite.zip_members import DAMAGED
 
 if TYPE_CHECKING:
     import keras
 
 SCHEMA = 1
 MODEL, RUN, SPLIT = "model.keras", "run.json", "split.json"
-MOST_MODEL_BYTES = 4_000_000_000  # of the Keras model, unpacked
 
 
 class SplitFile(Frozen):
@@ -222,13 +222,15 @@ def load_model(folder: Path) -> "keras.Model":
     """The run's float32 Keras model.
 
     Raises:
-        TrainingError: the file is damaged.
+        ConversionError: the file holds code, or names other files.
+        TrainingError: it is damaged.
     """
     import keras
 
     try:
-        with open_regular(folder / MODEL) as file, open_zip(file, MOST_MODEL_BYTES):
-            pass  # its sizes are within bounds
+        if check_config(folder / MODEL, read_keras_archive(folder / MODEL)[1]):
+            raise ValueError("a network in it was compiled by itself, which training leaves nowhere")
+        check_archive(folder / MODEL)
         return keras.models.load_model(folder / MODEL, compile=False)
     except (ValueError, OSError, KeyError, TypeError, *DAMAGED) as error:
         raise TrainingError(f"{folder / MODEL}: damaged ({first_line(error, 120)}); train again") from error

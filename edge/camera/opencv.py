@@ -24,7 +24,11 @@ def silence_opencv() -> None:
     """
     bound_ffmpeg()
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read when the first video opens
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logging = getattr(cv2.utils, "logging", None)  # since OpenCV 4.13; what was there before is gone in 5.0
+    if logging is None:
+        cv2.setLogLevel(0)  # type: ignore[attr-defined]  # LOG_LEVEL_SILENT
+    else:
+        logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
 def read_frames(

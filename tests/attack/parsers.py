@@ -288,14 +288,14 @@ def read_run(path: Path) -> None:
 
 
 def read_keras(path: Path) -> None:
-    from leukolite.convert.keras_config import check_config, read_keras_archive
+    from leukolite.train.keras_config import check_config, read_keras_archive
 
     with as_errors_of_ours():  # as `load_keras` does
         check_config(path, read_keras_archive(path)[1])
 
 
 def read_h5(path: Path) -> None:
-    from leukolite.convert.keras_config import read_hdf5
+    from leukolite.train.keras_config import read_hdf5
 
     read_hdf5(path)
 

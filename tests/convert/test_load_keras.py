@@ -1,7 +1,9 @@
 """Loading what users call a Keras model: whichever Keras saved it, told by its first bytes, and nothing of it run unasked."""
 
+import base64
 import gzip
 import json
+import marshal
 import os
 import pickle
 import shutil
@@ -20,6 +22,8 @@ from leukolite.convert.quantise import to_tflite
 from leukolite.convert.variants import VARIANTS
 from leukolite.errors import ConversionError
 from leukolite.preprocess import InputSpec
+from leukolite.train.keras_config import OPENS_FILES, RUNS_CODE
+from leukolite.train.keras_layers import LAYERS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file"),
@@ -266,6 +270,10 @@ def layer(name: str, *, module: str | None = None, **config: object) -> dict[str
     return {"class_name": name, "config": {"name": "odd", **config}, "name": "odd", "inbound_nodes": [], "module": module}
 
 
+def function(name: str, module: str) -> dict[str, object]:
+    return {"class_name": "function", "config": name, "module": module, "registered_name": name}
+
+
 HOSTILE = {
     "a Lambda within a wrapper": layer("TimeDistributed", layer=layer("Lambda", function=["4wE", None, None])),
     "a file written": layer("TFOpLambda", function="io.write_file"),
@@ -277,6 +285,28 @@ HOSTILE = {
     "a module imported": layer("Popen", module="subprocess"),
     "a function imported": layer("Dense", activation={"class_name": "function", "config": "system", "module": "os"}),
     "a download": layer("Dense", activation={"class_name": "function", "config": "get_file", "module": "keras.utils"}),
+    "a function of a module called ops": layer("Dense", activation=function("relu", "evil.ops")),
+    "a file operator of TensorFlow's": layer("Dense", activation=function("write_file", "tensorflow.python.ops.gen_io_ops")),
+    "a builtin": layer("Dense", activation=function("exec", "builtins")),
+    "a function of Keras' that writes": layer("Dense", activation=function("save_model", "keras.models")),
+    "a type called with arguments": layer(
+        "Dense", units={"class_name": "__typespec__", "spec_name": "eval", "module": "builtins", "config": ["1"]}
+    ),
+    "marshalled code": layer("Dense", activation={"class_name": "__lambda__", "config": {"value": "4wAA"}}),
+    "a class of builtins": layer("eval", module="builtins"),
+    "a class of Keras' that is no layer": layer("FeatureSpace", module="keras.utils"),
+    "a module called like Keras": layer("Dense", module="keras_evil"),
+    "a layer of another package": layer("Dense") | {"registered_name": "evil>Dense"},
+    "words from a file": layer("StringLookup", vocabulary="/etc/passwd"),
+    "words from a server": layer("TextVectorization", vocabulary="http://127.0.0.1:9/x"),
+    "numbers from a file": layer("IntegerLookup", vocabulary="/etc/passwd"),
+    "columns that read words": layer("DenseFeatures", feature_columns=[]),
+    "another library's code": layer("JaxLayer", call_fn=function("f", "evil")),
+    "one operator of a graph": layer("TensorFlowOpLayer", node_def='name: "x" op: "WriteFile"', constants={}),
+    "two operators of a graph": layer("TensorFlowOpLayer", node_def='op: "Add" op: "WriteFile"', constants={}),
+    "a setting of Keras'": layer("TFOpLambda", function="keras.backend.set_session"),
+    "a class that is no name": {"class_name": ["Lambda"], "config": {}},
+    "an optimiser": layer("Adam", module="keras.optimizers"),
 }
 
 
@@ -285,6 +315,168 @@ def test_what_would_run_code_or_touch_files_is_refused_before_it_is_loaded(model
     path = rewritten(saved(model_2, tmp_path / "net.h5"), lambda layers: layers.append(hostile))
     monkeypatch.setattr("leukolite.convert.load_keras._keras_2", lambda _: pytest.fail("it was loaded"))
     assert "save it again" in refusal(path)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
+def test_the_same_in_an_archive_of_keras_3(keras_file, hostile, tmp_path, monkeypatch):
+    path = with_members(keras_file, tmp_path / "net.keras", config=lambda config: config["config"]["layers"].append(hostile))
+    monkeypatch.setattr("leukolite.convert.load_keras._keras_3", lambda: pytest.fail("it was loaded"))
+    assert "save it again" in refusal(path)
+
+
+def with_members(given: Path, place: Path, *, config=None, **members: bytes) -> Path:
+    """A .keras file with another architecture, and more members beside, under or instead of its own."""
+    with zipfile.ZipFile(given) as old, zipfile.ZipFile(place, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "config.json" and config is not None:
+                architecture = json.loads(content)
+                config(architecture)
+                content = json.dumps(architecture)
+            if name not in members:
+                new.writestr(name, content)
+        for name, content in members.items():
+            if content is not None:
+                new.writestr(name, content)
+    return place
+
+
+@pytest.fixture(scope="module")
+def keras_file(keras_3, tmp_path_factory) -> Path:
+    return saved(network(keras_3), tmp_path_factory.mktemp("sound") / "net.keras")
+
+
+def marshalled(canary: Path) -> str:
+    """A function that leaves a file, as Keras writes those of Lambda layers."""
+    code = compile(f"lambda x: open({str(canary)!r}, 'w').close() or x", "x", "eval").co_consts[0]
+    return base64.b64encode(marshal.dumps(code)).decode()
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("form", ["keras 2", "keras 3", "within a wrapper", "as an activation", "in a network's training"])
+def test_code_in_a_file_leaves_no_trace(ending, form, keras_file, model_2, tmp_path):
+    canary = tmp_path / "canary"
+    code = marshalled(canary)
+    lambda_3 = layer("Lambda", module="keras.layers", function={"class_name": "__lambda__", "config": {"code": code}})
+    hostile = {
+        "keras 2": layer("Lambda", function=[code, None, None], function_type="lambda", module="x"),
+        "keras 3": lambda_3,
+        "within a wrapper": layer("TimeDistributed", layer=lambda_3),
+        "as an activation": layer("Dense", units=2, activation={"class_name": "__lambda__", "config": {"value": code}}),
+        "in a network's training": layer("Sequential", layers=[])
+        | {"compile_config": {"optimizer": "adam", "loss": {"class_name": "__lambda__", "config": {"value": code}}}},
+    }[form]
+    if ending == ".keras":
+        path = with_members(keras_file, tmp_path / "net.keras", config=lambda config: config["config"]["layers"].append(hostile))
+    else:
+        path = rewritten(saved(model_2, tmp_path / "net.h5"), lambda layers: layers.append(hostile))
+    assert "save it again" in refusal(path)
+    assert not canary.exists()
+
+
+def test_how_a_network_within_was_trained_is_not_loaded(keras_3, tmp_path):
+    inner = network(keras_3)
+    inner.compile("adam", loss=lambda truth, found: found)
+    image = keras_3.layers.Input((SIDE, SIDE, 3))
+    model = keras_3.Model(image, inner(image))
+    path = saved(model, tmp_path / "net.keras")
+    np.testing.assert_allclose(answers(path), model.predict_on_batch(INPUTS), atol=1e-6)
+
+
+def test_arithmetic_of_keras_3_between_layers_is_loaded(keras_3, tmp_path):
+    image = keras_3.layers.Input((SIDE, SIDE, 3))
+    found = keras_3.ops.mean(keras_3.ops.relu(image * 2 - 1), axis=(1, 2))
+    model = keras_3.Model(image, keras_3.layers.Dense(2, activation=keras_3.activations.silu)(found))
+    path = saved(model, tmp_path / "net.keras")
+    np.testing.assert_allclose(answers(path), model.predict_on_batch(INPUTS), atol=1e-6)
+
+
+def test_every_layer_that_either_keras_has_was_looked_at(keras_2, keras_3):
+    names = {name for library in (keras_2, keras_3) for name in dir(library.layers) if name[0].isupper()}
+    abstract = {"AbstractRNNCell", "Input", "Layer", "Wrapper"}
+    assert names - LAYERS == abstract | (OPENS_FILES & names) | (RUNS_CODE & names), (
+        "list it in train/keras_layers.py, or refuse it"
+    )
+
+
+# weights that lie elsewhere
+
+
+def elsewhere(tmp_path: Path) -> Path:
+    place = tmp_path / "secret.h5"
+    with h5py.File(place, "w") as file:
+        file["numbers"] = np.arange(4.0)
+    return place
+
+
+def linked(file: h5py.File, secret: Path) -> None:
+    file["odd"] = h5py.ExternalLink(str(secret), "/numbers")
+
+
+def linked_softly(file: h5py.File, secret: Path) -> None:
+    file.create_group("deep")["odd"] = h5py.SoftLink("/numbers")
+
+
+def stored_outside(file: h5py.File, secret: Path) -> None:
+    file.create_dataset("odd", (4,), "f8", external=[(str(secret), 0, 32)])
+
+
+def virtual(file: h5py.File, secret: Path) -> None:
+    layout = h5py.VirtualLayout((4,), "f8")
+    layout[:] = h5py.VirtualSource(str(secret), "numbers", (4,))
+    file.create_virtual_dataset("odd", layout)
+
+
+def enormous(file: h5py.File, secret: Path) -> None:
+    file.create_dataset("odd", (50_000_000, 50_000_000), "f4", chunks=(1024, 1024))
+
+
+WEIGHTS = {
+    linked: "is a link, maybe to another file",
+    linked_softly: "is a link, maybe to another file",
+    stored_outside: "lie in another file",
+    virtual: "lie in another file",
+    enormous: "which no small machine runs",
+}
+
+
+@pytest.mark.parametrize(("change", "says"), WEIGHTS.items(), ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_weights_that_are_not_in_the_file_are_refused(change, says, ending, keras_file, model_2, tmp_path):
+    secret = elsewhere(tmp_path)
+    path = tmp_path / f"net{ending}"
+    if ending == ".h5":
+        with h5py.File(saved(model_2, path), "r+") as file:
+            change(file, secret)
+    else:
+        with zipfile.ZipFile(keras_file) as archive:
+            weights = Path(archive.extract("model.weights.h5", tmp_path))
+        with h5py.File(weights, "r+") as file:
+            change(file, secret)
+        with_members(keras_file, path, **{"model.weights.h5": weights.read_bytes()})
+    assert says in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"../out.txt": b"x"}, "leads out of the archive"),
+        ({"/etc/out.txt": b"x"}, "leads out of the archive"),
+        ({"assets/layers/lookup/vocabulary.txt": b"x"}, "besides its weights"),
+        ({"model.weights.h5": None, "model.weights.npz": pickle.dumps([1])}, "which may be a pickle"),
+        ({"model.weights.pkl": pickle.dumps([1])}, "which may be a pickle"),
+    ],
+    ids=str,
+)
+def test_an_archive_with_more_than_a_network_is_refused(members, says, keras_file, tmp_path):
+    assert says in refusal(with_members(keras_file, tmp_path / "net.keras", **members))
+
+
+def test_two_members_of_one_name_are_refused(keras_file, tmp_path):
+    path = Path(shutil.copy(keras_file, tmp_path / "net.keras"))
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("config.json", archive.read("config.json"))
+    assert "holds 'config.json' twice" in refusal(path)
 
 
 def test_a_layer_of_the_users_own_is_named_with_the_remedy(library, tmp_path):
@@ -325,8 +517,15 @@ def test_a_saved_model_without_keras_is_taken_by_its_signature(batch, tmp_path):
     np.testing.assert_allclose(answers(path), softmax(INPUTS.mean(axis=(1, 2))[:, :2]), atol=1e-6)
 
 
+EFFECTS = ("WriteFile", "ReadFile", "EagerPyFunc", "RandomUniform", "Abort", "ImmutableConst", "DebugIdentity", "CopyHost")
+
+
 def effects(found):
     import tensorflow as tf
+
+    def before(operation):
+        with tf.control_dependencies([operation]):
+            return tf.identity(found)
 
     def written():
         with tf.control_dependencies([tf.io.write_file("/nowhere/x", "x")]):
@@ -337,13 +536,33 @@ def effects(found):
         "ReadFile": lambda: found + tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32),
         "EagerPyFunc": lambda: tf.ensure_shape(tf.py_function(lambda x: x, [found], tf.float32), (None, 2)),
         "RandomUniform": lambda: found + tf.random.uniform(tf.shape(found)),
+        "Abort": lambda: before(tf.raw_ops.Abort(error_msg="x")),
+        "ImmutableConst": lambda: (
+            found + tf.raw_ops.ImmutableConst(dtype=tf.float32, shape=(1,), memory_region_name="/etc/hostname")
+        ),
+        "DebugIdentity": lambda: tf.raw_ops.DebugIdentity(input=found, debug_urls=["file:///nowhere/x"]),
+        "CopyHost": lambda: tf.raw_ops.CopyHost(input=found, debug_ops_spec=["DebugIdentity;file:///nowhere/x;0"]),
     }
 
 
-@pytest.mark.parametrize("operator", ["WriteFile", "ReadFile", "EagerPyFunc", "RandomUniform"])
+@pytest.mark.parametrize("operator", EFFECTS)
 def test_a_saved_model_that_does_more_than_arithmetic_is_refused_unrun(operator, tmp_path):
     path = saved_function(tmp_path / "net", lambda found: effects(found)[operator]())
     assert f"it holds {operator}, which is no arithmetic on a picture and is not run" in refusal(path)
+
+
+def test_a_saved_model_of_two_graphs_is_refused_unloaded(tmp_path, monkeypatch):
+    """TensorFlow loads it as one of TensorFlow 1, and runs what it names to be run first."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    path = saved_function(tmp_path / "net", lambda found: found)
+    graph = path / "saved_model.pb"
+    content = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
+    content.meta_graphs.append(content.meta_graphs[0])
+    graph.write_bytes(content.SerializeToString())
+    monkeypatch.setattr(tf.saved_model, "load", lambda *_: pytest.fail("it was loaded"))
+    assert "a SavedModel of TensorFlow 1, or damaged" in refusal(path)
 
 
 @pytest.mark.parametrize(

@@ -315,12 +315,16 @@ def test_a_pipe_or_device_in_a_file_s_place_is_neither_waited_for_nor_read(bundl
         Bundle.load(bundle_folder)
 
 
-def test_compiled_models_of_one_large_file_are_not_read_again_and_again(bundle_folder, monkeypatch):
+def test_compiled_models_of_one_large_file_are_held_once_and_of_many_only_so_many(bundle_folder, monkeypatch):
     monkeypatch.setattr("leukolite.bundle.MAX_FILE_BYTES", 100_000)
     (bundle_folder / "model_x.tflite").write_bytes(bytes(60_000))
     one = {"file": "model_x.tflite", "sha256": hashlib.sha256(bytes(60_000)).hexdigest(), "compiler": None}
     change_manifest(bundle_folder, lambda m: m.update(compiled=[one | {"target": f"ethos-u55-{n}"} for n in range(20)]))
-    with pytest.raises(BundleError, match=r"model_x\.tflite: larger than"):
+    assert len({id(content) for content in Bundle.load(bundle_folder).compiled.values()}) == 1
+    (bundle_folder / "model_y.tflite").write_bytes(bytes(60_000))
+    both = [one | {"target": "ethos-u55-32"}, one | {"target": "ethos-u55-64", "file": "model_y.tflite"}]
+    change_manifest(bundle_folder, lambda m: m.update(compiled=both))
+    with pytest.raises(BundleError, match=r"model_y\.tflite: larger than"):
         Bundle.load(bundle_folder)
 
 

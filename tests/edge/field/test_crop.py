@@ -80,6 +80,7 @@ def test_a_window_over_the_edge_is_filled_with_the_field_mirrored(box):
 
 
 def test_every_cell_of_a_field_is_a_region_of_its_own(field):
+    pytest.importorskip("scipy")  # pairs cells and marks
     regions = CellLocator(KEPT, as_cut)(field.pixels)
     marks = MarkedField(Path(), tuple(cell.box for cell in field.cells), (), marks_all=True)
     assert pairs([region.box for region in regions], marks) == len(field.cells) == len(regions)
@@ -173,6 +174,7 @@ def test_located_cells_are_told_apart_as_well_as_pictures_of_one(demo):
 
 
 def test_the_json_has_each_cell_of_each_field_with_its_box_and_verdict(call, field, tmp_path):
+    pytest.importorskip("scipy")  # pairs cells and marks
     folder = saved(field.pixels, tmp_path / "fields" / "one.png")
     out = tmp_path / "session.json"
     result = call(edge_run, "--bundle", "synthetic-cells", "--source", folder, "--json", out)

@@ -8,6 +8,8 @@ from leukolite.benchmarks.locating import MarkedField, pairs, score
 from leukolite.edge.field.locate import locate
 from leukolite.synthetic import MEAN_WHITE_CELL_UM, RED_CELL_UM, SyntheticField, render_field
 
+pytest.importorskip("scipy")  # pairs cells and marks
+
 
 def field(
     seed: int, *, diameter: float = 60.0, white_cells: int | None = None, size: tuple[int, int] = (640, 480)
