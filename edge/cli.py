@@ -15,8 +15,8 @@ from leukolite.edge.camera.source import Size
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.one_cell import CELLS, Cells
 from leukolite.edge.host.watchdog import RestartPolicy
+from leukolite.edge.journal.open import is_begun
 from leukolite.edge.journal.slides import SLIDE_NAME_CHARACTERS, is_slide_name
-from leukolite.edge.journal.writer import is_begun
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
 from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
@@ -190,7 +190,6 @@ def main(
     """
     _check_recording(record, journal, resume, keeps=keep_frames or keep_running)
     _check_slide(slide, shows=any(place is not None for place in (record, journal, resume, serve, out)))
-    goes_on = resume is not None or (record is not None and is_begun(record))
     if resume is not None:
         settings = settings_of(first_record(resume), bundle)
         settings = replace(settings, runtime=settings.runtime.with_cpu(allow_cpu))
@@ -212,7 +211,7 @@ def main(
             channel=channel,
         )
         _check_settings(settings)
-        if record is not None and goes_on:
+        if record is not None and is_begun(record):
             _check_as_recorded(record, settings)
     if allow_cpu and settings.runtime.name != "edgetpu":
         raise click.UsageError("--allow-cpu goes with --runtime edgetpu; the others compute on the CPU anyway")
@@ -233,7 +232,7 @@ def main(
                 reconnect=ReconnectPolicy(no_frame_s=no_frame),
                 restart=RestartPolicy(answer_s=no_answer),
                 recording=record or journal or resume,
-                resumes=goes_on,
+                resumes=None if record is not None else resume is not None,
                 slide=slide,
                 keep_frames=keep_frames,
                 keep_running=keep_running,

@@ -15,6 +15,7 @@ from leukolite.classes import Classes
 from leukolite.classifier import STAGES, Latency
 from leukolite.decision import ABSTAIN
 from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.ending import Ending
 from leukolite.edge.events import Event, FrameResult, SessionEnd
 from leukolite.edge.field.exclusion import NO_WHITE_CELL, ExclusionKind
 from leukolite.edge.host.health import Health
@@ -221,7 +222,7 @@ class SessionCounts:
             case Health():
                 self.add_health(event.conditions, event.temperature_c)
             case SessionEnd():
-                self.add_happening("note")  # as a journal records it
+                pass  # the session's own state says how it ended
 
     def close(self) -> None:
         pass
@@ -376,8 +377,9 @@ class Session:
         counts: of all its frames.
         unknown_truths: class folders that are none of the model's labels.
         seconds: wall clock, from the first frame asked for to the last verdict.
-        stopped_by: who ended it early; None where the source ended or a limit was reached.
-        failure: what ended it after the first frame: a camera that was lost for good, a runtime that hung too often, a bug.
+        ending: what ended it.
+        stopped_by: who asked it to end early; None where nobody did.
+        failure: what it failed by: a camera that was lost for good, a runtime that hung too often, a bug.
         runtime: what computed the last verdict.
         restarts: runtimes that were given up.
     """
@@ -386,6 +388,7 @@ class Session:
     counts: SessionCounts
     unknown_truths: tuple[str, ...]
     seconds: float
+    ending: Ending
     stopped_by: str | None
     failure: Exception | None
     runtime: RuntimeInfo

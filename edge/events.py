@@ -5,9 +5,9 @@ from typing import Protocol
 
 from leukolite.classifier import Latency, Verdict
 from leukolite.edge.camera.source import Frame, Gap, Note
+from leukolite.edge.ending import Ending
 from leukolite.edge.field.exclusion import Exclusion
 from leukolite.edge.host.health import Health
-from leukolite.errors import LeukoliteError
 from leukolite.geometry import Box
 from leukolite.runtime import RuntimeInfo
 
@@ -67,23 +67,15 @@ class FrameResult:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
-    """The session's last event.
-
-    Attributes:
-        stopped_by: who ended it early; None where the source ended or a limit was reached.
-        failure: what ended it, where it failed.
-    """
+    """The session's last event."""
 
     source: str
-    stopped_by: str | None
-    failure: LeukoliteError | None
+    ending: Ending
 
     @property
     def text(self) -> str:
         """For records and people."""
-        if self.failure is not None:
-            return f"session failed: {self.failure}"
-        return f"session ended by {self.stopped_by}" if self.stopped_by else "session ended"
+        return f"session {self.ending}"
 
 
 Event = FrameResult | Gap | Note | Health | SessionEnd  # a Health where its conditions changed
@@ -92,8 +84,8 @@ Event = FrameResult | Gap | Note | Health | SessionEnd  # a Health where its con
 class Sink(Protocol):
     """Takes what happens, in order, all from one thread; other sinks take the same events, so that none is changed.
 
-    An exception ends the session (the other sinks are closed well): a sink without which the session is still of use keeps
-    its troubles to itself and shows them in its own state.
+    An exception ends the session (the other sinks are told of the end and closed all the same): a sink without which the
+    session is still of use keeps its troubles to itself and shows them in its own state.
     """
 
     def take(self, event: Event) -> None: ...

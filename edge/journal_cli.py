@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from leukolite.edge.journal.export import write_csv, write_records_json
-from leukolite.edge.journal.format import OnLine, journal_files, read, verify
+from leukolite.edge.journal.folder import is_recorded_now
+from leukolite.edge.journal.format import OnLine, Verified, journal_files, read, verify
 from leukolite.errors import JournalError, reason_of
 from leukolite.files import is_stdout, new_file, new_folder
 from leukolite.options import BundlePath, Finite, force_option, json_option
@@ -56,9 +57,17 @@ def verify_command(session: Path) -> None:
         console.print(
             f"torn end: {count(torn.length, 'byte')} of {torn.path} from byte {torn.offset}, no whole record (a crash); left out"
         )
-    if not found.ended:
-        console.print("not closed: its recording stopped, it crashed, or it is being recorded")
+    console.print(how_it_ended(found, is_recorded_now(session)))
     console.print(f"last record {found.anchor}")
+
+
+def how_it_ended(found: Verified, recorded_now: bool) -> str:
+    """A session's end, in a line."""
+    if recorded_now:
+        return "not ended: it is being recorded now"
+    if found.ending is None:
+        return "not closed: no record says what ended it, as after a kill -9, a power cut or a disk that failed"
+    return f"{'failed, ' if found.ending.is_failure else ''}{found.ending}"
 
 
 @click.command("export", cls=Command)

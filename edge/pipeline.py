@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from leukolite.classifier import Classifier
 from leukolite.clock import Clock
 from leukolite.edge.camera.capture import Arrival, ReconnectPolicy, arrivals
+from leukolite.edge.camera.remaining import NothingLeft
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
 from leukolite.edge.classify import Classified, FrameProcessing, classify_frame, whole_and_ungated
 from leukolite.edge.control import Control
 from leukolite.edge.counts import Session, SessionCounts
+from leukolite.edge.ending import EndedBy, Ending, asked_by, failed_by
 from leukolite.edge.events import Event, FrameResult, SessionEnd, Sink
 from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.field.view import whole_box
@@ -56,8 +58,9 @@ def run(
     restart: RestartPolicy = RestartPolicy(),  # noqa: B008  # immutable
     clock: Clock = time.perf_counter_ns,
     wall_clock: Callable[[], float] = time.time,
+    returns_failures: bool = False,
 ) -> Session:
-    """Classify a source's frames and tell the sinks; close the sinks, however it ends.
+    """Classify a source's frames and tell the sinks; tell them how it ended and close them, however that was.
 
     Args:
         processing: None: `whole_and_ungated`.
@@ -65,6 +68,7 @@ def run(
         control: pauses and stops, from other threads and signal handlers; a KeyboardInterrupt after it was stopped ends at once.
         health: read between frames; None knows nothing of the machine.
         reopen: makes a new classifier when the runtime hangs; None ends the session then.
+        returns_failures: raise no exception, of whatever kind: the session returned has it, with what was seen before.
 
     Returns:
         Also of a session that failed, so that what it saw is not lost; see `Session.failure`.
@@ -72,6 +76,7 @@ def run(
     Raises:
         SourceError: there was not a single frame.
         RuntimeUnavailable: the runtime hung too often before the first verdict.
+        Exception: a programming error, of whatever kind.
     """
     control, processing = control or Control(), processing or whole_and_ungated(classifier)
     known, unknown = classifier.classes.match(source.truths)
@@ -79,38 +84,38 @@ def run(
         counts = SessionCounts(classifier.classes, processing.sigmas)
     monitor = health or HealthMonitor(Health, clock)
     loop = _Loop(classifier, (counts, *sinks), processing, limits, known, monitor, reopen, restart, clock, wall_clock)
-    started = clock()
-    failure: LeukoliteError | None = None
+    started, troubles = clock(), list[Exception]()
     with ExitStack() as closings:
         for sink in sinks:
-            closings.callback(sink.close)
+            closings.callback(_keep_trouble, troubles, sink.close)
+        ending = Ending(EndedBy.PROGRAM_ERROR, "it was broken off")
         try:
-            with closing(arrivals(source, control, reconnect, clock=clock)) as items:
-                for arrival in items:
-                    loop.look_at_health()
-                    if arrival is not None and control.stopped_by is None:
-                        loop.handle(arrival)
-                    del arrival  # before the next picture is made: large ones would not fit twice
-                    over = limits.seconds is not None and clock() - started >= limits.seconds * 1e9
-                    if control.stopped_by is not None or counts.frames == limits.frames or over:
-                        break
-            if counts.frames == 0 and control.stopped_by is None:
-                gap = counts.first_gap
-                reason = "" if gap is None else f": {gap.source}: {gap.reason}"
-                raise SourceError(source.name, f"not one frame could be read{reason}")
+            ending = loop.classify_all(source, control, reconnect, counts)
         except KeyboardInterrupt:  # a second Ctrl-C: the frame in hand is given up, what was seen before is kept
+            ending = asked_by(control.stopped_by or EndedBy.USER)
             if control.stopped_by is None:
                 raise
-        except LeukoliteError as error:
-            failure = error
-        try:
-            loop.tell(SessionEnd(source.name, control.stopped_by, failure))
-        except LeukoliteError as error:  # a disk that becomes full with this very record
-            failure = failure or error
-        if failure is not None and counts.frames == 0:
-            raise failure
+        except Exception as error:  # noqa: BLE001  # whatever it was: what was seen is kept, and says how it ended
+            troubles.append(error)
+            ending = failed_by(error, in_source=loop.in_source)
+        finally:
+            end = SessionEnd(source.name, ending)
+            for sink in (counts, *sinks):  # each is told, whatever befalls another
+                _keep_trouble(troubles, sink.take, end)
         seconds = (clock() - started) / 1e9
-    return Session(source.name, counts, tuple(unknown), seconds, control.stopped_by, failure, loop.runtime, loop.restarts)
+    failure = troubles[0] if troubles else None
+    if failure is not None and not ending.is_failure and not isinstance(failure, NothingLeft):
+        ending = failed_by(failure)  # a disk that becomes full with the very last record
+    if failure is not None and not returns_failures and (counts.frames == 0 or not isinstance(failure, LeukoliteError)):
+        raise failure
+    return Session(source.name, counts, tuple(unknown), seconds, ending, control.stopped_by, failure, loop.runtime, loop.restarts)
+
+
+def _keep_trouble(troubles: list[Exception], do: Callable[..., object], *arguments: object) -> None:
+    try:
+        do(*arguments)
+    except Exception as error:  # noqa: BLE001  # told as the session's failure, once all else is done
+        troubles.append(error)
 
 
 class _Loop:
@@ -133,6 +138,35 @@ class _Loop:
         self._known, self._monitor, self._clock, self._wall_clock = known, monitor, clock, wall_clock
         self._reopen, self._restart = reopen, restart
         self.runtime, self.restarts = classifier.runtime.info, 0
+        self.in_source = True  # what is raised now is the source's own
+
+    def classify_all(self, source: FrameSource, control: Control, reconnect: ReconnectPolicy, counts: SessionCounts) -> Ending:
+        """Until the source ends, a limit is reached or somebody stops it.
+
+        Raises:
+            SourceError: there was not a single frame.
+        """
+        limits, started, ending = self._limits, self._clock(), Ending(EndedBy.SOURCE)
+        with closing(arrivals(source, control, reconnect, clock=self._clock)) as items:
+            for arrival in items:
+                self.in_source = False
+                self.look_at_health()
+                if arrival is not None and control.stopped_by is None:
+                    self.handle(arrival)
+                del arrival  # before the next picture is made: large ones would not fit twice
+                over = limits.seconds is not None and self._clock() - started >= limits.seconds * 1e9
+                if control.stopped_by is not None or counts.frames == limits.frames or over:
+                    ending = Ending(EndedBy.LIMIT)
+                    break
+                self.in_source = True
+            self.in_source = True  # closing it is its own affair, too
+        if control.stopped_by is not None:
+            return asked_by(control.stopped_by)
+        if counts.frames == 0:
+            gap = counts.first_gap
+            reason = "" if gap is None else f": {gap.source}: {gap.reason}"
+            raise SourceError(source.name, f"not one frame could be read{reason}")
+        return ending
 
     def look_at_health(self) -> None:
         changed = self._monitor.poll()
@@ -176,7 +210,10 @@ class _Loop:
         if self._reopen is None or self.restarts >= self._restart.times:
             raise RuntimeUnavailable(f"{error}; given up after {self.restarts} restarts") from error
         self.restarts += 1
-        self._classifier = self._reopen()
+        try:
+            self._classifier = self._reopen()
+        except RuntimeStuck as again:
+            raise RuntimeUnavailable(f"{again}, when it was started again") from again
         self.runtime = self._classifier.runtime.info
         self.tell(
             Note(frame.source, f"runtime {self.runtime.name} restarted, {self.restarts} of {count(self._restart.times, 'time')}")

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -21,10 +21,12 @@ from leukolite.edge.camera.source import FrameSource
 from leukolite.edge.camera.synthetic import SyntheticCamera
 from leukolite.edge.control import Control
 from leukolite.edge.counts import Session, SessionCounts
-from leukolite.edge.events import Sink
+from leukolite.edge.ending import EndedBy, failed_by
+from leukolite.edge.events import SessionEnd, Sink
 from leukolite.edge.field.motion import StageMotion
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.signals import stopped_by_signals
+from leukolite.edge.host.spare import SpareDescriptors
 from leukolite.edge.host.systemd import notify
 from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
 from leukolite.edge.journal.count import JournalCounts
@@ -40,7 +42,7 @@ from leukolite.edge.report.results import ResultCollector, session_csv, session_
 from leukolite.edge.report.summary import Summary, Thumbnails, summary_of
 from leukolite.edge.report.summary_page import write_summary
 from leukolite.edge.settings import SessionSettings, open_frames, processing_of
-from leukolite.errors import JournalError, LeukoliteError
+from leukolite.errors import JournalError, LeukoliteError, SourceError
 from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
 from leukolite.names import look_alikes
 from leukolite.shipped import open_bundle
@@ -60,7 +62,7 @@ class RunOptions:
         limits: when the session ends by itself, and which frames are too old.
         reconnect: of a camera that gives no frame; `restart`: of a runtime that gives no answer.
         recording: the session's folder, new or to go on with; None records nothing.
-        resumes: `recording` holds a session to go on with.
+        resumes: `recording` holds a session to go on with; None: perhaps.
         slide: name of the slide under the lens, of which a salted id is kept; None goes on with that of a session that goes on.
         keep_frames, keep_running: see `JournalSink`.
         quiet: no line per verdict.
@@ -73,7 +75,7 @@ class RunOptions:
     reconnect: ReconnectPolicy
     restart: RestartPolicy
     recording: Path | None
-    resumes: bool
+    resumes: bool | None
     slide: str | None
     keep_frames: bool
     keep_running: bool
@@ -91,6 +93,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
 
     Raises:
         LeukoliteError: it could not begin, or it failed on the way; then what was seen until then is printed and written first.
+        Exception: a programming error, likewise.
     """
     settings, bundle = options.settings, open_bundle(options.settings.bundle)
     reopen = partial(open_watched_classifier, bundle, settings.runtime, answer_s=options.restart.answer_s)
@@ -103,18 +106,20 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
         sigmas=settings.noise,
         source=settings.source_settings(),
         settings=settings.as_text(),
-        slide=slide_of(options.slide),
+        slide=slide_of(options.slide, warn),
     )
     salt = _salt_of_page(options) if listener is not None else None  # as the slide's: before there is a half-made journal
     control = Control()
+    spare = SpareDescriptors()
     with ExitStack() as closings:
+        closings.callback(spare.give_up)
         closings.enter_context(stopped_by_signals(control))
         outputs = _open_outputs(options, start)
         if outputs.recording is not None:
-            closings.callback(outputs.recording.close)
-        if options.resumes and not source.live:
+            closings.push(partial(_close_unbegun, outputs.recording, source.name))
+        if outputs.goes_on and not source.live:
             source = RemainingFrames(source, outputs.before.next_index)
-        if options.resumes and start.slide not in (None, outputs.before.counts.slide.slide):
+        if outputs.goes_on and start.slide not in (None, outputs.before.counts.slide.slide):
             control.begin_slide(start.slide)
         outputs.introduce(bundle, options)
         if source.live and not settings.every_frame:
@@ -128,27 +133,24 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
             sinks.append(_open_page(listener, live, start, outputs.recording, control, monitor))
             warn(f"live page: {listener.url}")
         notify("READY=1")
-        began, started = datetime.now(UTC), time.perf_counter()
-        try:
-            session = run(
-                source,
-                classifier,
-                sinks,
-                processing,
-                options.limits,
-                counts=counts,
-                control=control,
-                health=monitor,
-                reconnect=options.reconnect,
-                reopen=reopen,
-                restart=options.restart,
-            )
-        except Exception as error:
-            if counts.frames == 0 or isinstance(error, LeukoliteError):
-                raise
-            # a bug of ours or of a library: what was seen is kept all the same
-            seconds = time.perf_counter() - started
-            session = Session(source.name, counts, (), seconds, control.stopped_by, error, classifier.runtime.info, 0)
+        began = datetime.now(UTC)
+        session = run(
+            source,
+            classifier,
+            sinks,
+            processing,
+            options.limits,
+            counts=counts,
+            control=control,
+            health=monitor,
+            reconnect=options.reconnect,
+            reopen=reopen,
+            restart=options.restart,
+            returns_failures=True,
+        )
+        if session.counts.frames == 0 and isinstance(session.failure, SourceError):  # it could not begin
+            raise session.failure
+        spare.give_up()
         notify("STOPPING=1")
         outputs.show_end(options, session)
         troubles = _write_results(options, session, outputs, start, bundle, began)
@@ -207,6 +209,11 @@ class _Outputs:
         every: tuple[Sink | None, ...] = (self.console, self.collected, self.recording, self.thumbnails)
         return [sink for sink in every if sink is not None]
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the session was there already."""
+        return self.recording is not None and self.recording.resumed
+
     def introduce(self, bundle: Bundle, options: RunOptions) -> None:
         """The first lines."""
         manifest = bundle.manifest
@@ -218,6 +225,9 @@ class _Outputs:
             self.lines.print("Ungated: blurred, dark, empty and strangely stained pictures are classified.")
         elif manifest.appearance is None:
             self.lines.print("Made before the quality gates: blur and strange stains go unnoticed.")
+        if self.goes_on:
+            was = self.before.ending_before
+            self.lines.print(f"{options.recording} goes on; it {'was not closed' if was is None else was}")
         if not options.quiet:
             self.lines.print(VERDICT_HEADER)
 
@@ -227,6 +237,8 @@ class _Outputs:
             self.lines.print(closing_tables(session))
         if session.stopped_by is not None:
             warn(f"stopped by {session.stopped_by}")
+        if session.ending.by is not EndedBy.LIMIT:  # which the call itself set
+            self.lines.print(str(session.ending))
         if self.recording is not None:
             self.lines.print(f"{options.recording}: {self.recording.outcome}")
 
@@ -261,6 +273,14 @@ def _take_back(entry: Entry, before: JournalCounts) -> None:
     if entry.seq % 1000 == 0:
         notify("EXTEND_TIMEOUT_USEC=60000000")  # a journal of months takes longer to read than a service may take to start
     before.take(entry)
+
+
+def _close_unbegun(recording: JournalSink, source: str, kind: object, error: BaseException | None, trace: object) -> None:
+    """Close the record of a session that came to nothing before its first frame, with the reason; a closed one stays as it is."""
+    with suppress(JournalError):  # the error itself is told
+        if error is not None and not recording.is_closed:
+            recording.take(SessionEnd(source, failed_by(error)))
+        recording.close()
 
 
 def _health_monitor(options: RunOptions) -> HealthMonitor:
@@ -339,7 +359,7 @@ def _summary(outputs: _Outputs, session: Session, start: StartRecord, began: dat
         outputs.thumbnails,
         began=outputs.before.began or began,
         last=datetime.now(UTC),
-        ended=True,
+        ending=session.ending,
         stopped=None if outputs.recording is None else outputs.recording.state.stopped_early,
     )
 

@@ -90,9 +90,12 @@ def first_line(error: BaseException, most: int = 200) -> str:
     return " ".join(str(error).split())[:most] or type(error).__name__
 
 
+DISK_FULL = "disk full"
+
+
 def reason_of(error: OSError) -> str:
     """What the system says of a failed read or write, in a few words."""
-    return "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or first_line(error)
+    return DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or first_line(error)
 
 
 def text_of(error: BaseException) -> str:

@@ -45,11 +45,12 @@ ROOMS_MAY_IMPORT = {
     "control": set(),
     "camera": {"control"},  # a source is asked for frames until its session is paused, stopped or on another slide
     "host": {"control"},  # signals stop a session
-    "events": {"camera", "field", "host"},
+    "ending": {"camera"},
+    "events": {"camera", "ending", "field", "host"},
     "classify": {"camera", "field", "events"},
-    "counts": {"camera", "field", "host", "events"},
-    "journal": {"camera", "field", "host", "events", "counts"},
-    "report": {"camera", "field", "host", "events", "counts", "journal"},
+    "counts": {"camera", "ending", "field", "host", "events"},
+    "journal": {"camera", "ending", "field", "host", "events", "counts"},
+    "report": {"camera", "ending", "field", "host", "events", "counts", "journal"},
     "page": {"camera", "field", "host", "events", "counts", "journal", "control"},
 }
 

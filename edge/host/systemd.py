@@ -15,10 +15,10 @@ def notify(state: str) -> bool:
         return False
     if address.startswith("@"):  # Linux's abstract namespace
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
             channel.settimeout(1.0)
             channel.sendto(state.encode(), address)
-        except OSError:  # the watchdog of a manager that went away is no reason to stop classifying
-            return False
+    except OSError:  # a manager that went away, or too many open files, are no reason to stop classifying
+        return False
     return True

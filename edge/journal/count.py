@@ -4,6 +4,7 @@ from datetime import datetime
 
 from leukolite.classifier import Latency
 from leukolite.edge.counts import CountedRegion, SessionCounts
+from leukolite.edge.ending import Ending
 from leukolite.edge.journal.format import Entry
 from leukolite.edge.journal.records import EventRecord, FrameRecord, GapRecord, HealthRecord, StartRecord, VerdictRecord
 from leukolite.errors import JournalError
@@ -16,7 +17,8 @@ class JournalCounts:
         counts: of all frames whose verdicts are complete; call `close` after the last entry.
         next_index: of the first frame of the source that has no record yet.
         began, last: wall clock of the first and the last record, UTC.
-        ended: the last record closes the session properly.
+        ending: how the session ended; None where its last record does not say, as after a kill -9.
+        ending_before: likewise, before it was resumed the last time.
         stopped: why recording stopped, if it did and was not resumed.
     """
 
@@ -25,7 +27,8 @@ class JournalCounts:
         self.next_index = 0
         self.began: datetime | None = None
         self.last: datetime | None = None
-        self.ended = False
+        self.ending: Ending | None = None
+        self.ending_before: Ending | None = None
         self.stopped: str | None = None
         self._labels = start.classes.labels
         self._frame: FrameRecord | None = None
@@ -35,7 +38,9 @@ class JournalCounts:
         """Raises: JournalError, if a frame's truth is none of the session's labels."""
         record = entry.record
         self.began, self.last = self.began or entry.at, entry.at
-        self.ended = isinstance(record, EventRecord) and record.event == "end"
+        if isinstance(record, EventRecord) and record.event == "resumed":
+            self.ending_before = self.ending
+        self.ending = record.ending if isinstance(record, EventRecord) else None
         if isinstance(record, VerdictRecord):
             self._verdicts.append(record)
             return
@@ -53,8 +58,8 @@ class JournalCounts:
                 self.next_index = max(self.next_index, record.index + 1)
             case HealthRecord():
                 self.counts.add_health(record.conditions, record.temperature_c)
-            case EventRecord(event="end"):
-                pass  # `ended` says so; a session that still runs has none
+            case EventRecord(event="end" | "failed"):
+                pass  # `ending` says so; a session that still runs has none
             case EventRecord():
                 self.counts.add_happening(record.event, record.slide)
                 if record.event in ("recording stopped", "resumed"):

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import Field, ValidationError
 
+from leukolite.edge.ending import Ending
 from leukolite.edge.journal.records import SCHEMA, EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
 from leukolite.errors import JournalError, reason_of
 from leukolite.frozen import Frozen
@@ -29,6 +30,9 @@ GENESIS = "0" * 64  # what the first record names as the hash before it
 GROUP_RECORDS = 100  # as many records, and no more, may be on their way to the disk
 MAX_LINE_BYTES = 1024 * 1024  # a thousand labels' probabilities are 20 kB
 MOST_LINE_VALUES = 20_000  # numbers, texts...; a thousand labels' probabilities and names are 2,000
+
+BLOCK_BYTES = 512  # the smallest that a disk writes
+_LAST_BYTES = 32 * 1024 * 1024  # more than the last group's records ever take
 
 _HASH_BYTES = len(',"sha256":"') + 64 + len('"}')
 
@@ -72,7 +76,7 @@ class Verified:
 
     Attributes:
         start: its first record; None in a journal without any.
-        ended: the last record is an 'end'.
+        ending: how the session ended; None where its last record does not say, as after a kill -9 and while it is recorded.
         anchor: hash of the last line; whoever keeps it elsewhere can show later that nothing was cut off or rewritten.
         torn: the unfinished end, if there is one; it is no part of the records.
     """
@@ -80,9 +84,14 @@ class Verified:
     start: StartRecord | None
     records: int
     files: int
-    ended: bool
+    ending: Ending | None
     anchor: str
     torn: TornTail | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was closed properly: its source ended, or somebody ended it."""
+        return self.ending is not None and not self.ending.is_failure
 
 
 def seal(record: Record, seq: int, prev: str, at: float, up_ms: float) -> tuple[bytes, str]:
@@ -125,7 +134,8 @@ def verify(folder: Path, *, on_line: OnLine = lambda length: None, on_entry: OnE
             start = entry.record
         on_entry(entry)
         records, anchor, last = records + 1, entry.sha256, entry.record
-    return Verified(start, records, len(files), last is not None and _is_end(last), anchor, torn)
+    ending = last.ending if isinstance(last, EventRecord) else None
+    return Verified(start, records, len(files), ending, anchor, torn)
 
 
 def read(folder: Path, *, on_line: OnLine = lambda length: None) -> Iterator[Entry]:
@@ -169,6 +179,8 @@ def journal_files(folder: Path) -> list[Path]:
     for number, path in enumerate(found):
         if path.name != file_name(number):
             raise JournalError(f"{folder}: expected {file_name(number)}, found {path.name}; a part of the journal is missing")
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise JournalError(f"{path}: not a file; a part of the journal is missing")
     return found
 
 
@@ -182,7 +194,7 @@ def _entries(files: Sequence[Path], on_line: OnLine) -> Iterator[Entry | TornTai
                     try:
                         entry = _parse(f"{path}: line {number}", line, last)
                     except JournalError:
-                        if path != files[-1] or not _is_torn(line, file.read()):
+                        if path != files[-1] or not _is_torn(line, file, offset, seq=0 if last is None else last.seq + 1):
                             raise
                         yield TornTail(path, offset, path.stat().st_size - offset)
                         return
@@ -193,12 +205,56 @@ def _entries(files: Sequence[Path], on_line: OnLine) -> Iterator[Entry | TornTai
             raise JournalError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
-def _is_torn(line: bytes, rest: bytes) -> bool:
-    """True if a bad line and what follows it can be what a power cut leaves, and nothing else can: half a line at the very
-    end, or, on file systems that grow a file before its data are there, zeros within the last group."""
-    if not line.endswith(b"\n"):
-        return not rest and len(line) < MAX_LINE_BYTES
-    return b"\0" in line and rest.count(b"\n") < GROUP_RECORDS
+def _is_torn(line: bytes, rest: BinaryIO, offset: int, seq: int) -> bool:
+    """True if a bad line and what follows it to the file's end can be what a crash in the middle of a write leaves, and nothing
+    else can: the beginning of the next record, then nothing or, on file systems that grow a file before its data are there,
+    zeros. They begin where a record does or a block of the disk, and end with the file. Where blocks are written in any order
+    (ext4 with data=writeback), they may end where another block begins, before the rest of the last group; a session that was
+    closed had no such group.
+
+    Args:
+        rest: of the file, after the line.
+        offset: of the line in the file.
+        seq: of the record that the line would be.
+    """
+    begun, mark, _ = line.partition(b"\0")
+    if not _is_begun_record(begun, seq):
+        return False
+    if not mark:
+        return not rest.read(1)
+    place, chunk = offset + len(begun), line[len(begun) :]
+    if begun and place % BLOCK_BYTES:
+        return False
+    while chunk and chunk.count(0) == len(chunk):
+        place += len(chunk)
+        chunk = rest.read(MAX_LINE_BYTES)
+    if not chunk:
+        return True
+    after = chunk.lstrip(b"\0") + rest.read(_LAST_BYTES)
+    place += len(chunk) - len(chunk.lstrip(b"\0"))
+    return place % BLOCK_BYTES == 0 and after.count(b"\n") < GROUP_RECORDS and not rest.read(1) and not _is_closed(after)
+
+
+def _is_closed(lines: bytes) -> bool:
+    """Whether the last line is whole, and closes a session."""
+    last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
+    body, tail = last[: -_HASH_BYTES - 1], last[-_HASH_BYTES - 1 :]
+    if tail != f',"sha256":"{hashlib.sha256(body).hexdigest()}"}}\n'.encode():
+        return False
+    try:
+        return _is_end(Entry.model_validate_json(last).record)
+    except ValidationError:
+        return False
+
+
+def _is_begun_record(line: bytes, seq: int) -> bool:
+    """Whether bytes are how the line of record `seq` begins; a whole line whose end became another byte is not."""
+    head = f'{{"seq":{seq},"at":"'.encode()
+    if not line.startswith(head[: len(line)]) or b"\n" in line or len(line) >= MAX_LINE_BYTES:
+        return False
+    body, _, sealed = line.rpartition(b',"sha256":"')
+    whole_seal = f'{hashlib.sha256(body).hexdigest()}"}}'.encode()
+    return len(sealed) <= len(whole_seal) or not sealed.startswith(whole_seal)
 
 
 def _parse(where: str, line: bytes, last: Entry | None) -> Entry:
@@ -231,7 +287,7 @@ def _parse(where: str, line: bytes, last: Entry | None) -> Entry:
 
 
 def _is_end(record: Record) -> bool:
-    return isinstance(record, EventRecord) and record.event == "end"
+    return isinstance(record, EventRecord) and record.event in ("end", "failed")
 
 
 def _is_resumption(record: Record) -> bool:

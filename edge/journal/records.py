@@ -18,6 +18,7 @@ from leukolite import __version__
 from leukolite.bundle import Bundle
 from leukolite.classes import Classes
 from leukolite.edge.camera.address import without_user
+from leukolite.edge.ending import EndedBy, Ending
 from leukolite.edge.field.exclusion import Exclusion
 from leukolite.frozen import Frozen
 from leukolite.geometry import Box
@@ -27,7 +28,7 @@ from leukolite.prevalence import Validation, validation_of
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
 from leukolite.wording import shown
 
-SCHEMA: Final = 2  # 2: classes, runtime, exclusions with their kind, locate among the latencies; 1: first
+SCHEMA: Final = 3  # 3: what ended a session; 2: classes, runtime, kinds of exclusions, locate among the latencies; 1: first
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "ai-edge-litert", "tflite-runtime")
 
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -82,7 +83,7 @@ class StartRecord(Frozen):
     """
 
     kind: Literal["start"] = "start"
-    schema_version: Literal[2] = SCHEMA
+    schema_version: Literal[3] = SCHEMA
     bundle: PathText
     name: Name
     unit: Unit
@@ -100,13 +101,15 @@ class StartRecord(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_schema_1(cls, data: Any) -> Any:
+    def _from_older_schema(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("schema_version") == 2:
+            return data | {"schema_version": SCHEMA}
         if not isinstance(data, dict) or data.get("schema_version") != 1:
             return data
         rest = {name: value for name, value in data.items() if name not in ("labels", "malignant", "threads")}
         classes = {"labels": data.get("labels"), "malignant": data.get("malignant")}
         runtime = {"name": data.get("runtime"), "threads": data.get("threads")}
-        return rest | {"schema_version": 2, "classes": classes, "runtime": runtime}
+        return rest | {"schema_version": SCHEMA, "classes": classes, "runtime": runtime}
 
 
 class FrameRecord(Frozen):
@@ -229,19 +232,46 @@ class HealthRecord(Frozen):
     disk_free_mb: float | None = None
 
 
-EventName = Literal["note", "paused", "unpaused", "new slide", "resumed", "clock jumped", "recording stopped", "end"]
+EventName = Literal["note", "paused", "unpaused", "new slide", "resumed", "clock jumped", "recording stopped", "end", "failed"]
 
 
 class EventRecord(Frozen):
     """Something that was done to the session, or happened to it.
 
-    'end' closes a session properly; only 'resumed' may follow it. 'recording stopped' says in `detail` why.
+    'end' closes a session whose source ended or that somebody ended, 'failed' every other; only 'resumed' may follow them.
+    'recording stopped' says in `detail` why.
+
+    Attributes:
+        by: with 'end' and 'failed', what ended the session; None in the 'end' of a version before schema 3.
     """
 
     kind: Literal["event"] = "event"
     event: EventName
     detail: str = Field(default="", max_length=4000)
     slide: Name | None = None
+    by: EndedBy | None = None
+
+    @model_validator(mode="after")
+    def _ends_by_what_can(self) -> "EventRecord":
+        is_right = (
+            self.by is None if self.event not in ("end", "failed") else Ending(self.by).is_failure == (self.event == "failed")
+        )
+        if not is_right:
+            raise ValueError(f"{self.event!r} cannot be by {self.by or 'nothing'}")
+        return self
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the session ended with this record; None where it goes on after it."""
+        if self.event == "recording stopped":
+            return Ending(EndedBy.RECORDING_FAILURE, self.detail)
+        return Ending(self.by, self.detail) if self.event in ("end", "failed") else None
+
+
+def closing_record(ending: Ending) -> EventRecord:
+    """The record that closes a session."""
+    detail = printable(ending.detail) if ending.detail else ""
+    return EventRecord(event="failed" if ending.is_failure else "end", by=ending.by, detail=detail)
 
 
 Record = Annotated[

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.ending import EndedBy, Ending
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.host.health import Health
+from leukolite.edge.journal.folder import locked
 from leukolite.edge.journal.format import OnEntry, ignore, read
+from leukolite.edge.journal.open import check_place, create_journal, is_begun, resume_journal
 from leukolite.edge.journal.records import (
     EventRecord,
     FrameRecord,
@@ -18,11 +21,12 @@ from leukolite.edge.journal.records import (
     Record,
     StartRecord,
     VerdictRecord,
+    closing_record,
     pixels_sha256,
     printable,
 )
-from leukolite.edge.journal.writer import CLOSED, GroupCommit, Journal, create_journal, resume_journal
-from leukolite.errors import JournalError, LeukoliteError, reason_of
+from leukolite.edge.journal.writer import CLOSED, GroupCommit, Journal
+from leukolite.errors import DISK_FULL, JournalError, LeukoliteError, reason_of
 from leukolite.files import write_file
 from leukolite.path_text import text_of_path
 from leukolite.sheets import encode_png
@@ -40,7 +44,7 @@ class RecordingState:
 
     Attributes:
         stopped: why nothing is recorded any more; None while all is well.
-        records: in the journal.
+        records: in the journal; once recording has stopped, those that are kept for certain.
         unsynced: of those, how many a power cut at this moment may lose.
         unrecorded: what came after recording stopped.
     """
@@ -63,33 +67,53 @@ class JournalSink:
         journal: where to; the sink closes it.
         keep_frames: write each classified frame as a lossless PNG beside the journal, so that a camera's session can be replayed.
         keep_running: go on without a record once the disk is full; else `take` raises and so ends the session.
+        resumed: the journal held a session already.
+
+    Attributes:
+        is_closed: nothing more is taken.
     """
 
-    def __init__(self, journal: Journal, start: StartRecord, *, keep_frames: bool = False, keep_running: bool = False) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        start: StartRecord,
+        *,
+        keep_frames: bool = False,
+        keep_running: bool = False,
+        resumed: bool = False,
+    ) -> None:
+        self.resumed, self.is_closed = resumed, False
         self._journal, self._labels = journal, start.classes.labels
         self._keep_frames, self._keep_running = keep_frames, keep_running
         self._commit = GroupCommit(journal)
-        self._lock, self._raised, self._is_closed = threading.Lock(), False, False
+        self._lock, self._raised, self._has_ending = threading.Lock(), False, False
         self._frames = journal.records  # a number that no earlier part of the session has given to a picture
 
     @property
     def state(self) -> RecordingState:
         journal = self._journal
-        return RecordingState(journal.stopped, journal.records, journal.unsynced, journal.unrecorded)
+        kept = journal.records if journal.stopped is None else journal.synced if journal.left is None else journal.left
+        return RecordingState(journal.stopped, kept, journal.unsynced, journal.unrecorded)
 
     @property
     def anchor(self) -> str:
-        """Hash of the last record; note it elsewhere to show later that nothing was cut off or rewritten."""
-        return self._journal.anchor
+        """Hash of the last record that is on the disk; note it elsewhere to show later that nothing was cut off or rewritten."""
+        return self._journal.synced_anchor
 
     @property
     def outcome(self) -> str:
         """What was recorded and what was not, in a line."""
-        missing = f", {self._journal.unrecorded} more could not be kept" if self._journal.unrecorded else ""
-        return f"{count(self._journal.records, 'record')}{missing}; the last is {self.anchor}"
+        journal = self._journal
+        missing = f", {journal.unrecorded} more could not be kept" if journal.unrecorded else ""
+        if journal.left is not None:
+            return f"{journal.left} of {count(journal.records, 'record')} are left{missing}"
+        lost = f", {journal.unsynced} more may be lost" if journal.unsynced else ""
+        return f"{count(journal.synced, 'record')}{lost}{missing}; the last is {self.anchor}"
 
     def take(self, event: Event) -> None:
         """Raises: JournalError, once, where recording has stopped and the session shall not go on without it."""
+        if isinstance(event, SessionEnd):
+            self._has_ending = True
         picture = sha256 = None
         if isinstance(event, FrameResult) and self._journal.stopped is None:
             sha256 = pixels_sha256(event.frame.pixels)
@@ -97,20 +121,31 @@ class JournalSink:
         self._append(*records_of(event, self._labels, sha256=sha256, picture=picture))
 
     def close(self) -> None:
-        """The session's proper end; a second time changes nothing."""
-        if self._is_closed:
+        """Put all on the disk; a second time changes nothing. Who never said how the session ended leaves it as failed.
+
+        Raises:
+            JournalError: as `take`, for what shows only now.
+        """
+        if self.is_closed:
             return
-        self._is_closed = True
+        self.is_closed = True
         self._commit.close()
-        self._journal.append(EventRecord(event="end"))
+        if not self._has_ending:
+            self._journal.append(closing_record(Ending(EndedBy.PROGRAM_ERROR, "it was closed before it had ended")))
         self._journal.close()
+        self._check()
 
     def _append(self, *records: Record) -> None:
-        if not self._journal.append(*records) and not self._keep_running and not self._raised:
-            self._raised = True  # what happens while the session ends is not recorded, and ends nothing else
-            raise JournalError(
-                f"{self._journal.folder}: recording stopped: {self._journal.stopped}; make room and resume the session"
-            )
+        self._journal.append(*records)
+        self._check()
+
+    def _check(self) -> None:
+        stopped = self.state.stopped_early
+        if stopped is None or self._keep_running or self._raised:
+            return
+        self._raised = True  # what happens while the session ends is not recorded, and ends nothing else
+        remedy = "make room and resume the session" if DISK_FULL in stopped else "mend that, then resume the session"
+        raise JournalError(f"{self._journal.folder}: recording stopped: {stopped}; {remedy}")
 
     def _keep(self, event: FrameResult) -> str | None:
         with self._lock:
@@ -132,7 +167,7 @@ def open_recording(
     folder: Path,
     start: StartRecord,
     *,
-    resume: bool,
+    resume: bool | None,
     keep_frames: bool = False,
     keep_running: bool = False,
     on_stop: Callable[[str], None] = lambda reason: None,
@@ -143,6 +178,7 @@ def open_recording(
 
     Args:
         start: what classifies now; a session is resumed by the very same bundle, runtime, noise, source and settings only.
+        resume: go on with the session that is there; None: if there is one.
         on_stop: called with one line that says why recording stopped.
         on_entry: called, in order, with each entry that a resumed session holds already, as a summary needs them.
         options: of `Journal`.
@@ -151,18 +187,19 @@ def open_recording(
         JournalError: the folder is taken, or there is nothing to resume, or it was recorded with something else, or the
             journal does not verify.
     """
-    if not resume:
-        journal = create_journal(folder, start, on_stop=on_stop, **options)
-        return JournalSink(journal, start, keep_frames=keep_frames, keep_running=keep_running)
-    entries = read(folder)
-    first = next(entries, None)
-    if first is not None and isinstance(first.record, StartRecord):  # else `resume_journal` says what is wrong
-        check_resumable(folder, first.record, start)
-        changed = _changes(*_versions(first.record, start))
-    else:
+    keeps = {"keep_frames": keep_frames, "keep_running": keep_running}
+    check_place(folder)
+    with locked(folder, make=resume is not True) as held:  # before it is looked at: two may begin at once
+        if resume is False or (resume is None and not is_begun(folder)):
+            return JournalSink(create_journal(folder, start, held=held, on_stop=on_stop, **options), start, **keeps)
+        entries = read(folder)
+        first = next(entries, None)
         changed = ""
-    journal, _ = resume_journal(folder, changed, on_entry=on_entry, on_stop=on_stop, **options)
-    return JournalSink(journal, start, keep_frames=keep_frames, keep_running=keep_running)
+        if first is not None and isinstance(first.record, StartRecord):  # else `resume_journal` says what is wrong
+            check_resumable(folder, first.record, start)
+            changed = _changes(*_versions(first.record, start))
+        journal, _ = resume_journal(folder, changed, held=held, on_entry=on_entry, on_stop=on_stop, **options)
+        return JournalSink(journal, start, resumed=True, **keeps)
 
 
 def check_resumable(folder: Path, before: StartRecord, now: StartRecord) -> None:
@@ -200,7 +237,7 @@ def records_of(
         case Health():
             return (_health_record(event),)
         case SessionEnd():
-            return (EventRecord(event="note", detail=printable(f"{event.source}: {event.text}")),)
+            return (closing_record(event.ending),)
 
 
 def _frame_record(event: FrameResult, labels: Sequence[str], sha256: str | None, picture: str | None) -> FrameRecord:

@@ -5,17 +5,19 @@ import hmac
 import os
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from leukolite.edge.journal.writer import sync_folder
+from leukolite.edge.journal.folder import sync_folder
 from leukolite.errors import JournalError, reason_of
 
 SLIDE_DIGITS = 16  # of the HMAC: 64 bits, more slides than a laboratory will ever have
 SALT_BYTES = 32
 SLIDE_NAME_CHARACTERS = 200
 OTHER_SALT = "let this user read and write it, or put back the laboratory's own; with a new one every slide has a new id"
+
+_SALT, _BEING_MADE, _BROKEN = "salt", ".salt.", "salt.broken-"
 
 
 def slide_id(name: str, salt: bytes) -> str:
@@ -36,8 +38,13 @@ def plain_name(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip())
 
 
-def load_salt(path: Path) -> bytes:
+def load_salt(path: Path, tell: Callable[[str], None] = lambda line: None) -> bytes:
     """The laboratory's salt, 32 random bytes in a file that only its owner may read; made, whole, where there is none.
+
+    What a power cut left of one (fewer bytes, or zeros) makes no id: it is kept beside, and another is made.
+
+    Args:
+        tell: takes a line that says so.
 
     Raises:
         JournalError: the file cannot be read or made, or is no salt.
@@ -49,7 +56,15 @@ def load_salt(path: Path) -> bytes:
         )
     try:
         salt = path.read_bytes() if path.exists() else b""
-        if not salt:  # of an empty file, which a power cut leaves, no id was ever made
+        if salt and len(salt) <= SALT_BYTES and (len(salt) < SALT_BYTES or not any(salt)):
+            kept = path.with_name(f"{_BROKEN}{secrets.token_hex(4)}")
+            path.rename(kept)
+            tell(
+                f"note: {path}: not a whole salt of {SALT_BYTES} bytes (a crash?); it is kept as {kept.name}, and another was"
+                " made: slides get other ids than with the one before"
+            )
+            salt = b""
+        if not salt:  # of an empty file no id was ever made
             path.parent.mkdir(parents=True, exist_ok=True)
             salt = _make_salt(path)
     except OSError as error:
@@ -61,8 +76,16 @@ def load_salt(path: Path) -> bytes:
     return salt
 
 
-def laboratory_salt() -> bytes:
+def is_of_salt(name: str) -> bool:
+    """Whether a file is a salt, or what a crash left of one, by its name."""
+    return name == _SALT or name.startswith((_BEING_MADE, _BROKEN))
+
+
+def laboratory_salt(tell: Callable[[str], None] = lambda line: None) -> bytes:
     """The salt of the slides' ids: the first of `salt_places` that is there, else made at the first that can be written.
+
+    Args:
+        tell: see `load_salt`.
 
     Raises:
         JournalError: one cannot be read, or none can be made.
@@ -70,14 +93,14 @@ def laboratory_salt() -> bytes:
     places = salt_places(os.environ)
     for path in places:
         if _is_there(path):
-            return load_salt(path)
+            return load_salt(path, tell)
     refusals, home = [], os.environ.get("HOME")
     for path in places:
         if home and path.is_relative_to(home) and not os.path.isdir(home):  # noqa: PTH112  # a closed one is none either
             refusals.append(f"{path}: the salt of the slides' ids cannot be made (there is no home {home})")  # nor is one made
             continue
         try:
-            return load_salt(path)
+            return load_salt(path, tell)
         except JournalError as error:
             refusals.append(str(error))
     raise JournalError(
@@ -102,12 +125,12 @@ def salt_places(environment: Mapping[str, str]) -> list[Path]:
         with suppress(RuntimeError):  # a user whom the system does not know
             folders.append(Path.home() / ".config")
     states = [Path(folder) for folder in environment.get("STATE_DIRECTORY", "").split(":")[:1] if folder]
-    return [*(folder / "leukolite" / "salt" for folder in folders), *(folder / "salt" for folder in states)]
+    return [*(folder / "leukolite" / _SALT for folder in folders), *(folder / _SALT for folder in states)]
 
 
-def slide_of(name: str | None) -> str | None:
-    """A slide's salted id."""
-    return slide_id(name, laboratory_salt()) if name else None
+def slide_of(name: str | None, tell: Callable[[str], None] = lambda line: None) -> str | None:
+    """A slide's salted id. `tell`: see `load_salt`."""
+    return slide_id(name, laboratory_salt(tell)) if name else None
 
 
 def _is_there(path: Path) -> bool:
@@ -120,7 +143,7 @@ def _is_there(path: Path) -> bool:
 def _make_salt(path: Path) -> bytes:
     """Of two processes that make one at the same time both get the same."""
     salt = secrets.token_bytes(SALT_BYTES)
-    made = path.with_name(f".salt.{secrets.token_hex(8)}")
+    made = path.with_name(f"{_BEING_MADE}{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(salt)

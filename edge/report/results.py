@@ -93,6 +93,7 @@ def session_json(
         "verdicts_per_second": session.verdicts_per_second,
         "interrupted": session.stopped_by is not None,
         "stopped_by": session.stopped_by,
+        "ended_by": session.ending.by,
         "failure": None if session.failure is None else text_of(session.failure),
         "gaps": [{"source": gap.source, "index": gap.index, "reason": gap.reason} for gap in collected.gaps],
         "skipped_files": [{"source": str(item.path), "reason": item.reason} for item in collected.skipped_files],

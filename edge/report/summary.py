@@ -17,6 +17,7 @@ import numpy as np
 from leukolite.decision import ABSTAIN
 from leukolite.edge.camera.source import Note
 from leukolite.edge.counts import SessionCounts, SlideCounts, by_kind
+from leukolite.edge.ending import Ending
 from leukolite.edge.events import Event, FrameResult
 from leukolite.edge.journal.count import JournalCounts
 from leukolite.edge.journal.format import Entry
@@ -78,7 +79,7 @@ class Summary:
     Attributes:
         counts: of all its slides, as every JSON has them.
         began, last: wall clock of the first and the last record, UTC.
-        ended: it was closed properly.
+        ending: what ended it; None where no record says so.
         throttle_known: frames of which the machine could tell whether it was throttled.
         latency_ms: p50, p90, p99 and mean of each stage, and of the frames' age at the verdict.
         happened: what was done to the session or happened to it, by name.
@@ -89,7 +90,7 @@ class Summary:
     counts: dict[str, Any]
     began: datetime | None
     last: datetime | None
-    ended: bool
+    ending: Ending | None
     throttle_known: int
     hottest_c: float | None
     conditions: tuple[str, ...]
@@ -175,7 +176,7 @@ def summary_of(
     *,
     began: datetime | None,
     last: datetime | None,
-    ended: bool,
+    ending: Ending | None,
     stopped: str | None = None,
     wanted_width: float = WANTED_WIDTH,
 ) -> Summary:
@@ -189,7 +190,7 @@ def summary_of(
         counts=counts.to_json(),
         began=began,
         last=last,
-        ended=ended,
+        ending=ending,
         throttle_known=counts.throttle_known,
         hottest_c=counts.hottest_c,
         conditions=tuple(sorted(counts.conditions)),
@@ -260,7 +261,7 @@ def summarise(folder: Path, entries: Iterable[Entry], *, wanted_width: float = W
         thumbnails,
         began=journal.began,
         last=journal.last,
-        ended=journal.ended,
+        ending=journal.ending,
         stopped=journal.stopped,
         wanted_width=wanted_width,
     )

@@ -54,7 +54,11 @@ def summary_page(summary: Summary) -> str:
 
 def summary_json(summary: Summary) -> dict[str, Any]:
     """The summary for machines, without thumbnails; its fields are in docs/reference/json.md."""
-    content = asdict(summary)
+    content, ending = asdict(summary), summary.ending
+    del content["ending"]
+    content["ended"] = ending is not None and not ending.is_failure
+    content["ended_by"] = None if ending is None else ending.by
+    content["failure"] = ending.detail if ending is not None and ending.is_failure else None
     content["start"] = summary.start.model_dump(mode="json")
     content["runtimes"] = [runtime.model_dump() for runtime in summary.runtimes]
     content["began"], content["last"] = (None if at is None else at.isoformat() for at in (summary.began, summary.last))

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from leukolite.edge.ending import EndedBy, Ending
 from leukolite.edge.journal.format import file_name, read, verify
 from leukolite.edge.journal.records import FrameRecord
 from leukolite.errors import JournalError
@@ -255,10 +256,49 @@ def test_after_a_bug_what_was_seen_is_kept_and_the_bug_is_shown(start, tmp_path)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.splitlines()[-1] == "ZeroDivisionError: a bug"
-    assert verify(tmp_path / "session").ended
+    assert verify(tmp_path / "session").ending == Ending(EndedBy.PROGRAM_ERROR, "ZeroDivisionError: a bug")
     result = json.loads((tmp_path / "o.json").read_text())
     assert result["failure"] == "ZeroDivisionError: a bug"
     assert len(result["frames"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (shutil.rmtree, f"{file_name(0)} was removed"),
+        (lambda session: session.rename(session.with_name("mine")), "its folder was renamed or moved"),
+        (lambda session: os.truncate(session / file_name(0), 0), f"{file_name(0)} was cut"),
+    ],
+)
+def test_a_session_whose_files_somebody_takes_away_ends_and_says_so(start, tmp_path, harm, why):
+    process = start("--quiet")
+    wait_for_frames(tmp_path / "session", 3, process)
+    harm(tmp_path / "session")
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    stopped, error = errors.splitlines()
+    assert stopped.startswith(f"recording stopped: {why}")
+    assert error.startswith(f"Error: {tmp_path / 'mine' if 'folder' in why else tmp_path / 'session'}: recording stopped: {why}")
+    assert "the last is" not in said or "folder" in why
+    for result in (tmp_path / "o.json", tmp_path / "out" / "report.json"):
+        assert json.loads(result.read_text())["ended_by"] == "a failing recording"
+
+
+def test_a_bug_with_the_first_frame_leaves_results_too(start, tmp_path):
+    process = start("--quiet", code=BROKEN.replace("> 5", "> 0"))
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert json.loads((tmp_path / "o.json").read_text())["ended_by"] == "a program error"
+    assert (tmp_path / "out" / "summary.html").read_text().count("It failed: ended by a program error: ZeroDivisionError") == 1
+
+
+def test_a_session_that_goes_on_says_how_it_had_ended(start, tmp_path):
+    process = start("--quiet", code=BROKEN)
+    process.communicate(timeout=60)
+    command = [sys.executable, "-c", EDGE_RUN, "--resume", tmp_path / "session", "--frames", 1, "--quiet"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60, check=True)
+    assert f"{tmp_path / 'session'} goes on; it ended by a program error: ZeroDivisionError: a bug" in done.stdout
+    assert verify(tmp_path / "session").ending == Ending(EndedBy.LIMIT)
 
 
 # --- machines that let nothing be written

@@ -8,9 +8,11 @@ import pytest
 from fakes import Colour, Item, Listed, Remembers, a_frame, colour_classifier
 
 from leukolite.edge.camera.capture import ReconnectPolicy
+from leukolite.edge.camera.remaining import NothingLeft
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.edge.counts import Session
+from leukolite.edge.ending import EndedBy, Ending
 from leukolite.edge.events import Event, SessionEnd
 from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion, ExclusionKind
 from leukolite.edge.field.view import Locator, QualityGate, Region, Treatment
@@ -170,7 +172,7 @@ def test_a_wall_clock_that_jumps_changes_no_age_and_ends_nothing():
 def test_it_stops_after_so_many_frames_and_asks_for_no_more():
     session, sink = classify_all([a_frame(0), a_frame(1), AssertionError("one frame too many")], frames=2)
     assert (session.counts.frames, session.stopped_by) == (2, None)
-    assert sink.endings == ["session ended"]
+    assert sink.endings == ["session ended by a limit"]
 
 
 def test_gaps_do_not_count_as_frames():
@@ -235,7 +237,7 @@ def test_a_pause_holds_a_folder_back_and_nothing_is_lost():
 
     monitor = ResumesAtTheThirdLook(Health, lambda: 0)
     _, sink = classify_all([a_frame(0), a_frame(1)], control=control, health=monitor)
-    assert (sink.notes, sink.endings) == (["paused", "goes on"], ["session ended"])
+    assert (sink.notes, sink.endings) == (["paused", "goes on"], ["session ended by the end of the source"])
     assert [record.frame.index for record in sink.records] == [0, 1]
 
 
@@ -246,7 +248,7 @@ def test_only_gaps_are_an_error_that_names_the_first():
     sink = Remembers()
     with pytest.raises(SourceError, match=r"listed: not one frame could be read: a\.png: damaged"):
         classify_all([Gap(0, "a.png", "damaged"), Gap(1, "b.png", "empty")], sink=sink)
-    assert sink.endings == ["session failed: listed: not one frame could be read: a.png: damaged"]
+    assert sink.endings == ["session ended by a failing source: listed: not one frame could be read: a.png: damaged"]
     assert sink.closed == 1
 
 
@@ -302,7 +304,7 @@ def test_a_frame_that_the_runtime_hangs_on_is_a_gap_and_a_new_runtime_goes_on():
     first.let_go.set()
     assert [record.frame.index for record in sink.records] == [0, 2, 3]
     assert sink.gaps == [Gap(1, "1.png", "no verdict: colour 1 gave no answer within 1 s")]
-    assert (sink.notes, sink.endings) == (["runtime colour restarted, 1 of 3 times"], ["session ended"])
+    assert (sink.notes, sink.endings) == (["runtime colour restarted, 1 of 3 times"], ["session ended by the end of the source"])
     assert session.restarts == 1
 
 
@@ -340,7 +342,7 @@ def test_what_was_seen_before_a_failure_is_returned():
     first.let_go.set()
     assert "given up after 0 restarts" in str(session.failure)
     assert session.counts.verdicts == 1
-    assert sink.endings[-1].startswith("session failed: colour 1 gave no answer")
+    assert sink.endings[-1].startswith("session ended by a failing runtime: colour 1 gave no answer")
     assert sink.closed == 1
 
 
@@ -405,3 +407,92 @@ def test_frames_are_told_with_their_pixels():
     _, sink = classify_all([a_frame(0)])
     assert isinstance(sink.records[0].frame, Frame)
     assert sink.records[0].frame.pixels.shape == (8, 8, 3)
+
+
+# how it ended
+
+
+def test_a_program_error_is_told_to_every_sink_as_the_end_before_it_is_raised():
+    class Broken(Remembers):
+        def take(self, event: Event) -> None:
+            raise ZeroDivisionError("a bug")
+
+    sound, broken, after = Remembers(), Broken(), Remembers()
+    with pytest.raises(ZeroDivisionError):
+        run(Listed([a_frame(0)]), colour_classifier(), [sound, broken, after])
+    assert sound.endings == after.endings == ["session ended by a program error: ZeroDivisionError: a bug"]
+    assert (sound.closed, broken.closed, after.closed) == (1, 1, 1)
+
+
+def test_what_was_seen_before_a_program_error_is_returned_where_failures_are_asked_for():
+    class Breaks(Remembers):
+        def take(self, event: Event) -> None:
+            super().take(event)
+            if len(self.records) == 2 and not self.endings:
+                raise KeyError("a bug")
+
+    session = run(Listed([a_frame(i) for i in range(5)]), colour_classifier(), [Breaks()], returns_failures=True)
+    assert (session.counts.frames, type(session.failure)) == (2, KeyError)
+    assert session.ending == Ending(EndedBy.PROGRAM_ERROR, "KeyError: 'a bug'")
+
+
+@pytest.mark.parametrize("frames", [0, 2])
+@pytest.mark.parametrize("live", [False, True])
+def test_an_exception_of_the_source_is_the_sources_failure(frames, live):
+    items = [*(a_frame(i) for i in range(frames)), RuntimeError("the driver broke")]
+    sink, hasty = Remembers(), ReconnectPolicy(first_s=0, longest_s=0, times=1)
+    source = Listed(items, [RuntimeError("the driver broke")], live=live)
+    session = run(source, colour_classifier(), [sink], reconnect=hasty, returns_failures=True)
+    assert session.ending.by is EndedBy.SOURCE_FAILURE
+    assert "the driver broke" in session.ending.detail
+    assert sink.endings == [f"session {session.ending}"]
+
+
+def test_a_source_that_cannot_be_closed_is_the_sources_failure():
+    def camera() -> Iterator[Item]:
+        try:
+            yield a_frame(0)
+            yield a_frame(1)
+        finally:
+            raise RuntimeError("the driver hangs on to it")
+
+    class Camera(Listed):
+        def frames(self):
+            return camera()
+
+    session = run(Camera([]), colour_classifier(), [], limits=Limits(frames=1), returns_failures=True)
+    assert session.ending == Ending(EndedBy.SOURCE_FAILURE, "RuntimeError: the driver hangs on to it")
+    assert session.counts.frames == 1
+
+
+def test_an_interrupt_that_nobody_else_takes_is_the_users_end_and_raised():
+    sink = Remembers()
+    with pytest.raises(KeyboardInterrupt):
+        run(Listed([a_frame(0), KeyboardInterrupt()]), colour_classifier(), [sink])
+    assert (sink.endings, sink.closed) == (["session ended by the user"], 1)
+
+
+def test_an_exit_in_the_middle_is_no_proper_end():
+    sink = Remembers()
+    with pytest.raises(SystemExit):
+        run(Listed([a_frame(0), SystemExit(3)]), colour_classifier(), [sink])
+    assert sink.endings == ["session ended by a program error: it was broken off"]
+
+
+def test_what_shows_only_when_a_sink_is_closed_is_the_sessions_failure():
+    class DeadDisk(Remembers):
+        def close(self) -> None:
+            super().close()
+            raise JournalError("recording stopped: Input/output error")
+
+    after = Remembers()
+    session = run(Listed([a_frame(0)]), colour_classifier(), [DeadDisk(), after])
+    assert session.ending == Ending(EndedBy.RECORDING_FAILURE, "recording stopped: Input/output error")
+    assert isinstance(session.failure, JournalError)
+    assert after.closed == 1
+
+
+def test_a_source_with_nothing_left_has_ended_and_not_failed():
+    nothing = NothingLeft("slides", "nothing is left: its 3 frames came before the session was resumed")
+    session = run(Listed([nothing]), colour_classifier(), [], returns_failures=True)
+    assert (session.ending.by, session.ending.is_failure, session.failure) == (EndedBy.SOURCE, False, nothing)

@@ -15,9 +15,9 @@ from PIL import Image
 
 from leukolite.bundle import Bundle
 from leukolite.edge.cli import main as edge_run
+from leukolite.edge.journal.folder import RESERVE
 from leukolite.edge.journal.format import file_name, journal_files, read, verify
 from leukolite.edge.journal.records import EventRecord, FrameRecord, StartRecord
-from leukolite.edge.journal.writer import RESERVE
 from leukolite.edge.settings import SessionSettings
 from leukolite.shipped import shipped_path
 from leukolite.sums import SUMS, sums_of, sums_text
@@ -57,7 +57,7 @@ def slides(folder: Path) -> list[str | None]:
 
 def test_it_begins_a_session_and_goes_on_with_it(record):
     folder = record()
-    assert (frames(folder), events(folder)) == (2, ["note", "end"])
+    assert (frames(folder), events(folder)) == (2, ["end"])
     record()
     record()
     assert frames(folder) == 6
@@ -94,7 +94,7 @@ def test_a_start_that_came_to_nothing_is_begun_again(record, tmp_path, left):
     if left == "a disk's own":
         (tmp_path / "s" / "lost+found").mkdir()
     folder = record()
-    assert (frames(folder), events(folder)) == (2, ["note", "end"])
+    assert (frames(folder), events(folder)) == (2, ["end"])
     kept = {path.name: path.read_bytes() for path in folder.glob("torn-after-*")}
     assert kept == ({"torn-after-000000000.bin": content} if content else {})
     record()
@@ -102,23 +102,24 @@ def test_a_start_that_came_to_nothing_is_begun_again(record, tmp_path, left):
 
 
 def test_what_each_of_two_torn_starts_left_is_kept(record, tmp_path):
-    for content in (b"{half", b"{another"):
-        shutil.rmtree(tmp_path / "s", ignore_errors=True) if content == b"{half" else (tmp_path / "s" / file_name(0)).unlink()
+    for content in (b'{"se', b'{"seq":0,"at":"2'):
+        shutil.rmtree(tmp_path / "s", ignore_errors=True) if content == b'{"se' else (tmp_path / "s" / file_name(0)).unlink()
         (tmp_path / "s").mkdir(exist_ok=True)
         (tmp_path / "s" / file_name(0)).write_bytes(content)
         record()
-    assert sorted(path.read_bytes() for path in (tmp_path / "s").glob("torn-after-*")) == [b"{another", b"{half"]
+    assert sorted(path.read_bytes() for path in (tmp_path / "s").glob("torn-after-*")) == [b'{"se', b'{"seq":0,"at":"2']
 
 
 def test_after_a_torn_end_it_goes_on_with_the_bytes_kept(record):
     folder = record()
     path = journal_files(folder)[-1]
     whole = path.read_bytes()
-    path.write_bytes(whole + b'{"seq":99,"at":"20')
+    torn = f'{{"seq":{verify(folder).records},"at":"20'.encode()
+    path.write_bytes(whole + torn)
     record()
     assert frames(folder) == 4
     assert path.read_bytes().startswith(whole)
-    assert [kept.read_bytes() for kept in folder.glob("torn-after-*")] == [b'{"seq":99,"at":"20']
+    assert [kept.read_bytes() for kept in folder.glob("torn-after-*")] == [torn]
 
 
 def test_damage_that_no_crash_makes_is_refused_and_nothing_is_touched(record, refuses, tmp_path):

@@ -27,6 +27,8 @@ def as_schema_1(record: dict) -> dict:
         old |= {"schema_version": 1, **old.pop("classes")}
         runtime = old.pop("runtime")
         old |= {"runtime": runtime["name"], "threads": runtime["threads"]}
+    if old["kind"] == "event":
+        del old["by"]
     if old.get("excluded") is not None:
         old["excluded"] = str(Exclusion.model_validate(old["excluded"]))
     if old.get("latency_ms") is not None:
@@ -80,7 +82,7 @@ def test_it_is_summarised_as_it_was_recorded(call, session, recorded, tmp_path):
     assert summary["counts"]["by_label"] == {label: labels.count(label) for label in (*LABELS, "abstain")}
     assert summary["counts"]["excluded"] == {"underexposed": 1}
     assert summary["slides"][0]["blasts"]["n"] == RECORDED - 1
-    assert (summary["start"]["schema_version"], summary["start"]["classes"]["malignant"]) == (2, ["blast"])
+    assert (summary["start"]["schema_version"], summary["start"]["classes"]["malignant"]) == (3, ["blast"])
     totals = [record["latency_ms"]["total"] for record in recorded if record["kind"] == "verdict"]
     means = {stage: values["mean"] for stage, values in summary["latency_ms"].items()}
     assert means["total"] == pytest.approx(np.mean(totals), abs=2e-4)

@@ -18,6 +18,7 @@ from leukolite.decision import ABSTAIN
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.edge.counts import SessionCounts
+from leukolite.edge.ending import EndedBy, Ending
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd, Sink
 from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion, ExclusionKind
 from leukolite.edge.host.health import Health
@@ -29,7 +30,6 @@ from leukolite.edge.page.state import About, Live
 from leukolite.edge.report.console import Console
 from leukolite.edge.report.results import ResultCollector, session_csv
 from leukolite.edge.report.summary import Thumbnails
-from leukolite.errors import SourceError
 from leukolite.runtime import RuntimeInfo
 
 CLASSES = Classes.of(("blast", "healthy"), ("blast",))
@@ -78,9 +78,7 @@ def events() -> list[Event]:
         Note("camera", f"new slide {SLIDE}", "new slide", SLIDE),
         Health(temperature_c=85.0, throttle_mask=0x50005, memory_free_mb=10.0),
         Health(),
-        SessionEnd("camera", None, None),
-        SessionEnd("camera", "SIGTERM", None),
-        SessionEnd("camera", None, SourceError("camera", "unplugged")),
+        SessionEnd("camera", Ending(EndedBy.SIGTERM)),
     ]
 
 
@@ -279,4 +277,4 @@ def test_a_list_sink_has_the_events_by_kind():
         sink.take(event)
     assert sink.events[0].frame.index == 0
     assert [len(kind) for kind in (sink.results, sink.gaps, sink.notes, sink.health)] == [9, 1, 4, 2]
-    assert sink.end == SessionEnd("camera", None, None)
+    assert sink.end == SessionEnd("camera", Ending(EndedBy.SIGTERM))

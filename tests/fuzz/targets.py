@@ -191,7 +191,7 @@ def _use_journal(place: Path, content: bytes) -> None:
 
     from leukolite.edge.journal.export import write_csv, write_records_json
     from leukolite.edge.journal.format import read, verify
-    from leukolite.edge.journal.writer import resume_journal
+    from leukolite.edge.journal.open import resume_journal
     from leukolite.edge.report.summary import summarise
     from leukolite.edge.report.summary_page import write_summary
     from leukolite.edge.settings import first_record, settings_of

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from journals import frame, left_out, start, verdict
 
+from leukolite.edge.journal.open import create_journal
 from leukolite.edge.journal.records import EventRecord
-from leukolite.edge.journal.writer import create_journal
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from journals import frame, start, verdict
 
 from leukolite.cli import main as leukolite
 from leukolite.edge.journal.format import journal_files, verify
-from leukolite.edge.journal.writer import create_journal
+from leukolite.edge.journal.open import create_journal
 
 
 def test_export_has_a_row_a_verdict_or_exclusion_with_its_slide(call: Callable, session, tmp_path):

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 from journals import CLASSES, start, write_sealed
+from pydantic import ValidationError
 
+from leukolite.edge.ending import ASKED, EndedBy, Ending
 from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
-from leukolite.edge.journal.format import read
-from leukolite.edge.journal.records import FrameRecord, StartRecord, VerdictRecord
+from leukolite.edge.journal.format import read, verify
+from leukolite.edge.journal.open import resume_journal
+from leukolite.edge.journal.records import EventRecord, FrameRecord, StartRecord, VerdictRecord
 from leukolite.edge.journal.sink import check_resumable
 from leukolite.edge.settings import first_record, settings_of
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
@@ -46,7 +49,7 @@ def journal(tmp_path: Path) -> Path:
 def test_records_of_schema_1_are_read_as_those_of_now(journal):
     began, frame, verdict, excluded, refused = (entry.record for entry in read(journal))
     assert isinstance(began, StartRecord)
-    assert (began.schema_version, began.classes, began.runtime) == (2, CLASSES, RuntimeOptions(name="litert", threads=2))
+    assert (began.schema_version, began.classes, began.runtime) == (3, CLASSES, RuntimeOptions(name="litert", threads=2))
     assert isinstance(frame, FrameRecord)
     assert (frame.excluded, frame.runtime) == (None, RuntimeInfo(name="litert", version="2.3.0", threads=2))
     assert isinstance(verdict, VerdictRecord)
@@ -63,3 +66,32 @@ def test_a_session_of_schema_1_may_be_resumed(journal):
     began = first_record(journal)
     check_resumable(journal, began, start())
     assert settings_of(began, None).runtime == RuntimeOptions(name="litert", threads=2)
+
+
+@pytest.mark.parametrize("by", EndedBy)
+def test_end_is_by_what_was_asked_for_and_failed_by_everything_else(by):
+    right, wrong = ("end", "failed") if by in ASKED else ("failed", "end")
+    assert EventRecord(event=right, by=by).ending == Ending(by)
+    for event in (wrong, "note", "recording stopped", "resumed"):
+        with pytest.raises(ValidationError, match="cannot be by"):
+            EventRecord(event=event, by=by)
+
+
+def test_a_failed_session_says_by_what():
+    with pytest.raises(ValidationError, match="cannot be by nothing"):
+        EventRecord(event="failed")
+    assert EventRecord(event="end").ending == Ending(None)
+    assert EventRecord(event="note").ending is None
+    assert EventRecord(event="recording stopped", detail="disk full").ending == Ending(EndedBy.RECORDING_FAILURE, "disk full")
+
+
+def test_a_journal_of_schema_2_is_read_with_its_end_which_does_not_say_by_what(tmp_path):
+    began = start().model_dump(mode="json") | {"schema_version": 2}
+    note = {"kind": "event", "event": "note", "detail": "cam: session failed: unplugged", "slide": None}
+    write_sealed(tmp_path, [began, note, {"kind": "event", "event": "end", "detail": "", "slide": None}])
+    found = verify(tmp_path)
+    assert (found.start, found.ended, found.ending) == (start(), True, Ending(None))
+    journal, _ = resume_journal(tmp_path)
+    journal.append(EventRecord(event="failed", by=EndedBy.SOURCE_FAILURE, detail="unplugged"))
+    journal.close()
+    assert str(verify(tmp_path).ending) == "ended by a failing source: unplugged"

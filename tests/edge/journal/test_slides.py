@@ -20,9 +20,21 @@ def test_a_slides_id_tells_nothing_without_the_salt_and_is_the_same_with_it(tmp_
 
 
 def test_a_file_that_is_no_salt_is_refused(tmp_path):
-    (tmp_path / "salt").write_bytes(b"short")
-    with pytest.raises(JournalError, match="expected a salt of 32 bytes, found 5"):
+    (tmp_path / "salt").write_bytes(b"a long password of somebody's own choice")
+    with pytest.raises(JournalError, match="expected a salt of 32 bytes, found 40"):
         load_salt(tmp_path / "salt")
+
+
+@pytest.mark.parametrize("left", [b"short", bytes(32), bytes(7), b"x" * 31])
+def test_what_a_crash_left_of_a_salt_is_kept_beside_another_that_is_made_and_told(tmp_path, left):
+    (tmp_path / "salt").write_bytes(left)
+    told: list[str] = []
+    salt = load_salt(tmp_path / "salt", told.append)
+    assert (len(salt), any(salt), load_salt(tmp_path / "salt")) == (32, True, salt)
+    (kept,) = tmp_path.glob("salt.broken-*")
+    assert kept.read_bytes() == left
+    assert len(told) == 1
+    assert f"it is kept as {kept.name}, and another was made: slides get other ids" in told[0]
 
 
 @pytest.mark.parametrize("kind", ["folder", "device or pipe"])

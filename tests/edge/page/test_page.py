@@ -458,7 +458,7 @@ def test_pausing_and_going_on_are_in_the_journal_and_no_frame_is_between_them(tm
     assert process.returncode == 0
     shown = recorded()
     done = [event for event, _ in itertools.groupby(shown)]  # each run of frames once
-    assert done[done[0] == "frame" :] == ["paused", "unpaused", "frame", "paused", "note", "end"]
+    assert done[done[0] == "frame" :] == ["paused", "unpaused", "frame", "paused", "end"]
     summary = summarise(folder, read(folder))
     assert (summary.happened["paused"], summary.happened["unpaused"]) == (2, 1)
     assert verify(folder).ended

@@ -13,6 +13,7 @@ from leukolite.classes import Classes
 from leukolite.classifier import Latency, Verdict
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.counts import Session, SessionCounts
+from leukolite.edge.ending import EndedBy, Ending, asked_by
 from leukolite.edge.events import FrameResult, RegionResult, SessionEnd
 from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.host.health import Health
@@ -67,7 +68,7 @@ def session(*events: object, stopped_by: str | None = None) -> tuple[Session, Re
     for event in events:
         counts.take(event)
         kept.take(event)
-    return Session("slides", counts, (), 2.0, stopped_by, None, IDLE, 0), kept
+    return Session("slides", counts, (), 2.0, asked_by(stopped_by or EndedBy.SOURCE), stopped_by, None, IDLE, 0), kept
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_the_console_tells_verdicts_on_stdout_and_the_unusual_on_stderr():
         record(said("blast")),
         Gap(3, "cam", "dark"),
         Note("cam", "reopened"),
-        SessionEnd("cam", None, None),
+        SessionEnd("cam", Ending(EndedBy.SOURCE)),
         Health(throttle_mask=1),
         Health(),
     )

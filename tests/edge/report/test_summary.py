@@ -23,10 +23,12 @@ from leukolite.classifier import open_classifier
 from leukolite.cli import main as leukolite
 from leukolite.edge.camera.synthetic import SyntheticCamera
 from leukolite.edge.counts import SessionCounts
+from leukolite.edge.ending import EndedBy, Ending
 from leukolite.edge.field.exclusion import ExclusionKind
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.journal.count import JournalCounts
 from leukolite.edge.journal.format import GENESIS, Entry, read
+from leukolite.edge.journal.open import create_journal
 from leukolite.edge.journal.records import (
     EventRecord,
     FrameRecord,
@@ -38,7 +40,6 @@ from leukolite.edge.journal.records import (
     start_record,
 )
 from leukolite.edge.journal.sink import open_recording
-from leukolite.edge.journal.writer import create_journal
 from leukolite.edge.pipeline import Limits, run
 from leukolite.edge.report.summary import SLIDES_WITH_THUMBNAILS, THUMBNAILS_PER_LABEL, Summary, Thumbnails, summarise, summary_of
 from leukolite.edge.report.summary_page import enough_sentence, summary_csv, summary_json, summary_page
@@ -262,8 +263,8 @@ def test_throttling_temperature_and_gaps_are_counted():
 
 
 def test_a_session_that_was_not_closed_or_not_recorded_to_its_end_says_so():
-    open_session, closed = summed(*cells(1, 1)), summed(*cells(1, 1), EventRecord(event="end"))
-    assert (open_session.ended, closed.ended) == (False, True)
+    open_session, closed = summed(*cells(1, 1)), summed(*cells(1, 1), EventRecord(event="end", by=EndedBy.LIMIT))
+    assert (open_session.ending, closed.ending) == (None, Ending(EndedBy.LIMIT))
     assert "not closed" in summary_page(open_session)
     assert "not closed" not in summary_page(closed)
     stopped = summed(EventRecord(event="recording stopped", detail="disk full"))
@@ -319,7 +320,7 @@ def test_the_live_summary_is_that_of_the_journal(tmp_path):
     readings, ticks = itertools.chain([Health()], itertools.repeat(Health(temperature_c=85.5))), itertools.count(0, 10**10)
     hot = HealthMonitor(lambda: next(readings), lambda: next(ticks))
     session = run(camera, open_classifier(bundle), [recording, thumbnails], limits=Limits(frames=12), health=hot)
-    live = summary_of(began, session.counts, thumbnails, began=NOON, last=NOON, ended=True)
+    live = summary_of(began, session.counts, thumbnails, began=NOON, last=NOON, ending=session.ending)
     later = summarise(tmp_path / "s", read(tmp_path / "s"))
     assert live.slides[0].counted == later.slides[0].counted
     assert sum(live.slides[0].counted.values()) == 12
@@ -328,7 +329,7 @@ def test_the_live_summary_is_that_of_the_journal(tmp_path):
     assert (live.runtimes, live.hottest_c, live.conditions) == (later.runtimes, later.hottest_c, later.conditions)
     assert (later.hottest_c, later.conditions) == (85.5, ("hot",))
     assert [picture.jpeg for picture in live.slides[0].thumbnails] == [picture.jpeg for picture in later.slides[0].thumbnails]
-    assert (live.ended, later.ended) == (True, True)
+    assert live.ending == later.ending == Ending(EndedBy.LIMIT)
 
 
 def test_a_resumed_session_is_summarised_with_what_it_held_before():
@@ -340,10 +341,10 @@ def test_a_resumed_session_is_summarised_with_what_it_held_before():
     later = SessionCounts(began.classes)
     later.add_happening("new slide", "ff" * 8)
     before.counts.join(later)
-    found = summary_of(began, before.counts, Thumbnails(), began=before.began, last=before.last, ended=before.ended)
+    found = summary_of(began, before.counts, Thumbnails(), began=before.began, last=before.last, ending=before.ending)
     assert [(slide.slide, slide.counted["blast"]) for slide in found.slides] == [("ab" * 8, 3), ("ff" * 8, 0)]
     assert found.counts["frames"] == 5
-    assert not found.ended
+    assert found.ending is None
 
 
 # --- the page
