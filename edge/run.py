@@ -2,13 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 import rich.console
 
@@ -45,6 +43,7 @@ from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
 from leukolite.names import look_alikes
 from leukolite.shipped import find_bundle
 from leukolite.terminal import stdout, warn
+from leukolite.unwaited import ASKED_PATIENCE_S, PATIENCE_S, give_up_once, print_passing, settle_streams
 from leukolite.wording import RESEARCH_USE, shown_label, wrapped
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"  # in the folder of the results
@@ -108,6 +107,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
     control = Control()
     with ExitStack() as closings:
         closings.enter_context(stopped_by_signals(control))
+        give_up_once(lambda: control.stopped_by is not None)
         outputs = _open_outputs(options, start)
         if outputs.recording is not None:
             closings.callback(outputs.recording.close)
@@ -151,6 +151,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
         notify("STOPPING=1")
         outputs.show_end(options, session)
         troubles = _write_results(options, session, outputs, start, bundle, began)
+        settle_streams(lambda: PATIENCE_S if control.stopped_by is None else ASKED_PATIENCE_S)
         if session.failure is not None:
             for trouble in troubles:
                 warn(trouble)
@@ -203,7 +204,8 @@ class _Outputs:
     lines: rich.console.Console
 
     def sinks(self) -> list[Sink]:
-        every: tuple[Sink | None, ...] = (self.console, self.collected, self.recording, self.thumbnails)
+        """What keeps an event comes before what shows it."""
+        every: tuple[Sink | None, ...] = (self.recording, self.collected, self.thumbnails, self.console)
         return [sink for sink in every if sink is not None]
 
     def introduce(self, bundle: Bundle, options: RunOptions) -> None:
@@ -245,8 +247,9 @@ def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
         before.close()
     is_kept = options.out is not None or options.json_path is not None
     takes_json = options.json_path is not None and is_stdout(options.json_path)
+    say = partial(print_passing, stream=sys.stderr if takes_json else sys.stdout)
     return _Outputs(
-        console=Console(_say_on(sys.stderr if takes_json else sys.stdout), warn, verdicts=not options.quiet),
+        console=Console(say, warn, verdicts=not options.quiet),
         collected=ResultCollector(start.classes.labels, options.settings.noise) if is_kept else None,
         recording=recording,
         thumbnails=Thumbnails(start.sigmas[0], len(before.counts.slides) - 1) if options.out is not None else None,
@@ -340,13 +343,3 @@ def _summary(outputs: _Outputs, session: Session, start: StartRecord, began: dat
         ended=True,
         stopped=None if outputs.recording is None else outputs.recording.state.stopped_early,
     )
-
-
-def _say_on(stream: TextIO) -> Callable[[str], None]:
-    """Writes a verdict's line at once, so that a pipe shows it when it is said."""
-
-    def say(line: str) -> None:
-        stream.write(f"{line}\n")
-        stream.flush()
-
-    return say

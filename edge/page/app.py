@@ -100,7 +100,9 @@ def application(
             if wait_s := slides.wait_s():
                 seconds = math.ceil(wait_s)
                 return PlainTextResponse(
-                    f"too many slides in a short time: try again in {count(seconds, 'second')}", 429, {"Retry-After": str(seconds)}
+                    f"too many slides in a short time: try again in {count(seconds, 'second')}",
+                    429,
+                    {"Retry-After": str(seconds)},
                 )
             live.new_slide(content["name"])
         except (ValueError, ClientDisconnect) as error:
