@@ -28,7 +28,7 @@ class Outlet(Protocol):
         """Write what can be written without waiting.
 
         Returns:
-            Bytes: 0 while nobody reads, all of them where nothing is written any more.
+            Bytes: 0 while nobody reads, -1 where nothing will be written any more.
         """
         ...
 
@@ -50,49 +50,60 @@ class _Waiting:
 
     Attributes:
         begun: the rest of the entry in hand, which is never left out: half a line would stand there.
-        n_lines: in `entries`.
+        passing: what may be left out; `lasting`: the rest. Together they are in the order of their numbers.
+        n_bytes, n_lines: in both.
         unseen: lines left out since something was written.
-        stuck_since: when it first took nothing; None while it takes.
     """
 
     begun: memoryview = field(default_factory=lambda: memoryview(b""))
-    entries: deque[_Entry] = field(default_factory=deque)
+    passing: deque[_Entry] = field(default_factory=deque)
+    lasting: deque[_Entry] = field(default_factory=deque)
     n_bytes: int = 0
     n_lines: int = 0
     unseen: int = 0
-    stuck_since: float | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.begun or self.entries)
+        return bool(self.begun or self.passing or self.lasting)
+
+    @property
+    def turn(self) -> int:
+        """The next entry's number; what is begun comes before all."""
+        return -1 if self.begun else min(entries[0].number for entries in (self.passing, self.lasting) if entries)
 
     def add(self, entry: _Entry) -> None:
-        self.entries.append(entry)
-        self._count(entry, 1)
+        (self.passing if entry.may_be_left_out else self.lasting).append(entry)
+        self.n_bytes += len(entry.data)
+        self.n_lines += _lines(entry.data)
         while self.n_bytes > MOST_BYTES:
-            texts = [k for k, one in enumerate(self.entries) if one.mark is None]
-            oldest = next((k for k in texts if self.entries[k].may_be_left_out), texts[0])
-            self.unseen += _lines(self.entries[oldest].data)
-            self._count(self.entries[oldest], -1)
-            del self.entries[oldest]
+            self.unseen += _lines(self._take(self.passing or self.lasting))
 
     def next_piece(self) -> memoryview:
         """What is to be written now; nothing where only marks were left."""
-        while not self.begun and self.entries:
+        while self and not self.begun:
             if self.unseen:
                 n, self.unseen = self.unseen, 0
                 were = f"{count(n, 'line was', 'lines were')} not shown: nobody read {'it' if n == 1 else 'them'}"
                 self.begun = memoryview(f"({were})\n".encode())
-                break
-            entry = self.entries.popleft()
-            self._count(entry, -1)
-            self.begun = memoryview(entry.data)
-            if entry.mark is not None:
-                entry.mark.set()
+            else:
+                turn = self.turn
+                self.begun = memoryview(
+                    self._take(self.passing if self.passing and self.passing[0].number == turn else self.lasting)
+                )
         return self.begun
 
-    def _count(self, entry: _Entry, sign: int) -> None:
-        self.n_bytes += sign * len(entry.data)
-        self.n_lines += sign * _lines(entry.data)
+    def drop(self) -> None:
+        """All of it."""
+        self.begun, self.unseen = memoryview(b""), 0
+        while entries := self.passing or self.lasting:
+            self._take(entries)
+
+    def _take(self, entries: deque[_Entry]) -> bytes:
+        entry = entries.popleft()
+        self.n_bytes -= len(entry.data)
+        self.n_lines -= _lines(entry.data)
+        if entry.mark is not None:
+            entry.mark.set()
+        return entry.data
 
 
 class Outbox:
@@ -103,7 +114,7 @@ class Outbox:
         self._given: SimpleQueue[_Entry | None] = SimpleQueue()  # whose `put` takes no lock that a signal could find taken
         self._numbers = itertools.count()
         self._waiting: dict[Outlet, _Waiting] = {}
-        self._written = 0.0  # when anything was written last
+        self._taken_at = 0.0  # when a reader took something last, seconds
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
         self._thread.start()
 
@@ -116,7 +127,7 @@ class Outbox:
         """Wait until all is written that was given before.
 
         Args:
-            patience_s: for so long a stream may take nothing; asked again and again.
+            patience_s: for so long it lasts while nobody takes anything; asked again and again.
 
         Returns:
             The streams that nobody reads.
@@ -127,8 +138,7 @@ class Outbox:
         while marks:
             next(iter(marks.values())).wait(_AGAIN_S)
             marks = {outlet: mark for outlet, mark in marks.items() if not mark.is_set()}
-            now, patience = time.monotonic(), patience_s()
-            if all(now - self._idle_since(outlet, began) > patience for outlet in marks):
+            if time.monotonic() - max(began, self._taken_at) > patience_s():
                 break
         return list(marks)
 
@@ -144,24 +154,18 @@ class Outbox:
         self._given.put(None)
         self._thread.join(2 * _AGAIN_S)  # no longer: a disk may hang
 
-    def _idle_since(self, outlet: Outlet, began: float) -> float:
-        waiting = self._waiting.get(outlet)
-        if waiting is not None and waiting.stuck_since is not None:
-            return waiting.stuck_since
-        return max(began, self._written)  # its turn is still to come, or a disk hangs
-
     def _work(self) -> None:
         while self._collect():
             streams = [(outlet, waiting) for outlet, waiting in self._waiting.items() if waiting]
-            streams.sort(key=lambda pair: -1 if pair[1].begun or not pair[1].entries else pair[1].entries[0].number)
+            streams.sort(key=lambda pair: pair[1].turn)
             if streams and not any(self._write(*pair) for pair in streams):
                 time.sleep(_AGAIN_S)
 
     def _collect(self) -> bool:
         """Take over what was given, and wait for it where nothing else is to be done; False at the end."""
         idle = not any(self._waiting.values())
-        while idle or not self._given.empty():
-            entry, idle = self._given.get(), False
+        for _ in range(max(self._given.qsize(), idle)):
+            entry = self._given.get()
             if entry is None:
                 return False
             self._waiting.setdefault(entry.outlet, _Waiting()).add(entry)
@@ -173,12 +177,11 @@ class Outbox:
         if not piece:
             return True
         n = outlet.write_some(piece)
-        waiting.begun = piece[n:]
-        if n:
-            waiting.stuck_since, self._written = None, time.monotonic()
-        elif waiting.stuck_since is None:
-            waiting.stuck_since = time.monotonic()
-        return n > 0
+        if n < 0:
+            waiting.drop()
+        elif n:
+            waiting.begun, self._taken_at = piece[n:], time.monotonic()
+        return n != 0
 
 
 def _lines(data: bytes) -> int:

@@ -42,7 +42,7 @@ class GuardedFile(io.FileIO):
     Attributes:
         lost: why nothing is written any more; None while all is well.
         strict: raise instead, for a file that was asked for on stdout.
-        own: the descriptor that is written to.
+        own: the descriptor that is written to; `write_own` writes to it.
         outbox: writes in our place; None: who writes waits.
         may_be_left_out: where nobody reads, what is written now goes before the rest.
         is_muted: what is written now goes nowhere.
@@ -52,6 +52,7 @@ class GuardedFile(io.FileIO):
     def __init__(self, descriptor: int, lost: StdoutLost | None = None) -> None:
         super().__init__(descriptor, "wb", closefd=False)
         self.lost, self.strict, self.own = lost, False, descriptor
+        self.write_own: Callable[[memoryview], int] = lambda data: os.write(descriptor, data)
         self.outbox: Outbox | None = None
         self.may_be_left_out = self.is_muted = False
         self.patience_s: Callable[[], float] = lambda: math.inf
@@ -65,8 +66,10 @@ class GuardedFile(io.FileIO):
             return len(whole)
         taken_at = time.monotonic()
         while rest and self.lost is None:
-            if written := self.write_some(rest):
+            if (written := self.write_some(rest)) > 0:
                 rest, taken_at = rest[written:], time.monotonic()
+            elif self.lost is not None:
+                break
             elif time.monotonic() - taken_at > self.patience_s():
                 self.lose("nobody reads it")
             else:
@@ -78,9 +81,9 @@ class GuardedFile(io.FileIO):
     def write_some(self, data: memoryview) -> int:
         """See `leukolite.outbox.Outlet`; a descriptor that waits for its reader is waited for."""
         if self.lost is not None:
-            return len(data)
+            return -1
         try:
-            return os.write(self.own, data)
+            return self.write_own(data)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -88,7 +91,7 @@ class GuardedFile(io.FileIO):
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the reader went away" if reader_left else "disk full" if full else error.strerror or str(error)
             self.lose(reason, reader_left=reader_left)
-            return len(data)
+            return -1
 
     def lose(self, reason: str, *, reader_left: bool = False) -> None:
         """Write nothing more, and say so once."""

@@ -22,20 +22,19 @@ from leukolite.wording import count
 PATIENCE_S = 10.0  # for so long what is still to be shown at the end waits for a reader who takes nothing
 ASKED_PATIENCE_S = 3.0  # likewise once the process was asked to end, which ends the wait for a file on stdout too
 
-_SOCKET_S = 0.1  # how long a socket may hold up who writes to it; its other settings are shared with other processes
+_SOCKET_S = 0.02  # how long a socket may hold up who writes to it; its other settings are shared with other processes
 
 
 @contextmanager
 def unwaited_streams() -> Iterator[None]:
     """Within the block nobody who prints waits for who reads; it lasts until the process ends."""
-    outbox, put_back = Outbox(), []
+    outbox, shared = Outbox(), []
+    sys.stdout.flush()
+    sys.stderr.flush()
     for guard in _guards():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        guard.own, is_shared = _unblocked(guard.fileno())
+        if _unblock(guard):
+            shared.append(guard.fileno())
         guard.outbox = outbox
-        if is_shared:
-            put_back.append(guard.fileno())
     for stream in (sys.stdout, sys.stderr):
         if guard_of(stream) is not None:  # whole lines, also of python -u
             cast(io.TextIOWrapper, stream).reconfigure(line_buffering=True, write_through=False)
@@ -46,7 +45,7 @@ def unwaited_streams() -> Iterator[None]:
         outbox.close()
         for guard in _guards():  # a traceback may follow
             guard.outbox, guard.patience_s = None, lambda: ASKED_PATIENCE_S
-        for descriptor in put_back:
+        for descriptor in shared:
             os.set_blocking(descriptor, True)
 
 
@@ -58,7 +57,7 @@ def give_up_once(asked: Callable[[], bool]) -> None:
 
 
 def settle_streams(patience_s: Callable[[], float]) -> None:
-    """Wait until all is read that was printed; a stream whose reader takes nothing for so long is given up. Ctrl-C ends the wait."""
+    """Wait until all is read that was printed; who takes nothing for so long is given up, at Ctrl-C at once."""
     sys.stdout.flush()
     sys.stderr.flush()
     waited = [guard for guard in _guards() if guard.outbox is not None and guard.lost is None]
@@ -74,6 +73,7 @@ def settle_streams(patience_s: Callable[[], float]) -> None:
             n, guard.lost = outbox.n_unseen(guard), StdoutLost("nobody reads it", reader_left=False)
             if guard.fileno() == 1:
                 sys.stderr.write(f"note: {count(n, 'line was', 'lines were')} not shown on stdout, which nobody read\n")
+                settle_streams(patience_s)
 
 
 def print_passing(line: str, stream: TextIO) -> None:
@@ -93,18 +93,22 @@ def _guards() -> list[GuardedFile]:
     return [guard for guard in map(guard_of, (sys.stdout, sys.stderr)) if guard is not None]
 
 
-def _unblocked(descriptor: int) -> tuple[int, bool]:
-    """Let writes to a descriptor of the process wait for nobody.
+def _unblock(guard: GuardedFile) -> bool:
+    """Let writes to a guard's descriptor wait for nobody, those of libraries below Python too.
 
     Returns:
-        A copy of it that is our own, and whether other processes that have the same terminal or pipe open must get it back as
-        it was: not where it could be opened once more, for this process alone.
+        Whether other processes that have the same terminal or pipe open must get it back as it was; not where it could be
+        opened once more, for this process alone.
     """
-    mode, is_shared = os.fstat(descriptor).st_mode, False
+    descriptor = guard.fileno()
+    mode = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(mode):
-        with socket.socket(fileno=os.dup(descriptor)) as same:
-            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, int(1e6 * _SOCKET_S)))
-    elif stat.S_ISFIFO(mode) or os.isatty(descriptor):
+        same = socket.socket(fileno=os.dup(descriptor))
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, int(1e6 * _SOCKET_S)))
+        guard.own, guard.write_own = same.fileno(), lambda data: same.send(data, socket.MSG_DONTWAIT)
+        return False
+    own, is_shared = os.dup(descriptor), False
+    if stat.S_ISFIFO(mode) or os.isatty(descriptor):
         try:
             again = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError:  # another user's terminal, as under su
@@ -112,5 +116,7 @@ def _unblocked(descriptor: int) -> tuple[int, bool]:
             os.set_blocking(descriptor, False)
         else:
             os.dup2(again, descriptor)
-            return again, False
-    return os.dup(descriptor), is_shared
+            os.close(own)
+            own = again
+    guard.own, guard.write_own = own, lambda data: os.write(own, data)
+    return is_shared

@@ -20,7 +20,7 @@ MOST_CONNECTIONS = 64
 FEWEST_CONNECTIONS = 8  # with fewer a browser, which opens six, would drive itself out
 HEAD_S = 5.0  # until a request's head has come whole, from the connection's beginning or the last answer's end
 REQUEST_S = 20.0  # from a head to its answer's last byte: also a body that trickles, and an answer that nobody reads
-BACKLOG = 128  # connections that the kernel keeps until they are accepted
+BACKLOG = 1024  # connections that the kernel keeps until they are accepted; others come again after a second
 SEND_BUFFER_BYTES = 256 * 1024  # the kernel's, for each connection: what is not read costs no more
 
 _PAUSE_S = 0.1  # before trying again to accept, where the machine has no descriptor left

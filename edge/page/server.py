@@ -35,6 +35,7 @@ class PageServer:
             app,
             loop="asyncio",
             http=Visitor,
+            interface="asgi3",
             ws="none",
             lifespan="off",
             log_config=None,
