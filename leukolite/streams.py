@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from leukolite.errors import LeukoliteError
@@ -28,12 +29,13 @@ class StdoutLost(LeukoliteError):
     """What was asked for on stdout could not be written there.
 
     Attributes:
+        reason: why, in a few words.
         reader_left: whoever read it went away, as `head` does once it has enough.
     """
 
     def __init__(self, reason: str, *, reader_left: bool) -> None:
         super().__init__(f"stdout: not all could be written ({reason}); read it to its end, or write into a file")
-        self.reader_left = reader_left
+        self.reason, self.reader_left = reason, reader_left
 
 
 class GuardedFile(io.FileIO):
@@ -140,6 +142,44 @@ def stdout_as_file() -> Iterator[BinaryIO]:
     finally:
         if guard is not None:
             guard.strict = False  # what is still in the buffer is dropped
+
+
+@contextmanager
+def stream_as_file(path: Path) -> Iterator[BinaryIO]:
+    """A pipe or device for a file's bytes, which must all arrive; it waits for its reader as stdout does.
+
+    Raises:
+        OSError: as soon as they do not.
+    """
+    descriptor = _open_stream(path)
+    try:
+        guard = GuardedFile(descriptor)
+        guard.strict, guard.patience_s = True, _patience_s
+        with io.BufferedWriter(guard) as file:
+            yield cast(BinaryIO, file)
+    except StdoutLost as error:
+        raise OSError(errno.EPIPE, error.reason) from error
+    finally:
+        os.close(descriptor)
+
+
+def _open_stream(path: Path) -> int:
+    """Without waiting in the kernel, where no signal handler could end the wait for a pipe's reader."""
+    began = time.monotonic()
+    while True:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO or not path.is_fifo():
+                raise
+        if time.monotonic() - began > _patience_s():
+            raise OSError(errno.EPIPE, "nobody reads it")
+        time.sleep(0.1)
+
+
+def _patience_s() -> float:
+    """As of the process's own streams."""
+    return min((guard.patience_s() for guard in map(guard_of, (sys.stdout, sys.stderr)) if guard is not None), default=math.inf)
 
 
 def guard_of(stream: Any) -> GuardedFile | None:

@@ -28,6 +28,13 @@ asked = []
 signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
 what, lines = sys.argv[1], int(sys.argv[2])
 guard_streams()
+if os.environ.get("NOT_OURS"):  # as another user's terminal
+    opens = os.open
+    def refuse(path, *how, **kept):
+        if str(path).startswith("/proc/self/fd"):
+            raise PermissionError(13, "Permission denied")
+        return opens(path, *how, **kept)
+    os.open = refuse
 with unwaited.unwaited_streams():
     unwaited.give_up_once(lambda: bool(asked))
     for k in range(lines):
@@ -165,8 +172,10 @@ def test_a_socket_that_nobody_reads_ends_nothing(begin, tmp_path):
     assert went_on(tmp_path)
 
 
-def test_a_pipe_that_other_processes_have_too_stays_as_it_was_for_them(begin, stuck):
-    process = begin("lines", 20_000, stdout=stuck, stderr=stuck)
+@pytest.mark.parametrize("opens_again", [True, False])
+def test_a_pipe_that_other_processes_have_too_stays_as_it_was_for_them(begin, stuck, monkeypatch, opens_again):
+    monkeypatch.setenv("NOT_OURS", "" if opens_again else "1")
+    process = begin("lines", 2000, stdout=stuck, stderr=stuck)
     assert process.wait(20) == 0
     assert os.get_blocking(stuck)
 
