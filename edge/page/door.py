@@ -32,7 +32,7 @@ class Visitor(H11Protocol):
     def __init__(self, door: "Door", **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
         self._door, self._page = door, self.app
-        self.app = self._answer  # type: ignore[assignment]
+        self.app = self._answer
         self.is_guest = False
         self.place = ""
         self.deadline = 0.0
@@ -59,7 +59,7 @@ class Visitor(H11Protocol):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.deadline = self._door.clock() + REQUEST_S
         scope["welcome"] = self._welcome
-        await self._page(scope, receive, send)  # type: ignore[arg-type]
+        await self._page(scope, receive, send)
 
     def _welcome(self) -> None:
         """Who asks has shown the token."""
