@@ -145,7 +145,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option(
     "--serve",
     type=AddressType(),
-    help="Address of a live page, for who has the token it prints; on this machine alone unless a HOST is given, as 0.0.0.0:PORT.",
+    help="Address of a live page for who has the token it prints, on this machine alone unless a HOST is given, as 0.0.0.0:PORT.",
 )
 @click.option("--quiet", is_flag=True, help="Print no line per verdict; gaps, notes and the closing tables stay.")
 @json_option("the session")

@@ -94,8 +94,8 @@ class Door:
             except ConnectionError:  # it left before it was its turn
                 continue
             except OSError:  # the process or the machine has no descriptor left: one fewer here, then again
+                await asyncio.sleep(_PAUSE_S)  # time enough for who has just come to show the token
                 self._make_room()
-                await asyncio.sleep(_PAUSE_S)
                 continue
             while self._is_full() and self._make_room():
                 await asyncio.sleep(0)  # a connection that is thrown out closes in the loop's next turn
