@@ -1,8 +1,9 @@
 """The live page's door: how many connections there are, for how long each may keep still, and who gives way when it is full.
 
 A connection costs a descriptor and a thread's time, both of which the session needs, so both are bounded here, where it is
-accepted. Whoever has shown the token is a guest, all others are strangers: a newcomer takes the place of the oldest stranger,
-so that no number of them keeps a guest out, and a place is never taken from a guest for a stranger.
+accepted. Until it sends something it waits in the lobby, where it costs next to nothing. Whoever has shown the token is a guest,
+all others are strangers: a newcomer takes the place of the oldest stranger, so that no number of them keeps a guest out, and a
+place is never taken from a guest for a stranger.
 """
 
 import asyncio
@@ -10,7 +11,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -39,7 +39,7 @@ class Visitor(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.deadline = self._door.clock() + HEAD_S
-        self.place = _place(transport)
+        self.place = _place(transport.get_extra_info("peername"))
         self._door.visitors[self] = None
         super().connection_made(transport)
 
@@ -76,12 +76,15 @@ class Door:
         clock: seconds, monotonic.
 
     Attributes:
-        visitors: the open connections, oldest first.
+        lobby: connections that have sent nothing yet, oldest first: where from, and until when they may stay.
+        visitors: the others, oldest first.
     """
 
     def __init__(self, most: int = MOST_CONNECTIONS, clock: Callable[[], float] = time.monotonic) -> None:
         self.most, self.clock = most, clock
+        self.lobby: dict[socket.socket, tuple[str, float]] = {}
         self.visitors: dict[Visitor, None] = {}
+        self._entering: set[asyncio.Task[None]] = set()
 
     async def keep(self, bound: socket.socket, visitor: Callable[[], Visitor]) -> None:
         """Accept connections until cancelled."""
@@ -90,7 +93,7 @@ class Door:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted ones inherit it
         while True:
             try:
-                accepted, _ = await loop.sock_accept(bound)
+                accepted, address = await loop.sock_accept(bound)
             except ConnectionError:  # it left before it was its turn
                 continue
             except OSError:  # the process or the machine has no descriptor left: one fewer here, then again
@@ -98,16 +101,24 @@ class Door:
                 self._make_room()
                 continue
             while self._is_full() and self._make_room():
-                await asyncio.sleep(0)  # a connection that is thrown out closes in the loop's next turn
-            try:
-                await loop.connect_accepted_socket(visitor, accepted)
-            except OSError:
-                accepted.close()
+                await asyncio.sleep(0)  # a visitor who is thrown out is gone in the loop's next turn
+            self.lobby[accepted] = _place(address), self.clock() + HEAD_S
+            loop.add_reader(accepted, self._enter, accepted, visitor)
+            await asyncio.sleep(0)  # between two newcomers everybody inside has his turn
 
     def sweep(self) -> None:
         """Throw out who kept still for too long."""
         now = self.clock()
+        for accepted in [one for one, (_, deadline) in self.lobby.items() if now > deadline]:
+            self._leave_lobby(accepted).close()
         for visitor in [one for one in self.visitors if now > one.deadline]:
+            visitor.throw_out()
+
+    def close(self) -> None:
+        """Throw out everybody."""
+        for accepted in list(self.lobby):
+            self._leave_lobby(accepted).close()
+        for visitor in list(self.visitors):
             visitor.throw_out()
 
     def welcome(self, guest: Visitor) -> None:
@@ -121,26 +132,48 @@ class Door:
         """For newcomers, who may be guests, while guests have all others; and for guests while strangers have all others."""
         return max(self.most // 8, 1)
 
+    def _enter(self, accepted: socket.socket, visitor: Callable[[], Visitor]) -> None:
+        task = asyncio.get_running_loop().create_task(_connect(self._leave_lobby(accepted), visitor))
+        self._entering.add(task)  # a task that nobody holds may vanish
+        task.add_done_callback(self._entering.discard)
+
+    def _leave_lobby(self, accepted: socket.socket) -> socket.socket:
+        asyncio.get_running_loop().remove_reader(accepted)
+        del self.lobby[accepted]
+        return accepted
+
     def _strangers(self) -> list[Visitor]:
         return [one for one in self.visitors if not one.is_guest]
 
     def _is_full(self) -> bool:
         """Whether a newcomer has no place, who is a stranger until he has shown the token."""
-        return len(self.visitors) >= self.most or len(self._strangers()) >= self.most - self._kept_places
+        n_strangers = len(self.lobby) + len(self._strangers())
+        return len(self.lobby) + len(self.visitors) >= self.most or n_strangers >= self.most - self._kept_places
 
     def _make_room(self) -> bool:
-        """Throw out the oldest stranger of the address that has most of them; False where there is none."""
+        """Of the address that has most strangers throw out the oldest, who has sent nothing if there is one; False where there
+        are none."""
         strangers = [one for one in self._strangers() if not one.transport.is_closing()]
-        if not strangers:
+        places = Counter([place for place, _ in self.lobby.values()] + [one.place for one in strangers])
+        if not places:
             return any(one.transport.is_closing() for one in self.visitors)
-        (crowded, _), *_ = Counter(one.place for one in strangers).most_common(1)
-        next(one for one in strangers if one.place == crowded).throw_out()
+        (crowded, _), *_ = places.most_common(1)
+        silent = next((accepted for accepted, (place, _) in self.lobby.items() if place == crowded), None)
+        if silent is not None:
+            self._leave_lobby(silent).close()
+        else:
+            next(one for one in strangers if one.place == crowded).throw_out()
         return True
 
 
-def _place(transport: asyncio.Transport) -> str:
+async def _connect(accepted: socket.socket, visitor: Callable[[], Visitor]) -> None:
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(visitor, accepted)
+    except OSError:
+        accepted.close()
+
+
+def _place(address: object) -> str:
     """Where a connection comes from: an IPv4 address, or the network of an IPv6 one, of which a machine has many addresses."""
-    with suppress(TypeError, IndexError):
-        host = str(transport.get_extra_info("peername")[0])
-        return ":".join(host.split(":")[:4]) if ":" in host and "." not in host else host
-    return ""
+    host = str(address[0]) if isinstance(address, tuple) and address else ""
+    return ":".join(host.split(":")[:4]) if ":" in host and "." not in host else host

@@ -116,8 +116,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._accepting is not None:
             self._accepting.cancel()
-        for visitor in list(self._door.visitors):
-            visitor.throw_out()
+        self._door.close()
         await super().shutdown(sockets)
 
     def _visitor(self) -> Visitor:
