@@ -68,12 +68,16 @@ def settle_streams(patience_s: Callable[[], float]) -> None:
         unread = outbox.settle(waited, patience_s)
     except KeyboardInterrupt:
         unread = list(waited)
+    notes = []
     for guard in waited:
         if guard in unread:
             n, guard.lost = outbox.n_unseen(guard), StdoutLost("nobody reads it", reader_left=False)
-            if guard.fileno() == 1:
-                sys.stderr.write(f"note: {count(n, 'line was', 'lines were')} not shown on stdout, which nobody read\n")
-                settle_streams(patience_s)
+            notes += [f"note: {count(n, 'line was', 'lines were')} not shown on stdout, which nobody read\n"] * (
+                guard.fileno() == 1
+            )
+    if notes:
+        sys.stderr.writelines(notes)
+        settle_streams(patience_s)
 
 
 def print_passing(line: str, stream: TextIO) -> None:
