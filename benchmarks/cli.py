@@ -92,9 +92,11 @@ def evaluate(
             warn(line)
     for line in describe_unusable(evaluation.unusable):
         warn(line)
+    for line in evaluation.notes:
+        warn(f"note: {line}")
     if evaluation.part is not None:
         warn(
-            f"note: {data} is split by its folders: the {evaluation.part} part is measured;"
+            f"note: {data} is split by {evaluation.splits_by}: the {evaluation.part} part is measured;"
             " give the folder of another part to measure that"
         )
     if evaluation.seen:

@@ -67,6 +67,8 @@ class Evaluation:
         seen: images among those classified that had fitted or chosen the model; figures that include them flatter.
         dropped: images left out because the model had seen them.
         part: of the split that the data's folders make; None: they make none, and all was measured.
+        splits_by: what makes the parts, in words.
+        notes: what a person should know of how the data was read, a line each.
         seen_by: how those of both kinds are known: key of `WAYS_OF_SEEING` -> images.
     """
 
@@ -80,6 +82,8 @@ class Evaluation:
     seed: int
     occlude: str | None
     part: str | None = None
+    splits_by: str = "its folders"
+    notes: tuple[str, ...] = ()
 
     @cached_property  # a thousand bootstrap resamples a noise level
     def results(self) -> list[NoiseMetrics]:
@@ -168,7 +172,11 @@ def evaluate(
     Raises:
         DatasetError: the folder's classes are not the model's, or no image is left.
     """
-    dataset = open_dataset(data, table)
+    try:
+        dataset = open_dataset(data, table)
+    except DatasetError as error:
+        labels = ", ".join(model.classifier.classes.labels)
+        raise DatasetError(f"{error}; the classes of {model.name} are {labels}", advice=error.advice) from error
     part = next((name for name in ("test", "validation") if name in dataset.parts), None)
     if part is not None:
         dataset = replace(dataset, samples=tuple(sample for sample in dataset.samples if sample.part == part))
@@ -198,6 +206,8 @@ def evaluate(
         seed=seed,
         occlude=occlude,
         part=part,
+        splits_by=dataset.splits_by,
+        notes=dataset.notes,
     )
 
 

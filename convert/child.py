@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from leukolite.errors import ConversionError
+from leukolite.errors import ConversionError, reason_of
 from leukolite.progress import OnProgress
 
 
@@ -52,7 +52,7 @@ def run_child(
                 start_new_session=limit_s is not None,
             )
         except OSError as error:
-            raise ChildFailed(f"{command[0]} cannot be started ({error.strerror or error})") from error
+            raise ChildFailed(f"{command[0]} cannot be started ({reason_of(error)})") from error
         assert child.stdout is not None
         said: Any = {}
         late = threading.Event()

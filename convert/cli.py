@@ -76,7 +76,7 @@ def convert(
     record = load_run(run)
     chosen = declared_malignant(malignant, record.labels, record.malignant, run)
     settings = options.settings(auto=auto, qat_epochs=qat_epochs)
-    _convert(options, settings, lambda _: source_of_run(run, data, chosen))
+    _convert(run, options, settings, lambda _: source_of_run(run, data, chosen))
 
 
 @click.command("convert-keras", cls=Command)
@@ -172,11 +172,11 @@ def convert_keras(
             warn(f"note: {found.suggestion}; {fitting_options(found.suggested)} if it was trained so")
         return source
 
-    _convert(options, settings, open_source)
+    _convert(file, options, settings, open_source)
 
 
 def _convert(
-    options: BundleOptions, settings: "ConversionSettings", open_source: "Callable[[OnProgress], ConversionSource]"
+    model: Path, options: BundleOptions, settings: "ConversionSettings", open_source: "Callable[[OnProgress], ConversionSource]"
 ) -> None:
     """Convert and print what came of it. Raises: ConversionError, if a bundle that was asked for is not written."""
     from leukolite.convert.make_bundle import make_bundles
@@ -197,7 +197,9 @@ def _convert(
         write_json(options.json_path, conversion_json(result), force=options.force)
     missing = [outcome.variant for outcome in result.outcomes if outcome.path is None]
     if missing and not (settings.auto and result.written):
-        raise ConversionError(f"not written: {', '.join(missing)}; see above why, or loosen --max-drop and --max-recall-drop")
+        raise ConversionError(
+            f"{model}: not written: {', '.join(missing)}; see above why, or loosen --max-drop and --max-recall-drop"
+        )
 
 
 def _print(result: "Conversion", targets: tuple[str, ...], console: Console) -> None:

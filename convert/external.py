@@ -108,6 +108,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
     else:
         split = split_by_group(dataset, groups, FRACTIONS, seed)
     return ConversionSource(
+        origin=external.model,
         model=model,
         classes=classes,
         unit=external.unit,
@@ -124,6 +125,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
         recipe=recipe_of_external(text_of_path(external.model.name), spec, fractions),
         fine_tuning=None,
         unusable=dataset.unusable,
+        notes=dataset.notes,
         network_input=external.wanted,
         examination=found,
     )
@@ -168,6 +170,8 @@ def read_labels(path: Path) -> list[str]:
     """One label per line. Raises: ConversionError, if there are fewer than two, or one twice."""
     text = read_text(path, "a text file, one label a line", ConversionError)
     labels = [line.strip() for line in text.splitlines() if line.strip()]
+    if listed := next((label for label in labels if label.endswith(",") or (len(labels) == 1 and "," in label)), None):
+        raise ConversionError(f"{path}: expected one label a line, without commas between them, found {listed!r}")
     if len(labels) < 2 or len({label_key(label) for label in labels}) != len(labels):
         raise ConversionError(f"{path}: expected two or more distinct labels, whatever their case, one per line, found {labels}")
     return labels

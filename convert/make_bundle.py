@@ -79,7 +79,7 @@ class Conversion:
         float_bytes: size of the float32 file.
         float_tflite: that file on LiteRT beside the float Keras model: what the conversion changes without quantisation.
         float_p50_ms: its median invoke on this machine, one thread.
-        notes: lines about the model itself, found out before.
+        notes: lines about the data and the model itself, found out before.
         unusable: files of the data that were skipped.
     """
 
@@ -136,7 +136,7 @@ def make_bundles(
         find_runtime(python)
     with open_inputs(open_source(progress), settings, progress) as inputs:
         if inputs.objections and not settings.allow_useless:
-            raise UselessModelError("; ".join(inputs.objections))
+            raise UselessModelError(f"{inputs.source.origin}: {'; '.join(inputs.objections)}")
         outcomes: list[Outcome] = []
         for variant in wanted:
             outcomes.append(_convert(inputs, VARIANTS[variant], names[variant], places[variant], force))
@@ -150,7 +150,7 @@ def make_bundles(
             float_bytes=len(inputs.float_tflite),
             float_tflite=check_parity(answers, inputs.floats, golden, VARIANTS["float32"].tolerance[answers.name]),
             float_p50_ms=answers.p50_ms,
-            notes=(*examined, *(f"insisted on: {objection}" for objection in inputs.objections)),
+            notes=(*inputs.source.notes, *examined, *(f"insisted on: {objection}" for objection in inputs.objections)),
             unusable=tuple(inputs.source.unusable),
         )
 

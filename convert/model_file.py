@@ -9,7 +9,7 @@ from typing import Literal
 
 import h5py
 
-from leukolite.errors import ConversionError, first_line
+from leukolite.errors import ConversionError, first_line, reason_of
 
 ModelKind = Literal["keras", "hdf5", "saved-model"]
 EXPECTED = "expected a Keras model: .keras, .h5, or a SavedModel's folder"
@@ -61,7 +61,7 @@ def recognise(path: Path) -> ModelKind:
         if h5py.is_hdf5(path):
             return "hdf5"
     except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise ConversionError(f"{path}: cannot be read ({reason_of(error)})") from error
     raise ConversionError(f"{path}: {_what(path, head)}")
 
 

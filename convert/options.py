@@ -17,6 +17,7 @@ from leukolite.convert.targets import TARGETS
 from leukolite.convert.variants import VARIANTS, bundle_places
 from leukolite.errors import LeukoliteError
 from leukolite.imports import package_of
+from leukolite.lists import typed_list
 from leukolite.network_input import Triple, parse_values
 from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, FunctionT, Sigmas, force_option, json_option, moved_option
 from leukolite.outputs import check_outputs
@@ -41,8 +42,8 @@ class Variants(click.ParamType):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
-        wanted = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
-        if unknown := [name for name in wanted if name not in VARIANTS]:
+        wanted = tuple(dict.fromkeys(typed_list(str(value))))
+        if unknown := [name for name in wanted or (str(value),) if name not in VARIANTS]:
             self.fail(f"expected some of {', '.join(VARIANTS)}, found {unknown[0]!r}", param, ctx)
         return wanted
 

@@ -40,6 +40,7 @@ class ConversionSource:
     """A float model and the labelled images that calibrate, gate and measure what it becomes.
 
     Attributes:
+        origin: the run's folder or the model's file, which errors name.
         model: float32 Keras model on values `grey * spec.scale + spec.offset`, one probability per label.
         classes: in the order of its outputs.
         unit: what one image shows.
@@ -59,8 +60,10 @@ class ConversionSource:
         network_input: what an external network takes, before what was put in front of it; None of a run.
         examination: what labelled images said of an external model when it was opened; None of a run.
         unusable: files of the data folder that take no part; of a run none, its record counts them.
+        notes: what a person should know of how the data was read, a line each.
     """
 
+    origin: Path
     model: "keras.Model"
     classes: Classes
     unit: Unit
@@ -79,6 +82,7 @@ class ConversionSource:
     network_input: NetworkInput | None = None
     examination: "Examination | None" = None
     unusable: Sequence[Unusable] = ()
+    notes: Sequence[str] = ()
 
     @property
     def holdout_part(self) -> str:
@@ -123,6 +127,7 @@ def source_of_run(folder: Path, data: Path | None = None, malignant: Sequence[st
     run, split = load_run(folder), load_run_split(folder)
     recipe = run.recipe
     return ConversionSource(
+        origin=folder,
         model=load_model(folder),
         classes=run.classes if malignant is None else Classes.of(run.labels, malignant),
         unit=run.unit,

@@ -9,7 +9,7 @@ import click
 
 from leukolite.edge.journal.export import write_csv, write_records_json
 from leukolite.edge.journal.format import OnLine, journal_files, read, verify
-from leukolite.errors import JournalError
+from leukolite.errors import JournalError, reason_of
 from leukolite.files import is_stdout, new_file, new_folder
 from leukolite.options import Finite, force_option, json_option
 from leukolite.outputs import check_outputs
@@ -175,7 +175,7 @@ def _lines_progress(session: Path, description: str) -> Iterator[OnLine]:
     try:
         total = sum(path.stat().st_size for path in journal_files(session))
     except OSError as error:
-        raise JournalError(f"{session}: cannot be read ({error.strerror or error})") from error
+        raise JournalError(f"{session}: cannot be read ({reason_of(error)})") from error
     with progress_bar() as bar:
         task = add_task(bar, f"{description}, MB", total / 1e6)
         advance: Callable[[int], None] = lambda length: bar.advance(task, length / 1e6)  # noqa: E731

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from leukolite.errors import BundleError
+from leukolite.errors import BundleError, reason_of
 from leukolite.files import new_folder
 from leukolite.manifest import READABLE, Manifest
 from leukolite.names import look_alikes
@@ -170,7 +170,7 @@ def _member(path: Path, name: str) -> bytes:
             raise BundleError(f"{path}: the zip file cannot be read ({error}); {remedy}") from error
         raise BundleError(f"{path}: neither a bundle folder nor a whole zip file ({error}){_what_file(path)}") from error
     except OSError as error:
-        raise BundleError(f"{path}: {name} cannot be read ({error.strerror or error})") from error
+        raise BundleError(f"{path}: {name} cannot be read ({reason_of(error)})") from error
 
 
 def _what_instead(folder: Path) -> str:

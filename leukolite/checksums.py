@@ -1,4 +1,4 @@
-"""What PNG and TIFF files say about their own wholeness, which Pillow and libtiff pass by: checksums, and JPEG within TIFF."""
+"""What PNG and TIFF files say about their own wholeness, which Pillow and libtiff pass by: checksums, zeros, JPEG within TIFF."""
 
 import struct
 import zlib
@@ -8,9 +8,12 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from leukolite.errors import ImageError
 from leukolite.jpeg import END, MAX_PIXELS, decode_jpeg
+from leukolite.zeros import LZW_ZEROS, PACKBITS_ZEROS, check_compressed, check_rows
 
 _SIGNATURE_BYTES = 8
-_OLD_JPEG, _JPEG, _DEFLATE = 6, 7, (8, 32946)  # TIFF's compressions
+_RAW, _LZW, _OLD_JPEG, _JPEG, _DEFLATE, _PACKBITS = 1, 5, 6, 7, (8, 32946), 32773  # TIFF's compressions
+_ZEROS = {_LZW: LZW_ZEROS, _PACKBITS: PACKBITS_ZEROS}
+_WIDTH, _HEIGHT, _BITS, _CHANNELS, _ROWS_PER_STRIP, _PLANES, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 258, 277, 278, 284, 322, 323
 _COMPRESSION, _STRIP_OFFSETS, _STRIP_SIZES, _TILE_OFFSETS, _TILE_SIZES, _TABLES = 259, 273, 279, 324, 325, 347
 
 
@@ -57,6 +60,28 @@ def check_tiff(data: bytes, tags: ImageFileDirectory_v2, name: str) -> None:
             decode_jpeg(tables.removesuffix(END) + part[2:] if tables else part, name)
         elif compression in _DEFLATE:
             _inflate(part, name)
+        elif compression in _ZEROS:
+            check_compressed(part, _ZEROS[compression], name)
+    if compression == _RAW:
+        _check_uncompressed(data, tags, offsets, name)
+
+
+def _check_uncompressed(data: bytes, tags: ImageFileDirectory_v2, offsets: Sequence[int], name: str) -> None:
+    width, height, channels = (int(tags.get(tag, 1)) for tag in (_WIDTH, _HEIGHT, _CHANNELS))
+    if set(_numbers(tags.get(_BITS))) != {8}:
+        return
+    planes = channels if tags.get(_PLANES) == 2 else 1
+    within = 1 if planes > 1 else channels
+    if _TILE_OFFSETS in tags:
+        for offset in offsets:
+            check_rows(data, [offset], (int(tags[_TILE_HEIGHT]), int(tags[_TILE_WIDTH]), within), name)
+        return
+    rows = min(int(tags.get(_ROWS_PER_STRIP, height)), height)
+    strips = -(-height // rows) if rows > 0 else 0
+    if strips and len(offsets) == strips * planes:
+        shape = (height, width, within)
+        for k in range(planes):
+            check_rows(data, offsets[k * strips : (k + 1) * strips], shape, name, rows_per_strip=rows)
 
 
 def _numbers(value: object) -> Sequence[int]:

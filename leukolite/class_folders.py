@@ -42,9 +42,18 @@ _TREATMENTS = _set(  # of one picture, or what lies beside it
 _NO_PICTURES = _set("annotation annotations groundtruth gt labels mask masks overlays segmentation segmented")  # within a class
 _NUMBERED = _set(  # of one thing several, where a number or a letter follows
     "batch case center centre chunk clinic cohort cv day device donor exp experiment fold hospital kfold lab microscope"
-    " part patient person pt run sample scan scanner section series session set site slide smear specimen split study"
-    " subject trial visit vol volume wsi"
+    " part pat patient person pt run sample scan scanner section series session set site slide smear specimen split study"
+    " subject trial visit vol volume wsi uid id no nr number user operator observer week month year day timepoint replicate"
+    " cam camera field fov frame plate well"
 )
+_TIMES = _set("before after baseline followup")  # of one patient, whatever else the name says
+_DAYS = _set(
+    "january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept"
+    " oct nov dec monday tuesday wednesday thursday friday saturday sunday"
+)
+_DATE = re.compile(r"(?:19|20)\d\d(?:[-_. ]?(?:0[1-9]|1[0-2])(?:[-_. ]?[0-3]\d)?)?|[0-3]?\d[-_. ][0-3]?\d[-_. ](?:19|20)\d\d")
+_NUMBERED_LETTER = re.compile(r"[a-z][-_ ]?0\d+|[ps][-_ ]?\d{3,}")  # P01, S-001; L1, M7 and K562 name classes
+_PAIRS = tuple(map(_set, ("pre post", "old new", "top bottom", "front back", "od os")))  # each alone may be a class
 _NUMBERS = _set("one two three four five first second third fourth fifth")
 _MAGNIFICATION = re.compile(r"(?<![a-z\d])(\d+x|x\d+|\d+x\d+)(?![a-z\d])")  # or a size: 40X, 224x224
 _SURE_CLASSES = _set(  # a single folder of such a name is a class, not a wrapper
@@ -120,11 +129,13 @@ def find_class_folders(listed: ImageList, known: Sequence[Sequence[str]] = ()) -
         return None
     keys = {label_key(folder.name) for folder in classes}
     elsewhere = {label_key(name) for folder in aside for name in _classes_within(folder, sure)[1]}
+    if keys in _PAIRS and not keys <= sure:
+        aside, classes = [folder for folder in classes if folder.holds_any], []
     if len(classes) < 2 or (len(elsewhere) >= 2 and not elsewhere <= keys):
-        raise DatasetError(_refusal(listed.root, aside, sure))
+        raise _refusal(listed.root, aside, sure)
     is_known = keys <= _SURE_CLASSES or any({label_key(label) for label in labels} <= keys for labels in known)
     if not is_known and _lie_deeper([folder for folder in classes if folder.holds_any]):
-        raise DatasetError(_refusal(listed.root, [folder for folder in classes if folder.holds_any], sure))
+        raise _refusal(listed.root, [folder for folder in classes if folder.holds_any], sure)
     for folder in classes:
         _refuse_two_spellings(listed.root, folder)
     label_of = {image: _label(folder) for folder in classes for image in folder.every_image()}
@@ -197,18 +208,33 @@ def part_named(name: str) -> str | None:
 
 
 def is_never_a_class(name: str) -> bool:
-    """True of names of a split, a fold, a treatment, a patient or a magnification: `train_all`, `Segmented`, `Fold 1`, `40X`."""
+    """True of names of a split, a fold, a treatment, a patient, a date or a size: `train_all`, `Segmented`, `P01`, `40X`."""
+    return what_instead(name) is not None
+
+
+def what_instead(name: str) -> str | None:
+    """What folders of such a name are, where they are never classes; None where they may be some."""
     words = _words(name)
     letters = [word for word in words if not word.isdigit()]
     if len(words) == 2 and letters == ["label"]:  # `label_0` names a class by its number
-        return False
-    if any(word in _PART_OF_WORD for word in letters) or _MAGNIFICATION.search(name.casefold()):
-        return True
+        return None
+    if any(word in _PART_OF_WORD for word in letters):
+        return "parts of a split"
+    if _MAGNIFICATION.search(name.casefold()):
+        return "magnifications or sizes"
+    if set(letters) & _TIMES or {"follow", "up"} <= set(letters):
+        return "times of one patient"
     if letters and all(word in _TREATMENTS or word in _SAYS_NOTHING for word in letters):
-        return True
+        return "treatments of one picture, or what lies beside it"
+    if _DATE.fullmatch(name.strip()) or (letters and all(word in _DAYS for word in letters)):
+        return "dates"
     plain = [word for word in letters if len(word) > 1 and not set(word) <= set("ivx") and word not in _NUMBERS]
-    is_numbered = len(words) > len(plain)
-    return is_numbered and bool(plain) and all(word in _NUMBERED or word in _SAYS_NOTHING for word in plain)
+    is_numbered = len(words) > len(plain) and bool(plain)
+    if _NUMBERED_LETTER.fullmatch(name.strip().casefold()) or (
+        is_numbered and all(word in _NUMBERED or word in _SAYS_NOTHING for word in plain)
+    ):
+        return "patients, slides, batches or other numbered parts"
+    return None
 
 
 def _words(name: str) -> list[str]:
@@ -263,18 +289,23 @@ def _could_be(name: str) -> bool:
     return not is_never_a_class(name) and not name.strip().isdigit()
 
 
-def _refusal(root: Path, folders: Sequence[_Folder], sure: set[str]) -> str:
+def _refusal(root: Path, folders: Sequence[_Folder], sure: set[str]) -> DatasetError:
     names = ", ".join(folder.name for folder in folders[:5]) + (", ..." if len(folders) > 5 else "")
-    head = f"{root}: {names} {'is no class' if len(folders) == 1 else 'are no classes'}"
+    kinds = Counter(kind for folder in folders if (kind := what_instead(folder.name)) is not None)
+    like = f" but look like {kinds.most_common(1)[0][0]}" if kinds and len(folders) > 1 else ""
+    head = f"{root}: {names} {'is no class' if len(folders) == 1 else 'are no classes'}{like}"
     by_promise = sorted(folders, key=lambda folder: not {"original", "originals", "images", "raw"} & set(_words(folder.name)))
     for folder in by_promise:
         place, classes = _classes_within(folder, sure)
         if len(classes) >= 2:
-            return (
+            return DatasetError(
                 f"{head}: the classes {', '.join(classes[:5])} lie in {place}; give that folder,"
                 " or put all pictures of a class into one folder"
             )
-    return f"{head} and {'holds' if len(folders) == 1 else 'hold'} none; expected two or more folders, one per class, with images"
+    return DatasetError(
+        f"{head} and {'holds' if len(folders) == 1 else 'hold'} none; expected two or more folders, one per class, with images",
+        advice="labels-csv",
+    )
 
 
 def _classes_within(folder: _Folder, sure: set[str]) -> tuple[Path, list[str]]:

@@ -1,6 +1,5 @@
 """The classes of a model: their labels in the order of its outputs, and which of them mean leukaemia."""
 
-import csv
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from leukolite.frozen import Frozen
+from leukolite.lists import typed_list
 from leukolite.wording import is_utf8
 
 NONE = "none"  # said in the place of the malignant labels: none of them means leukaemia
@@ -104,7 +104,7 @@ def choose_malignant(said: Sequence[str], labels: Sequence[str]) -> tuple[str, .
         return ()
     chosen: list[str] = []
     for one in said:
-        for name in [one] if _matching(one, labels) else _parts(one):
+        for name in [one] if _matching(one, labels) else typed_list(one) or [one]:
             matching = _matching(name, labels)
             if len(matching) != 1:
                 what = f"{name!r} is several of them" if matching else f"found {name!r}"
@@ -120,10 +120,3 @@ def _matching(name: str, labels: Sequence[str]) -> list[str]:
     """The label of that very name, or those that are the same by `label_key`."""
     name = name.strip()
     return [label for label in labels if label == name] or [label for label in labels if label_key(label) == label_key(name)]
-
-
-def _parts(line: str) -> list[str]:
-    try:
-        return [part for row in csv.reader([line], skipinitialspace=True, strict=True) for part in row] or [line]
-    except csv.Error:  # a quote without its twin
-        return [line]

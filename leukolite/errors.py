@@ -11,8 +11,11 @@
     ├── StdoutLost            what was asked for on stdout could not be written there; see `leukolite.streams`
     └── TrainingError         a training run cannot start or go on
 
-Programming errors are not in this tree and keep their traceback.
+Programming errors are not in this tree and keep their traceback. Nothing is imported but the standard library, for
+`leukolite.imports` speaks of libraries that are broken.
 """
+
+import errno
 
 
 class LeukoliteError(Exception):
@@ -85,6 +88,11 @@ def first_line(error: BaseException, most: int = 200) -> str:
         most: characters.
     """
     return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says of a failed read or write, in a few words."""
+    return "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or first_line(error)
 
 
 def text_of(error: BaseException) -> str:

@@ -6,6 +6,8 @@ import re
 import stat
 from pathlib import Path
 
+from leukolite.errors import reason_of
+
 SUFFIXES = frozenset({".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 ENDINGS = ", ".join(sorted(SUFFIXES))  # for people
 FIRST_BYTES = 512  # where every kind below shows itself
@@ -33,8 +35,8 @@ _KINDS = {  # what it is, and what to do -> endings; the first bytes overrule th
     f"vector drawing; {_SAVE}": "svg svgz ai eps ps emf wmf cdr",
     "PDF; export its pictures as PNG or TIFF": "pdf",
     VIDEO: (
-        "264 265 3g2 3gp asf avi divx flv h264 h265 hevc m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm"
-        " wmv y4m"
+        "264 265 3g2 3gp asf avi divx dv f4v flv h264 h265 hevc ivf m1v m2t m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts"
+        " mxf nut ogm ogv ts vob webm wmv y4m"
     ),
     "archive; unpack it": "7z bz2 gz rar tar tgz xz zip zst",
     "array; save its pictures as PNG or TIFF": "h5 hdf5 mat nii npy npz pkl pt tfrecord tfrecords parquet",
@@ -145,7 +147,7 @@ def why_skipped(path: Path) -> str | None:
     try:
         first = first_bytes(path)
     except OSError as error:
-        return None if suffix in SUFFIXES else f"cannot be read ({error.strerror})"  # the decoder says why
+        return None if suffix in SUFFIXES else f"cannot be read ({reason_of(error)})"  # the decoder says why
     content = content_of(first)
     if content in TRIED:
         # a TIFF of an ending that nobody knows may be another maker's raw file or slide, with a thumbnail in front
@@ -180,7 +182,7 @@ def _why_unreachable(path: Path, error: OSError) -> str:
         return "link that leads to itself"
     if isinstance(error, FileNotFoundError):
         return "link to nothing" if path.is_symlink() else "no such file"
-    return f"cannot be read ({error.strerror})"
+    return f"cannot be read ({reason_of(error)})"
 
 
 def _what_is(mode: int) -> str:

@@ -14,15 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from leukolite.errors import LeukoliteError
+from leukolite.errors import LeukoliteError, reason_of
 from leukolite.path_text import json_text
 from leukolite.streams import stdout_as_file, stream_as_file
 from leukolite.textfiles import parse_json
-
-
-def reason_of(error: OSError) -> str:
-    """What the system says of a failed write or read, in a few words."""
-    return "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
 
 
 def _cannot_write(path: Path, error: OSError) -> LeukoliteError:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from leukolite.errors import reason_of
 from leukolite.file_kinds import why_folder_skipped, why_skipped
 from leukolite.wording import count
 
@@ -146,7 +147,7 @@ class _Walk:
         except OSError as error:
             if is_root:
                 raise
-            self.skipped.append(Unusable(folder, f"folder cannot be read ({error.strerror})"))
+            self.skipped.append(Unusable(folder, f"folder cannot be read ({reason_of(error)})"))
             return []
 
     def _identity(self, folder: Path, higher: frozenset[tuple[int, int]], seen: set[tuple[int, int]]) -> tuple[int, int] | None:
@@ -158,7 +159,7 @@ class _Walk:
         try:
             state = folder.stat()
         except OSError as error:
-            self.skipped.append(Unusable(folder, f"folder cannot be read ({error.strerror})"))
+            self.skipped.append(Unusable(folder, f"folder cannot be read ({reason_of(error)})"))
             return None
         identity = (state.st_dev, state.st_ino)
         if identity in higher:

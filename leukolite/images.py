@@ -18,10 +18,12 @@ from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from leukolite.checksums import check_tiff, png_chunks
 from leukolite.colour import broken_profile, check_exif_colours, check_png_colours, to_srgb
-from leukolite.errors import ImageError
+from leukolite.errors import ImageError, reason_of
 from leukolite.file_kinds import ENDINGS
 from leukolite.jpeg import MAX_PIXELS, START, check_size, decode_jpeg, has_torn_profile
 from leukolite.places import problem_at
+from leukolite.tiff_kinds import STARTS, check_tiff_kind, check_unread_tiff
+from leukolite.zeros import check_bmp, check_webp
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow's; GIF so that its frames are counted
 MAX_BYTES = 4 * MAX_PIXELS  # of a file: what `MAX_PIXELS` take uncompressed, and their alpha
@@ -29,7 +31,7 @@ MAX_BYTES = 4 * MAX_PIXELS  # of a file: what `MAX_PIXELS` take uncompressed, an
 _EIGHT_BIT_MODES = frozenset({"RGB", "L", "P", "1"})
 _ORIENTATION, _EXIF, _INTEROPERABILITY, _COLOUR_SPACE, _INTEROPERABILITY_INDEX = 0x112, 0x8769, 0xA005, 0xA001, 1
 _DESCRIPTION = 270  # of a TIFF
-_BEGINNINGS = (b"\x89PNG\r\n", b"II*\0", b"MM\0*")
+_BEGINNINGS = (b"\x89PNG\r\n", *STARTS)
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -56,7 +58,7 @@ def read_rgb(path: Path) -> np.ndarray:
             )
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
+        raise ImageError(str(path), f"cannot be read ({reason_of(error)})") from error
     return decode_rgb(data, str(path))
 
 
@@ -76,7 +78,8 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
     except UnidentifiedImageError as error:
         raise _not_an_image(data, name) from error
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, OverflowError) as error:
-        # Pillow's decoders raise these on damaged data
+        # Pillow's decoders raise these on damaged data, and on compressions that they do not know
+        check_unread_tiff(data, name)
         raise ImageError(name, f"damaged or truncated ({error})") from error
 
 
@@ -94,8 +97,13 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
         if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would halve 16-bit RGB to 8 without a word
             raise ImageError(name, "expected 8-bit RGB or grey, found 16-bit samples; convert it first")
         if isinstance(image, TiffImagePlugin.TiffImageFile):
+            check_tiff_kind(image.tag_v2, name)
             check_tiff(data, image.tag_v2, name)
+        if image.format == "BMP":
+            check_bmp(data, name)
         picture = _opaque(image, name)
+        if image.format == "WEBP":
+            check_webp(data, np.asarray(picture), name)
         exif = _exif(image)  # after its pixels: a PNG's may stand behind them, and Pillow has turned a TIFF upright
         profile = _profile(image, exif, data, name)
         pixels = np.asarray(picture.convert("RGB") if profile is None else to_srgb(picture, profile, name))
@@ -192,6 +200,10 @@ def _not_an_image(data: bytes, name: str) -> ImageError:
             decode_jpeg(data, name)  # says why
         except ImageError as error:
             return error
+    try:
+        check_unread_tiff(data, name)
+    except ImageError as error:
+        return error
     if data.startswith(_BEGINNINGS) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP"):
         return ImageError(name, "damaged or truncated (it begins like an image, but what describes its pixels cannot be read)")
     return ImageError(name, f"not an image that can be read; expected {ENDINGS}")

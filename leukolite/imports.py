@@ -1,6 +1,6 @@
 """Libraries that are missing or do not load: one line that names the library, the reason and the remedy.
 
-Imports nothing but the standard library, since any other may be the one that is broken.
+Imports nothing but the standard library and what does the same, since any other may be the one that is broken.
 """
 
 import importlib
@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from types import ModuleType, TracebackType
+
+from leukolite.errors import LeukoliteError, first_line
 
 # modules whose package has another name
 PACKAGES = {
@@ -42,13 +44,13 @@ def failed_import(error: BaseException) -> str | None:
             return f"{package} is not installed; pip install {package}"
         return f"{package_of(broken)} needs {package}, which is not installed; pip install {package}"
     if isinstance(error, SyntaxError) and error.filename and (damaged := _library_of(error.filename)):
-        return f"{package_of(damaged)} does not load ({_reason(error)}); {_remedy(damaged, str(error))}"
+        return f"{package_of(damaged)} does not load ({first_line(error)}); {_remedy(damaged, str(error))}"
     library = _library_at(error.__traceback__)
     if library is None or not isinstance(error, Exception):
         return None
     if not isinstance(error, ImportError) and not _is_in_import(error.__traceback__):
         return None
-    return f"{package_of(library)} does not load ({_reason(error)}); {_remedy(library, str(error))}"
+    return f"{package_of(library)} does not load ({first_line(error)}); {_remedy(library, str(error))}"
 
 
 def require(needed_for: str, *modules: str, extra: str) -> None:
@@ -62,8 +64,8 @@ def require(needed_for: str, *modules: str, extra: str) -> None:
     Raises:
         LeukoliteError: one is missing or does not load.
     """
-    from leukolite.errors import LeukoliteError
-
+    if any(module.startswith("matplotlib.") for module in modules):
+        _hush_matplotlib()
     for module in modules:
         try:
             importlib.import_module(module)
@@ -143,12 +145,17 @@ def _is_in_import(traceback: TracebackType | None) -> bool:
     return any(name == "<module>" and _library_of(file) is not None for file, name in _frames(traceback))
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _hush_matplotlib() -> None:
+    """Without a home that can be written it keeps its fonts in a temporary folder, and need not say so."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def _remedy(library: str, reason: str) -> str:
     package = package_of(library)
+    if "MPLCONFIGDIR" in reason:  # nor a temporary folder
+        return "set the variable MPLCONFIGDIR, or TMPDIR, to a folder that can be written"
     if library == "cv2" and ".so" in reason:
         return "pip uninstall -y opencv-python, then pip install --force-reinstall opencv-python-headless, which needs no display"
     if library != "numpy" and any(word in reason.lower() for word in ("numpy", "multiarray", "_array_api", "dtype size changed")):

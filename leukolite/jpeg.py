@@ -82,6 +82,11 @@ def check_size(width: int, height: int, name: str) -> None:
         raise ImageError(name, f"{width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels; crop or shrink it first")
 
 
+def after_end(data: bytes) -> bytes:
+    """What follows a JPEG's end. Raises: ImageError, if it has none."""
+    return data[_check_scans(data, _header(data, ""), "") + 2 :]
+
+
 def has_torn_profile(data: bytes, name: str) -> bool:
     """Whether it holds parts of a colour profile; libjpeg and Pillow ignore one whose parts are not all there."""
     header = _header(data, name)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from leukolite.lists import typed_list
 from leukolite.noise import check_sigma
 from leukolite.runtime import RUNTIMES
 
@@ -37,8 +38,10 @@ class Sigmas(click.ParamType):
         if isinstance(value, tuple):
             return value
         try:
-            sigmas = tuple(check_sigma(float(part)) for part in str(value).split(","))
+            sigmas = tuple(check_sigma(float(part)) for part in typed_list(str(value)))
         except ValueError:
+            self.fail(f"expected noise levels from 0 to 255 like 0,2,5,8,10, found {value!r}", param, ctx)
+        if not sigmas:
             self.fail(f"expected noise levels from 0 to 255 like 0,2,5,8,10, found {value!r}", param, ctx)
         return tuple(dict.fromkeys(sigmas))
 

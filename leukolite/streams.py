@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from leukolite.errors import LeukoliteError
+from leukolite.errors import LeukoliteError, reason_of
 from leukolite.outbox import Outbox
 
 _NAMES = ("stdin", "stdout", "stderr")  # by file descriptor
@@ -90,9 +90,7 @@ class GuardedFile(io.FileIO):
             return 0
         except OSError as error:
             reader_left = error.errno in _READER_LEFT
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            reason = "the reader went away" if reader_left else "disk full" if full else error.strerror or str(error)
-            self.lose(reason, reader_left=reader_left)
+            self.lose("the reader went away" if reader_left else reason_of(error), reader_left=reader_left)
             return -1
 
     def lose(self, reason: str, *, reader_left: bool = False) -> None:

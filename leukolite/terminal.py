@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID,
 from rich.text import Text
 
 from leukolite.advice import ADVICE
-from leukolite.errors import LeukoliteError
+from leukolite.errors import LeukoliteError, reason_of
 from leukolite.files import is_stdout
 from leukolite.imports import import_explained
 from leukolite.start import INTERRUPTED, interrupts_end_it
@@ -70,7 +70,7 @@ class Command(click.Command):
             ctx.exit(INTERRUPTED)
         except OSError as error:  # a path too long, a folder without permission
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(shown(f"{where}{error.strerror or error}")) from error
+            raise click.ClickException(shown(f"{where}{reason_of(error)}")) from error
 
 
 class LazyGroup(click.Group):

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from leukolite.errors import LeukoliteError
+from leukolite.errors import LeukoliteError, reason_of
 from leukolite.places import problem_at
 
 _MARKS = {  # UTF-32's little-endian mark begins like UTF-16's
@@ -66,7 +66,7 @@ def read_bytes(path: Path, expected: str, error: type[LeukoliteError] = Leukolit
         with path.open("rb") as file:
             data = file.read(MAX_TEXT_BYTES + 1)
     except OSError as caught:
-        raise error(f"{path}: cannot be read ({caught.strerror or caught}); expected {expected}") from caught
+        raise error(f"{path}: cannot be read ({reason_of(caught)}); expected {expected}") from caught
     if len(data) > MAX_TEXT_BYTES:
         raise error(f"{path}: larger than {MAX_TEXT_BYTES // 1_000_000} MB; expected {expected}")
     return data

@@ -38,6 +38,18 @@ def shown(text: str) -> str:
     return "".join(char if _is_plain(char) else char.encode("unicode_escape").decode() for char in text)
 
 
+def shown_json(text: str) -> str:
+    """JSON with what `shown` would escape written as JSON's own `\\uXXXX`: it reads equal, and a terminal obeys nothing in it."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(char if char == "\n" or _is_plain(char) else _json_escape(char) for char in text)
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
 def _is_plain(char: str) -> bool:
     return (char.isprintable() or unicodedata.category(char) == "Zs") and char not in _UNSEEN
 

@@ -1,6 +1,7 @@
 """What tests of several folders share: the real data's place, and one tiny run with the bundle made of it."""
 
 import os
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -24,6 +25,7 @@ Call = Callable[..., Result]
 
 settings.register_profile("leukolite", deadline=None, max_examples=50, derandomize=True)  # busy machines are slow, not wrong
 settings.load_profile("leukolite")
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, by the processes that tests start too
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -132,6 +132,8 @@ def train(
     else:
         check_outputs(folders={first: RUN}, inputs=read, data=[data], force=force or resume)
     dataset = open_dataset(data, table)
+    for line in dataset.notes:
+        warn(f"note: {line}")
     chosen_malignant = _malignant(dataset, malignant, dataset.malignant if repeated is None else repeated.malignant)
     chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
     chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
@@ -162,7 +164,7 @@ def train(
         if chosen_split == "folders":
             sizes = ", ".join(f"{part} {len(planned.splits[0].part(part)):,}" for part in PARTS)
             own = "" if "validation" in dataset.parts else "; validation is split off train"
-            warn(f"note: the data's folders {', '.join(dataset.parts)} are the split{own}: {sizes} images")
+            warn(f"note: split by {dataset.splits_by}, {', '.join(dataset.parts)}{own}: {sizes} images")
         if planned.moved:
             whose = "the folders' split" if chosen_split == "folders" else chosen_split
             warn(f"note: moved to training: {count(planned.moved, 'image')} of {whose}, copies of images on another side")

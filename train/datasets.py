@@ -23,7 +23,7 @@ from PIL import Image
 from leukolite import synthetic
 from leukolite.class_folders import BESIDE, PARTS, find_class_folders, parts_of
 from leukolite.classes import LONGEST_LABEL, is_label, label_key
-from leukolite.errors import DatasetError, ImageError
+from leukolite.errors import DatasetError, ImageError, reason_of
 from leukolite.image_files import SYNTHETIC_MARK, ImageList, Unusable, by_kind_of_file, list_images, without_second_names
 from leukolite.images import read_rgb
 from leukolite.manifest import Unit
@@ -38,6 +38,7 @@ FOLD_NAME = re.compile(r"fold[\W_]*(\d+)$", re.IGNORECASE)
 _ALLIDB2_NAME = re.compile(r"^Im\d+_([01])$", re.IGNORECASE)
 ALLIDB2_CLASSES = ("healthy", "lymphoblast")  # the names' _0 and _1
 LARGEST_ALLIDB2_SIDE = 514  # pixels: twice what its cells have
+MOST_FOLDERS = 8  # that an error names
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Sample:
         label: index into the dataset's labels.
         subject: whose blood it is, where the file's name says so.
         sha256: of the file's bytes, 64 hex digits.
-        part: 'train', 'validation' or 'test' where folders split the data, of all its samples; else None.
+        part: 'train', 'validation' or 'test' where folders or the table split the data, of all its samples; else None.
     """
 
     path: Path
@@ -69,6 +70,8 @@ class Dataset:
         malignant: those of the labels that mean leukaemia; empty where the layout does not say.
         unusable: files that were skipped, each with its reason; never silently.
         table: that said the labels; None where folders and names did.
+        splits_by: what makes the parts, in words.
+        notes: what a person should know of how the data was read, a line each.
 
     Raises:
         DatasetError: a class's name cannot be a label.
@@ -82,6 +85,8 @@ class Dataset:
     samples: tuple[Sample, ...]
     unusable: tuple[Unusable, ...]
     table: LabelTable | None = None
+    splits_by: str = "its folders"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for label in self.labels:
@@ -99,7 +104,7 @@ class Dataset:
 
     @property
     def parts(self) -> dict[str, tuple[int, ...]]:
-        """Indices of the samples in each part that folders make; empty where they make none."""
+        """Indices of the samples in each part that folders or the table make; empty where they make none."""
         found = {part: tuple(i for i, sample in enumerate(self.samples) if sample.part == part) for part in PARTS}
         return {part: indices for part, indices in found.items() if indices}
 
@@ -123,7 +128,7 @@ def open_dataset(root: Path, table: LabelTable | None = None) -> Dataset:
     try:
         listed = list_images(root)
     except OSError as error:
-        raise DatasetError(f"{root}: cannot be read ({error.strerror})") from error
+        raise DatasetError(f"{root}: cannot be read ({reason_of(error)})") from error
     if table is not None:
         return replace(_with_hashes(_of_table(listed, table), root), table=table)
     for recognise in (_taleqani, _cnmc, _allidb2, _class_folders):
@@ -176,6 +181,9 @@ class _Listing:
     malignant: tuple[str, ...]
     files: list[tuple[Path, int, str | None]]  # path, label, subject
     unusable: list[Unusable]
+    parts: dict[Path, str] | None = None  # None: folders make them
+    splits_by: str = "its folders"
+    notes: tuple[str, ...] = ()
 
 
 def _taleqani(listed: ImageList) -> _Listing | None:
@@ -301,9 +309,27 @@ def _of_table(listed: ImageList, table: LabelTable) -> _Listing:
     files: list[tuple[Path, int, str | None]] = [(file.path, number[label_key(file.label)], file.subject) for file in found.files]
     own = table.path.resolve()
     unusable = [item for item in listed.skipped if item.path.resolve() != own] + list(found.unusable)
-    if found.is_cnmc:
-        return _Listing("c-nmc", "cell", labels, ("all",), _by_class(files), unusable)
-    return _Listing("table", None, labels, (), _by_class(files), unusable)
+    parts = {file.path: file.part for file in found.files if file.part is not None}
+    notes = []
+    if len(set(parts.values())) == 1:
+        notes.append(f"{table.path}: column {found.split_column} says {next(iter(parts.values()))} of all, so it is no split")
+        parts = {}
+    if found.unused_columns:
+        notes.append(f"{table.path}: columns not used: {', '.join(found.unused_columns)}")
+    layout, malignant = ("c-nmc", ("all",)) if found.is_cnmc else ("table", ())
+    unit: Unit | None = "cell" if found.is_cnmc else None
+    splits_by = "its folders" if found.split_column is None else f"column {found.split_column} of {table.path.name}"
+    return _Listing(
+        layout,
+        unit,
+        labels,
+        malignant,
+        _by_class(files),
+        unusable,
+        None if found.split_column is None else parts,
+        splits_by,
+        tuple(notes),
+    )
 
 
 def _by_class(files: Iterable[tuple[Path, int, str | None]]) -> list[tuple[Path, int, str | None]]:
@@ -325,9 +351,16 @@ def _branch(image: Path, place: Path, root: Path) -> Path:
 
 
 def _what_is_there(listed: ImageList) -> str:
-    names = ", ".join(folder.name for folder in listed.folders if folder.parent == listed.root)
+    folders = [folder for folder in listed.folders if folder.parent == listed.root]
+    inside = {folder: sum(image.is_relative_to(folder) for image in listed.images) for folder in folders[:MOST_FOLDERS]}
+    names = ", ".join(f"{folder.name} ({count(n, 'image')})" for folder, n in inside.items())
+    more = f" and {len(folders) - len(inside)} more" if len(folders) > len(inside) else ""
+    beside = sum(image.parent == listed.root for image in listed.images)
     skipped = f", skipped: {by_kind_of_file(listed.skipped)}" if listed.skipped else ""
-    return f"{count(len(listed.images), 'image')} in {f'the folders {names}' if names else 'no folder below it'}{skipped}"
+    if not folders:
+        return f"{count(len(listed.images), 'image')} in no folder below it{skipped}"
+    loose = f", and {count(beside, 'image')} in none" if beside else ""
+    return f"the {'folder' if len(folders) == 1 else 'folders'} {names}{more}{loose}{skipped}"
 
 
 def _with_hashes(listing: _Listing, root: Path) -> Dataset:
@@ -338,16 +371,26 @@ def _with_hashes(listing: _Listing, root: Path) -> Dataset:
         once.update(kept)
         unusable += second
     files = [file for file in listing.files if file[0] in once]
-    part_of = parts_of(root, {path: listing.labels[label] for path, label, _ in files})
+    part_of = listing.parts
+    if part_of is None:
+        part_of = parts_of(root, {path: listing.labels[label] for path, label, _ in files})
     samples: list[Sample] = []
     for path, label, subject in files:
         try:
             samples.append(Sample(path, label, subject, hashlib.sha256(path.read_bytes()).hexdigest(), part_of.get(path)))
         except OSError as error:
-            unusable.append(Unusable(path, f"cannot be read ({error.strerror})"))
+            unusable.append(Unusable(path, f"cannot be read ({reason_of(error)})"))
     samples, contradictory = _without_contradictions(samples, listing.labels)
     dataset = Dataset(
-        root, listing.layout, listing.unit, listing.labels, listing.malignant, tuple(samples), (*unusable, *contradictory)
+        root,
+        listing.layout,
+        listing.unit,
+        listing.labels,
+        listing.malignant,
+        tuple(samples),
+        (*unusable, *contradictory),
+        splits_by=listing.splits_by,
+        notes=listing.notes,
     )
     refuse_empty_classes(dataset)
     return dataset

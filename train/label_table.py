@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from leukolite.class_folders import part_named
 from leukolite.classes import label_key
 from leukolite.errors import DatasetError
 from leukolite.file_kinds import SUFFIXES
@@ -15,6 +16,7 @@ from leukolite.image_files import ImageList, Unusable
 from leukolite.textfiles import decode_text, read_bytes
 from leukolite.wording import count
 
+_SURE_SPLIT = frozenset({"split", "splits", "datasplit", "splitname", "partition", "partitions"})  # never anything else
 ROLES = {  # column -> its usual names, by `_column_key`; more telling ones first
     "file": (
         "newnames newname filename filenames filepath filepaths file files path paths imagepath imagefile imagefilename imagename"
@@ -22,7 +24,12 @@ ROLES = {  # column -> its usual names, by `_column_key`; more telling ones firs
     ),
     "label": "label labels class classes classname diagnosis diagnoses dx target targets category celltype type truth",
     "subject": "subject subjects subjectid patient patients patientid uid person personid donor donorid caseid",
+    "split": (
+        "split splits datasplit splitname partition partitions subset subsets set sets part parts phase stage usage traintest"
+        " dataset fold folds kfold group"
+    ),
 }
+_MAY_MISS = ("subject", "split")
 CNMC_NAME = re.compile(r"^UID_(H?\d+)_\d+_\d+_(all|hem)$", re.IGNORECASE)
 _CNMC_NUMBERS = {"1": "all", "0": "hem"}
 _BINARY = ((b"PK\x03\x04", "an Excel or other zipped file"), (b"\xd0\xcf\x11\xe0", "an old Excel file"), (b"%PDF", "a PDF"))
@@ -33,7 +40,7 @@ class LabelTable:
     """Which table, and which of its columns where their names do not tell.
 
     Attributes:
-        columns: 'file', 'label' or 'subject' -> the column's name; those left out are recognised.
+        columns: 'file', 'label', 'subject' or 'split' -> the column's name; those left out are recognised.
     """
 
     path: Path
@@ -47,6 +54,7 @@ class LabelledFile:
     path: Path
     label: str
     subject: str | None
+    part: str | None
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,15 @@ class LabelledFiles:
     Attributes:
         is_cnmc: its files are named as C-NMC's, so that 1 is `all` and 0 is `hem`.
         unusable: images without a row, rows without an image or label.
+        split_column: that says each file's part; None where there is no such.
+        unused_columns: that say nothing here.
     """
 
     files: tuple[LabelledFile, ...]
     is_cnmc: bool
     unusable: tuple[Unusable, ...]
+    split_column: str | None
+    unused_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,7 @@ class _Row:
     file: str
     label: str
     subject: str | None
+    part: str | None
 
 
 def read_labels_of(listed: ImageList, table: LabelTable) -> LabelledFiles:
@@ -79,11 +92,13 @@ def read_labels_of(listed: ImageList, table: LabelTable) -> LabelledFiles:
 
     Raises:
         DatasetError: the table cannot be read, its columns are not there or not clear, two rows contradict each other, a name
-            fits several images, or no row fits any.
+            fits several images, no row fits any, or a split is not clear.
     """
     header, rows = _read(table.path)
     by_name = _by_name(listed)
     places = _columns(table, header, rows, by_name)
+    split = _split_column(table, header, rows, places["split"])
+    places["split"] = split
     found = _rows(table.path, len(header), rows, places)
     is_cnmc = _is_cnmc(found)
     skipped = {label_key(item.path.name) for item in listed.skipped}
@@ -115,11 +130,43 @@ def read_labels_of(listed: ImageList, table: LabelTable) -> LabelledFiles:
         if not row.label:
             continue
         label = _cnmc_label(table.path, row) if is_cnmc else row.label
-        files.append(LabelledFile(image, label, _cnmc_subject(row) if is_cnmc else row.subject))
+        subject = _cnmc_subject(row) if is_cnmc else row.subject
+        files.append(LabelledFile(image, label, subject, None if split is None else _part(table.path, header[split], row)))
     unusable += [Unusable(image, f"no row in {table.path.name}") for image in listed.images if image not in row_of]
     used = {file.path for file in files}
     left_out = sorted((item for item in unusable if item.path not in used), key=lambda item: item.path)
-    return LabelledFiles(tuple(files), is_cnmc, tuple(left_out))
+    unused = tuple(name for k, name in enumerate(header) if k not in places.values() and name)
+    return LabelledFiles(tuple(files), is_cnmc, tuple(left_out), None if split is None else header[split], unused)
+
+
+def _split_column(
+    table: LabelTable, header: Sequence[str], rows: Sequence[tuple[int, list[str]]], place: int | None
+) -> int | None:
+    """The column that says each row's part; None where there is none, or one of such a name that speaks of something else."""
+    if place is None:
+        return None
+    values = {row[place] for _, row in rows if place < len(row)} - {""}
+    other = sorted(value for value in values if part_named(value) is None)
+    if not other or "split" in table.columns:
+        return place
+    if len(other) < len(values) or _column_key(header[place]) in _SURE_SPLIT:
+        shown = ", ".join(map(repr, other[:5]))
+        raise DatasetError(
+            f"{table.path}: column {header[place]!r}: expected train, validation or test, found {shown}; rename them, or the"
+            " column if it is no split"
+        )
+    return None
+
+
+def _part(table: Path, column: str, row: _Row) -> str:
+    part = None if row.part is None else part_named(row.part)
+    if part is None:
+        found = "nothing" if row.part is None else repr(row.part)
+        raise DatasetError(
+            f"{table}: line {row.line}, column {column!r}: expected train, validation or test, found {found}; give each labelled"
+            " file its part"
+        )
+    return part
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -172,9 +219,11 @@ def _columns(
                 for k in named
             }
             named = [max(named, key=fits.__getitem__)]  # of equal ones the first, which is the more telling name
+        if role == "split" and len(named) > 1:
+            named.sort(key=lambda k: -sum(len(row) > k and part_named(row[k]) is not None for _, row in rows))
         if role == "label" and len(named) > 1:
             raise _no_column(table, header, f"several columns that could be the label ({', '.join(header[k] for k in named)})")
-        if not named and role != "subject":
+        if not named and role not in _MAY_MISS:
             raise _no_column(table, header, f"no column of the {role}s")
         places[role] = named[0] if named else None
     return places
@@ -200,7 +249,7 @@ def _rows(path: Path, width: int, rows: Sequence[tuple[int, list[str]]], places:
             )
         if not (file := cell(row, "file")):
             raise DatasetError(f"{path}: line {line} names no file; give it one, or delete the line")
-        found.append(_Row(line, file, _whole(cell(row, "label")), cell(row, "subject") or None))
+        found.append(_Row(line, file, _whole(cell(row, "label")), cell(row, "subject") or None, cell(row, "split") or None))
     return found
 
 
@@ -253,7 +302,7 @@ def _depth(image: Path, listed: ImageList) -> int:
 def _refuse_contradiction(table: Path, image: Path, before: _Row | None, row: _Row) -> None:
     if before is None:
         return
-    for what in ("label", "subject"):
+    for what in ("label", "subject", "part"):
         one, other = getattr(before, what), getattr(row, what)
         if one and other and label_key(one) != label_key(other):
             raise DatasetError(

@@ -1,6 +1,5 @@
 """The options of labels in a table, which several commands share."""
 
-import csv
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import click
 
+from leukolite.lists import typed_list
 from leukolite.options import FunctionT
 from leukolite.train.label_table import ROLES, LabelTable
 from leukolite.wording import is_utf8
@@ -22,7 +22,7 @@ class Columns(click.ParamType):
         if isinstance(value, dict):
             return value
         columns: dict[str, str] = {}
-        for pair in next(csv.reader([str(value)]), []):
+        for pair in typed_list(str(value)):
             role, _, column = (text.strip() for text in pair.partition("="))
             if role not in ROLES or not column or role in columns or not is_utf8(column):
                 self.fail(f"expected each of {', '.join(ROLES)} once at most, as file=NAME, found {pair!r}", param, ctx)

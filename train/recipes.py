@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from leukolite.errors import TrainingError
 from leukolite.frozen import Frozen
+from leukolite.lists import typed_list
 from leukolite.manifest import name_and_network
 from leukolite.train.augment import Augmentation
 from leukolite.train.models import MODELS
@@ -177,7 +178,7 @@ def resolve(recipe: Recipe, overrides: dict[str, object]) -> Recipe:
             known = ", ".join([*fields, *(f"augmentation.{field}" for field in fields["augmentation"])])
             raise TrainingError(f"the recipe has no field {key!r}; it has {known}")
         is_list = isinstance(target[inner], (tuple, list))
-        target[inner] = value.split(",") if is_list and isinstance(value, str) else value
+        target[inner] = typed_list(value) if is_list and isinstance(value, str) else value
     try:
         return Recipe.model_validate(fields | {"name": recipe.name})
     except ValidationError as error:

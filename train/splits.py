@@ -122,7 +122,7 @@ def split_from_hashes(dataset: Dataset, groups: np.ndarray, parts: dict[str, set
 
 
 def split_by_folders(dataset: Dataset, groups: np.ndarray, fractions: Sequence[float], seed: int) -> tuple[Split, int]:
-    """The parts that the data's folders make. Images that belong together all train, as in `split_from_hashes`.
+    """The parts that the data's folders, or its table, make. Images that belong together all train, as in `split_from_hashes`.
 
     Args:
         groups: which images belong together, int, shape (n,).
@@ -138,11 +138,11 @@ def split_by_folders(dataset: Dataset, groups: np.ndarray, fractions: Sequence[f
     """
     if "train" not in dataset.parts:
         found = f"only {' and '.join(dataset.parts)}" if dataset.parts else "no train, validation or test"
-        raise DatasetError(f"{dataset.root}: its folders make no training part, there is {found}")
+        raise DatasetError(f"{dataset.root}: {dataset.splits_by} make no training part, there is {found}")
     split, moved = _together([sample.part for sample in dataset.samples], groups)
     empty = [label for label, n in dataset.counts(split.train).items() if n == 0]
     if empty:
-        raise DatasetError(f"{dataset.root}: class {', '.join(empty)} has no image in the training part of its folders")
+        raise DatasetError(f"{dataset.root}: class {', '.join(empty)} has no image in the training part of {dataset.splits_by}")
     if not split.validation:
         chosen = np.array(split.train)
         share = fractions[1] / (fractions[0] + fractions[1])

@@ -39,6 +39,8 @@ def data(folder: Path, table: LabelTable | None, sheet: Path | None, seed: int, 
     check_outputs(files=[json_path, sheet], inputs=[None if table is None else table.path], data=[folder], force=force)
     require("leukolite data", "scipy.sparse", extra="report")
     dataset = open_dataset(folder, table)
+    for line in dataset.notes:
+        warn(f"note: {line}")
     with progress_bar() as bar:
         task = add_task(bar, "images", total=len(dataset.samples))
         found = survey(dataset, lambda: bar.advance(task))
@@ -52,7 +54,7 @@ def data(folder: Path, table: LabelTable | None, sheet: Path | None, seed: int, 
         mark = "*" if label in found.malignant else ""
         classes.add_row(f"{label}{mark}", str(n), str(found.subjects[label]) if found.subjects else "not named")
     console.print(classes)
-    for line in summary_lines(found):
+    for line in summary_lines(found, dataset.splits_by):
         console.print(line)
     if sheet is not None:
         contact_sheet(dataset, sheet, seed=seed, force=force)
@@ -60,7 +62,7 @@ def data(folder: Path, table: LabelTable | None, sheet: Path | None, seed: int, 
         write_json(json_path, found.to_json(), force=force)
 
 
-def summary_lines(found: Survey) -> list[str]:
+def summary_lines(found: Survey, splits_by: str = "its folders") -> list[str]:
     """What the table does not say, a line each."""
     sizes = list(found.sizes.items())
     shown = ", ".join(f"{size} ({n})" for size, n in sizes[:4]) + (f", {len(sizes) - 4} more" if len(sizes) > 4 else "")
@@ -68,7 +70,7 @@ def summary_lines(found: Survey) -> list[str]:
     lines.append(f"imbalance: the largest class has {found.imbalance:.1f} times the images of the smallest")
     lines.append(f"sizes: {shown}")
     if found.parts:
-        lines.append(f"split by folders: {', '.join(f'{part} {n:,}' for part, n in found.parts.items())} images")
+        lines.append(f"split by {splits_by}: {', '.join(f'{part} {n:,}' for part, n in found.parts.items())} images")
     lines.append(f"byte-identical files: {count(len(found.exact_copies), 'group')}")
     lines += [f"  {' = '.join(names)}" for names in found.exact_copies[:EXAMPLES_SHOWN]]
     lines.append(

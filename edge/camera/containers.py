@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from leukolite.file_kinds import TRIED, VIDEO, VIDEO_SUFFIXES, content_of, first_bytes
+from leukolite.file_kinds import VIDEO, VIDEO_SUFFIXES, content_of, first_bytes
 from leukolite.wording import is_utf8
 
 _VIDEOS = (
@@ -33,6 +33,11 @@ def counts_its_frames(path: Path) -> bool:
     return head[4:8] in _BOXES or head.startswith(b"RIFF")
 
 
+def transport_packets(head: bytes) -> tuple[int, int] | None:
+    """Of a transport stream, by its first 512 bytes: where the first packet's sync byte is, and how long packets are."""
+    return next((one for one in _TRANSPORT_PACKETS if head[one[0] : one[0] + 2 * one[1] + 1 : one[1]] == b"GGG"), None)
+
+
 @contextmanager
 def name_for_ffmpeg(path: Path) -> Iterator[str]:
     """A name under which FFmpeg opens a file within the block: absolute, for `a:b.mp4` would be a protocol, and in UTF-8."""
@@ -54,8 +59,8 @@ def _is_video(head: bytes, suffix: str) -> bool:
     kind = content_of(head)
     if kind == "JPEG":  # one, or one behind the other
         return suffix in VIDEO_SUFFIXES
-    if kind in TRIED or (head[4:8] == b"ftyp" and kind != VIDEO):  # as HEIC's
+    if kind not in (None, VIDEO):  # HEIC's container is MP4's, and a web page may be called .mp4
         return False
-    is_stream = any(head[at : at + 2 * step + 1 : step] == b"GGG" for at, step in _TRANSPORT_PACKETS)
+    is_stream = transport_packets(head) is not None
     is_riff = head.startswith(b"RIFF") and head[8:11] == b"AVI"
     return is_riff or is_stream or head.startswith(_VIDEOS) or head[4:8] in _BOXES or suffix in VIDEO_SUFFIXES

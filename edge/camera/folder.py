@@ -7,7 +7,7 @@ from pathlib import Path
 from leukolite.class_folders import truths
 from leukolite.clock import Clock
 from leukolite.edge.camera.source import Gap, Items, Note, timed_frame
-from leukolite.errors import ImageError, SourceError
+from leukolite.errors import ImageError, SourceError, reason_of
 from leukolite.file_kinds import ENDINGS, why_skipped
 from leukolite.image_files import NAMED, Unusable, by_kind_of_file, list_images, without_second_names
 from leukolite.images import read_rgb
@@ -55,7 +55,7 @@ class ImageFolder:
         try:
             listed = list_images(path)
         except OSError as error:
-            raise SourceError(str(path), f"cannot be read ({error.strerror})") from error
+            raise SourceError(str(path), f"cannot be read ({reason_of(error)})") from error
         images, second = without_second_names(listed.images)
         self._skipped = (*listed.skipped, *second)
         if not images:

@@ -5,11 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from leukolite.edge.camera.bare_mjpeg import BetweenPictures
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
-from leukolite.edge.camera.opencv import READ_FAILURES, jpeg_fault, silence_opencv, to_rgb
+from leukolite.edge.camera.opencv import READ_FAILURES, fourcc, jpeg_fault, silence_opencv, to_rgb
 from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, EXTRA, Pictures
 from leukolite.errors import ImageError, SourceError
 from leukolite.jpeg import START
+
+_MJPEG = frozenset({"jpeg", "mjpg"})  # what containers call it
 
 
 class OpenCvVideo:
@@ -18,7 +21,7 @@ class OpenCvVideo:
     MJPEG's files are read a second time beside OpenCV's decoder, which gives the pixels, and checked strictly.
 
     Raises:
-        SourceError: the file cannot be decoded.
+        SourceError: the file cannot be decoded, or OpenCV has no decoder for its codec.
     """
 
     is_torn = False
@@ -28,10 +31,19 @@ class OpenCvVideo:
         self._decoded, self._files = _open(path), _open(path)
         self._files.set(cv2.CAP_PROP_FORMAT, -1)  # gives the frames as they are stored
         got, first = self._files.read()
-        self._is_mjpeg = got and first.tobytes().startswith(START)
+        codec = fourcc(self._decoded).strip("\0 ")
+        self._is_mjpeg = got and (first.tobytes().startswith(START) or codec.lower() in _MJPEG)
         self._first = (got, first)
+        self._between = BetweenPictures(path)
         if not self._is_mjpeg:
             self._files.release()
+            if got and not _can_be_decoded(path):
+                self._decoded.release()
+                raise SourceError(
+                    str(path),
+                    f"not one frame can be decoded; OpenCV may lack a decoder for this codec ({codec or 'unknown'}):"
+                    f" install {EXTRA}, or convert the video to H.264",
+                )
         self.announced = int(self._decoded.get(cv2.CAP_PROP_FRAME_COUNT)) if counts_its_frames(path) else 0
         self.unchecked = None if self._is_mjpeg else f"damage within the frames of this video is not checked; install {EXTRA}"
 
@@ -59,6 +71,8 @@ class OpenCvVideo:
                 yield "cannot be decoded"
             if is_this:
                 is_there = self._decoded.grab()
+            if fault is None:
+                yield from self._between.lost(file.tobytes())
             got, file = self._files.read()
 
     def _unchecked(self) -> Pictures:
@@ -79,6 +93,13 @@ def _open(path: Path) -> cv2.VideoCapture:
     if not video.isOpened():
         raise SourceError(str(path), CANNOT_BE_OPENED)
     return video
+
+
+def _can_be_decoded(path: Path) -> bool:
+    video = _open(path)
+    found = any(video.grab() for _ in range(READ_FAILURES))  # a first frame that is damaged is passed by
+    video.release()
+    return found
 
 
 def _pixels(got: bool, picture: np.ndarray) -> np.ndarray | str:

@@ -7,12 +7,15 @@ codecs show their damage.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leukolite.edge.camera.bare_mjpeg import BetweenPictures
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
+from leukolite.edge.camera.nal_units import zeroed_slice
 from leukolite.edge.camera.opencv import jpeg_fault, to_rgb
 from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, Pictures
 from leukolite.errors import ImageError, SourceError
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 SHOWS_DAMAGE = frozenset(  # measured; others, as H.265, VP8, VP9 and WMV, decode some damage into other pictures without a word
     {"ffv1", "flv", "h264", "mjpeg", "mpeg2video", "mpeg4", "png"}
 )
-_ERROR, _INFO = 16, 32  # FFmpeg's levels of logging; what it conceals it says as an information
+_NEVER_ZERO = SHOWS_DAMAGE | {"dav1d", "hevc", "vp8", "vp9"}  # of others a black picture may be zeros
+_ERROR, _INFO, _DEBUG = 16, 32, 48  # FFmpeg's levels of logging; what it conceals it says as an information
+_IS_MISSING = "Frame num gap"  # what H.264's decoder says, for debugging alone, of frames that others are made from
 _AFTER_DAMAGE = "after a damaged frame, until the next whole picture"
 
 Log = list[tuple[int, str, str]]  # level, who, what
@@ -41,7 +46,7 @@ class PyAvVideo:
     def __init__(self, path: Path) -> None:
         import av
 
-        self.is_torn = False
+        self.is_torn = self._has_begun = False
         try:
             with _listening(), name_for_ffmpeg(path) as name:
                 self._container = av.open(name, metadata_errors="ignore", options={"protocol_whitelist": "file"})
@@ -57,9 +62,11 @@ class PyAvVideo:
             self._container.close()
             raise SourceError(str(path), "the video's codec is not known here; convert it to H.264 first")
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", 1  # its log is heard in its own thread alone
+        self._between = BetweenPictures(path)
         self._to_bgr = av.video.reformatter.VideoReformatter()
         self.announced = self._stream.frames if counts_its_frames(path) else 0
-        codec = self._decoder.name.removeprefix("lib")
+        self._codec = codec = self._decoder.name.removeprefix("lib")
+        self._level = _DEBUG if codec == "h264" else _INFO
         is_blind = codec not in SHOWS_DAMAGE
         self.unchecked = f"damage within its frames may go unnoticed: {codec} does not show it" if is_blind else None
 
@@ -76,6 +83,8 @@ class PyAvVideo:
                 reason, missing = suspects.of(frame)
                 yield from [_AFTER_DAMAGE] * missing
                 yield self._pixels(frame) if reason is None else reason
+            if packet is not None and self._codec == "mjpeg" and fault is None:
+                yield from self._between.lost(bytes(packet))
         yield from lost.before(None)
         yield from [_AFTER_DAMAGE] * suspects.missing()
 
@@ -108,10 +117,12 @@ class PyAvVideo:
         import av
 
         if packet is not None:
-            if self._decoder.name == "mjpeg" and (fault := jpeg_fault(bytes(packet))) is not None:
+            if self._codec == "mjpeg" and (fault := jpeg_fault(bytes(packet))) is not None:
                 return [], fault, True
+            if self._codec in _NEVER_ZERO and not any(bytes(packet)):
+                return [], "damaged (nothing but zeros)", True
             packet.pts = packet.dts = number
-        with _listening() as log:
+        with _listening(self._level) as log:
             try:
                 frames = self._decoder.decode(packet)
             except av.error.FFmpegError as error:
@@ -119,7 +130,22 @@ class PyAvVideo:
         found = [text.strip() for level, _, text in log if level <= _ERROR or "concealing" in text]
         if packet is not None and packet.is_corrupt:
             found.append("breaks off")
-        return frames, f"damaged ({found[0]})" if found else None, False
+        self._has_begun |= packet is not None and packet.is_keyframe  # a recording may begin between two whole pictures
+        if self._has_begun and any(_IS_MISSING in text for _, _, text in log) and not self._may_lack_frames:
+            found.append("a frame before it is missing")
+        if found:
+            return frames, f"damaged ({found[0]})", False
+        return frames, None if packet is None else zeroed_slice(bytes(packet), self._codec, self._decoder.extradata), False
+
+    @cached_property
+    def _may_lack_frames(self) -> bool:
+        """Whether the stream says that frames may be left out, as those of a finer rate are."""
+        import av
+
+        with _listening(_DEBUG) as log:
+            av.BitStreamFilterContext("trace_headers", self._stream)  # which logs what stands before the first frame
+        flags = [text.split("=")[-1].strip() for _, _, text in log if "gaps_in_frame_num_allowed_flag" in text]
+        return "1" in flags
 
     def _pixels(self, frame: "VideoFrame") -> np.ndarray | str:
         try:
@@ -192,17 +218,19 @@ class _Lost:
 
 
 @contextmanager
-def _listening() -> Iterator[Log]:
+def _listening(level: int = _INFO) -> Iterator[Log]:
     """What FFmpeg logs in this thread, which would else be dropped or printed."""
     from av import logging
 
-    before = logging.get_level()
-    logging.set_level(_INFO)
+    before, skips = logging.get_level(), logging.get_skip_repeated()
+    logging.set_level(level)
+    logging.set_skip_repeated(False)  # else what was said of the frame before is not said of this one, but of a later one
     try:
         with logging.Capture(local=True) as log:
             yield log
     finally:
         logging.set_level(before)
+        logging.set_skip_repeated(skips)
 
 
 def _is_cover(stream: object) -> bool:

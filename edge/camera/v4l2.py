@@ -13,7 +13,7 @@ import cv2
 from leukolite.clock import Clock
 from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
 from leukolite.edge.camera.source import CameraInfo, CameraOptions, Items, Note, Size
-from leukolite.errors import SourceError
+from leukolite.errors import SourceError, reason_of
 
 BY_ID = Path("v4l/by-id"), Path("v4l/by-path")  # below /dev: links whose names udev keeps when devices are numbered anew
 SYSFS = Path("/sys/class/video4linux")
@@ -139,7 +139,7 @@ def plugged_in_v4l2(devices: Path = Path("/dev"), capabilities: Capabilities | N
         try:
             camera = ask(device)
         except OSError as error:
-            troubles.append(f"{device}: {error.strerror or error}")
+            troubles.append(f"{device}: {reason_of(error)}")
             continue
         if camera.flags & V4L2_CAP_VIDEO_CAPTURE and camera.driver not in RAW_SENSOR_DRIVERS:
             found.append(CameraInfo(f"v4l2:{device}", camera.card, tuple(f"v4l2:{link}" for link in _links_to(device, devices))))

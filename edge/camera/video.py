@@ -7,7 +7,10 @@ from leukolite.clock import Clock
 from leukolite.edge.camera.opencv_video import OpenCvVideo
 from leukolite.edge.camera.pyav_video import PyAvVideo
 from leukolite.edge.camera.source import Gap, Items, Note, timed_frame
+from leukolite.edge.camera.torn import is_torn
 from leukolite.edge.camera.video_reader import PictureReader
+from leukolite.errors import SourceError
+from leukolite.wording import count
 
 
 class VideoFile:
@@ -45,8 +48,10 @@ class VideoFile:
             reader.close()
         if index + 1 < reader.announced:  # containers may count one frame too many
             yield Gap(index, self.name, f"the video breaks off after {index} of {reader.announced} frames")
-        elif reader.is_torn:
-            yield Gap(index, self.name, f"the video breaks off after {index} frames")
+        elif reader.is_torn or is_torn(self._path):
+            yield Gap(index, self.name, f"the video breaks off after {count(index, 'frame')}")
+        elif index == 0:
+            raise SourceError(self.name, "no frame in this video; is it whole?")
 
     def _open(self) -> PictureReader:
         try:

@@ -16,11 +16,12 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from leukolite.edge.journal.records import SCHEMA, EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
-from leukolite.errors import JournalError
+from leukolite.errors import JournalError, reason_of
 from leukolite.frozen import Frozen
 from leukolite.manifest import Sha256
 from leukolite.places import problem_at
 from leukolite.schema import newer_than
+from leukolite.wording import shown_json
 
 GENESIS = "0" * 64  # what the first record names as the hash before it
 GROUP_RECORDS = 100  # as many records, and no more, may be on their way to the disk
@@ -88,7 +89,8 @@ def seal(record: Record, seq: int, prev: str, at: float, up_ms: float) -> tuple[
         at: seconds since 1970.
     """
     stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    body = f'{{"seq":{seq},"at":"{stamp}","up_ms":{up_ms:.3f},"prev":"{prev}","record":{record.model_dump_json()}'.encode()
+    content = shown_json(record.model_dump_json())  # who prints a journal on a terminal shall see it, not be steered by it
+    body = f'{{"seq":{seq},"at":"{stamp}","up_ms":{up_ms:.3f},"prev":"{prev}","record":{content}'.encode()
     sha256 = hashlib.sha256(body).hexdigest()
     return body + f',"sha256":"{sha256}"}}\n'.encode(), sha256
 
@@ -185,7 +187,7 @@ def _entries(files: Sequence[Path], on_line: OnLine) -> Iterator[Entry | TornTai
                     on_line(len(line))
                     last, offset = entry, offset + len(line)
         except OSError as error:
-            raise JournalError(f"{path}: cannot be read ({error.strerror or error})") from error
+            raise JournalError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
 def _is_torn(line: bytes, rest: bytes) -> bool:

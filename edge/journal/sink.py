@@ -22,8 +22,8 @@ from leukolite.edge.journal.records import (
     printable,
 )
 from leukolite.edge.journal.writer import CLOSED, GroupCommit, Journal, create_journal, resume_journal
-from leukolite.errors import JournalError, LeukoliteError
-from leukolite.files import reason_of, write_file
+from leukolite.errors import JournalError, LeukoliteError, reason_of
+from leukolite.files import write_file
 from leukolite.path_text import text_of_path
 from leukolite.sheets import encode_png
 from leukolite.wording import count

@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from leukolite.edge.journal.writer import sync_folder
-from leukolite.errors import JournalError
-from leukolite.files import reason_of
+from leukolite.errors import JournalError, reason_of
 
 SLIDE_DIGITS = 16  # of the HMAC: 64 bits, more slides than a laboratory will ever have
 SALT_BYTES = 32
 SLIDE_NAME_CHARACTERS = 200
+OTHER_SALT = "let this user read and write it, or put back the laboratory's own; with a new one every slide has a new id"
 
 
 def slide_id(name: str, salt: bytes) -> str:
@@ -42,15 +42,22 @@ def load_salt(path: Path) -> bytes:
     Raises:
         JournalError: the file cannot be read or made, or is no salt.
     """
+    if path.exists() and not path.is_file():  # of a pipe nothing may ever come
+        what = "folder" if path.is_dir() else "device or pipe"
+        raise JournalError(
+            f"{path}: the salt of the slides' ids cannot be read (a {what}, not a file); put the laboratory's own there"
+        )
     try:
         salt = path.read_bytes() if path.exists() else b""
         if not salt:  # of an empty file, which a power cut leaves, no id was ever made
             path.parent.mkdir(parents=True, exist_ok=True)
             salt = _make_salt(path)
     except OSError as error:
-        raise JournalError(f"{path}: the salt of the slides' ids cannot be read or made ({reason_of(error)})") from error
+        raise JournalError(
+            f"{path}: the salt of the slides' ids cannot be read or made ({reason_of(error)}); {OTHER_SALT}"
+        ) from error
     if len(salt) != SALT_BYTES:
-        raise JournalError(f"{path}: expected a salt of {SALT_BYTES} bytes, found {len(salt)}; move it away to get a new one")
+        raise JournalError(f"{path}: expected a salt of {SALT_BYTES} bytes, found {len(salt)}; {OTHER_SALT}")
     return salt
 
 
@@ -105,7 +112,7 @@ def slide_of(name: str | None) -> str | None:
 
 def _is_there(path: Path) -> bool:
     try:
-        return path.stat().st_size > 0
+        return path.stat().st_size > 0 or not path.is_file()  # a pipe is no salt, and is told
     except OSError:  # also a home that a service may not look into
         return False
 

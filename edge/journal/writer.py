@@ -18,8 +18,7 @@ from typing import BinaryIO
 from leukolite.clock import Clock, WallClock
 from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Entry, OnEntry, Verified, file_name, ignore, read, seal, verify
 from leukolite.edge.journal.records import EventRecord, Record, StartRecord, printable
-from leukolite.errors import JournalError
-from leukolite.files import reason_of
+from leukolite.errors import JournalError, reason_of
 from leukolite.wording import count
 
 GROUP_SECONDS = 1.0
@@ -249,7 +248,19 @@ def is_begun(folder: Path) -> bool:
     """
     if not folder.is_dir() or not any(folder.glob("journal-*.jsonl")):
         return False
-    return next(read(folder), None) is not None
+    with _what_to_do(folder):
+        return next(read(folder), None) is not None
+
+
+@contextmanager
+def _what_to_do(folder: Path) -> Iterator[None]:
+    """Of a record that is damaged, for one who wants to go on with it."""
+    try:
+        yield
+    except JournalError as error:
+        if not any(folder.glob("journal-*.jsonl")):
+            raise
+        raise JournalError(f"{error}; keep this folder as it is, and record into a new one") from error
 
 
 def create_journal(folder: Path, start: StartRecord, **options: object) -> Journal:
@@ -312,7 +323,8 @@ def resume_journal(folder: Path, detail: str = "", *, on_entry: OnEntry = ignore
     if not folder.is_dir():
         verify(folder)  # says what is wrong
     with _locked(folder) as folder_fd:  # before anything is read: the torn line may be one that is just being written
-        verified = verify(folder, on_entry=on_entry)
+        with _what_to_do(folder):
+            verified = verify(folder, on_entry=on_entry)
         if verified.start is None:
             raise JournalError(f"{folder}: no session was recorded there")
         if verified.torn is not None:

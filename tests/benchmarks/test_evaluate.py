@@ -188,7 +188,7 @@ def test_a_tables_columns_can_be_named(call, refuses, cells, tmp_path):
     given = ("evaluate", SHIPPED, "--data", folder, "--labels-csv", tmp_path / "labels.csv")
     assert "name the columns with --csv-columns" in refuses(leukolite, *given)
     assert call(leukolite, *given, "--csv-columns", "file=a,label=b").exit_code == 0
-    assert "expected each of file, label, subject once" in refuses(leukolite, *given, "--csv-columns", "x=a", code=2)
+    assert "expected each of file, label, subject, split once" in refuses(leukolite, *given, "--csv-columns", "x=a", code=2)
     without = ("evaluate", SHIPPED, "--data", folder, "--csv-columns", "file=a")
     assert "--csv-columns goes with --labels-csv" in refuses(leukolite, *without, code=2)
 
@@ -280,6 +280,15 @@ def test_data_of_other_classes_is_refused_with_both_lists(refuses, model, tmp_pa
 def test_data_that_cannot_be_used_is_refused(refuses, tiny_bundle, tmp_path, folder, expected):
     (tmp_path / "empty").mkdir()
     assert expected in refused(refuses, tmp_path, tiny_bundle, tmp_path / folder)
+
+
+def test_folders_that_are_no_classes_are_named_beside_the_classes_of_the_model(refuses, tiny_bundle, tmp_path):
+    (tmp_path / "cells" / "blast").mkdir(parents=True)
+    Image.new("RGB", (40, 40)).save(tmp_path / "cells" / "blast" / "a.png")
+    Image.new("RGB", (40, 40)).save(tmp_path / "cells" / "b.png")
+    line = refused(refuses, tmp_path, tiny_bundle, tmp_path / "cells")
+    assert "found the folder blast (1 image), and 1 image in none; the classes of " in line
+    assert line.endswith(" are blast, healthy")
 
 
 def test_images_that_were_all_seen_leave_nothing_to_measure_by(refuses, tiny_bundle, finished_run, cells, tmp_path):

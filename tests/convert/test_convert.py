@@ -221,6 +221,7 @@ def test_in_a_process_of_its_own_it_says_what_it_did_and_nothing_else(finished_r
 def test_a_run_that_finds_no_blast_is_refused_unless_one_insists(refuses, finished_run, bundle, tmp_path):
     line = refuses(leukolite, "convert", finished_run, "--out", tmp_path / "bundle")
     assert "is right on 50.0% of 4 labelled pictures and recognises 0 of 2 pictures of blast; --allow-useless insists" in line
+    assert line.startswith(f"Error: {finished_run}: on its validation part the run's float model ")
     assert names(tmp_path) == []
     (objection,) = bundle.manifest.objections
     assert objection in line

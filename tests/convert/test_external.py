@@ -299,6 +299,8 @@ def test_labels_in_another_order_than_the_folders_are_the_models(call, convert, 
         ({}, "blast\nblast\n", "two or more distinct labels"),
         ({}, "", "two or more distinct labels"),
         ({}, "blast\nBlast\n", "two or more distinct labels"),
+        ({}, "blast,\nhealthy,\n", "one label a line, without commas between them, found 'blast,'"),
+        ({}, "blast,healthy\n", "one label a line, without commas between them, found 'blast,healthy'"),
     ],
 )
 def test_what_cannot_be_converted_is_one_line(refuses, convert, tmp_path, changes, labels, says):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from leukolite.edge.camera.opencv import silence_opencv
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
+from leukolite.edge.camera.video import VideoFile
 from leukolite.errors import SourceError
 
 
@@ -34,6 +35,12 @@ def everything(source: FrameSource, *, ends: bool = False) -> tuple[list[Frame |
         return items, str(error)
     assert ends, "a live source has no end of its own"
     return items, ""
+
+
+def items_of(path: Path) -> tuple[list[Frame | Gap], list[str]]:
+    """A video's frames and gaps, and what its notes say."""
+    items = list(VideoFile(path).frames())
+    return [item for item in items if not isinstance(item, Note)], [item.text for item in items if isinstance(item, Note)]
 
 
 def jpeg(number: int) -> bytes:

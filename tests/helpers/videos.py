@@ -22,10 +22,16 @@ def pictures(size: tuple[int, int] = (160, 120)) -> Iterator[np.ndarray]:
         yield np.clip(np.roll(ground, (i, 2 * i), (0, 1)) + noise, 0, 255).astype(np.uint8)
 
 
-def coded(path: Path, codec: str, pixel_format: str = "yuv420p", size: tuple[int, int] = (160, 120)) -> Path:
-    """A video in a container of the path's ending."""
+def coded(
+    path: Path,
+    codec: str,
+    pixel_format: str = "yuv420p",
+    size: tuple[int, int] = (160, 120),
+    options: dict[str, str] | None = None,
+) -> Path:
+    """A video in a container of the path's ending, with the encoder's own options."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=10)
+        stream = container.add_stream(codec, rate=10, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, pixel_format
         stream.codec_context.gop_size = GROUP
         for picture in pictures(size):
@@ -50,6 +56,16 @@ def damaged(path: Path, number: int, change: Callable[[bytes], bytes]) -> Path:
 def zeroed(frame: bytes) -> bytes:
     middle = len(frame) // 3
     return frame[:middle] + bytes(len(frame) // 3) + frame[middle + len(frame) // 3 :]
+
+
+def randomised(frame: bytes) -> bytes:
+    middle, third = len(frame) // 3, len(frame) // 3
+    return frame[:middle] + random.Random(5).randbytes(third) + frame[middle + third :]
+
+
+def gone(frame: bytes) -> bytes:
+    """Zeros alone, as of a card's sector that cannot be read."""
+    return bytes(len(frame))
 
 
 def flipped(frame: bytes) -> bytes:

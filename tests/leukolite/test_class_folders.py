@@ -1,5 +1,6 @@
 """Where the classes of a folder lie."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -204,12 +205,68 @@ def test_a_part_is_known_by_its_name(name, part):
 )
 def test_folders_that_hold_the_same_classes_are_refused_with_where_those_lie(names, place):
     line = refusal(listing(*below(names, ["ALL", "hem"])))
-    assert f"are no classes: the classes ALL, hem lie in {place}; give that folder" in line
+    assert re.search(r"are no classes( but look like [^:]+)?: the classes ALL, hem lie in ", line)
+    assert f"lie in {place}; give that folder" in line
 
 
 @pytest.mark.parametrize("names", [("images", "masks"), ("fold_1", "fold_2"), ("raw", "augmented"), ("train_all", "test_all")])
 def test_folders_that_are_no_classes_and_hold_none_are_refused(names):
-    assert "are no classes and hold none" in refusal(listing(*names))
+    assert re.search(r"are no classes( but look like [^:]+)? and hold none", refusal(listing(*names)))
+
+
+@pytest.mark.parametrize(
+    ("names", "like"),
+    [
+        (("P01", "P02"), "patients, slides, batches"),
+        (("Patient_1", "Patient_2"), "patients, slides, batches"),
+        (("subject-03", "subject-04"), "patients, slides, batches"),
+        (("pat01", "pat02"), "patients, slides, batches"),
+        (("S001", "S002"), "patients, slides, batches"),
+        (("slide_1", "slide_2"), "patients, slides, batches"),
+        (("batch3", "batch4"), "patients, slides, batches"),
+        (("center1", "center2"), "patients, slides, batches"),
+        (("day1", "day2"), "patients, slides, batches"),
+        (("week1", "week4"), "patients, slides, batches"),
+        (("2021", "2022"), "dates"),
+        (("2021-05-03", "2021-05-04"), "dates"),
+        (("20210503", "20210504"), "dates"),
+        (("03.05.2021", "4.5.2021"), "dates"),
+        (("Jan 2021", "Feb 2021"), "dates"),
+        (("before", "after"), "times of one patient"),
+        (("before_treatment", "after_treatment"), "times of one patient"),
+        (("baseline", "follow-up"), "times of one patient"),
+        (("10x", "40x", "100x"), "magnifications"),
+        (("left", "right"), "treatments of one picture"),
+        (("img", "mask"), "treatments of one picture"),
+        (("raw", "processed"), "treatments of one picture"),
+    ],
+)
+def test_folders_of_persons_times_and_treatments_are_refused_for_what_they_look_like(names, like):
+    line = refusal(listing(*names))
+    assert f"{', '.join(sorted(names)[:2])}" in line
+    assert f"are no classes but look like {like}" in line
+    assert line.endswith("and hold none; expected two or more folders, one per class, with images")
+    within = refusal(listing(*below(names, ["ALL", "HEM"])))
+    assert f"but look like {like}" in within
+    assert "the classes ALL, HEM lie in root/" in within
+
+
+@pytest.mark.parametrize("names", [("pre", "post"), ("old", "new"), ("top", "bottom"), ("OD", "OS")])
+def test_names_that_are_a_pair_are_no_classes_together(names):
+    assert "are no classes" in refusal(listing(*names))
+    assert counts(listing(names[0], "Benign")) == {names[0]: 2, "Benign": 2}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(("ALL", "HEM"), ("hem", "all"), ("L1", "L2", "L3"), ("B1", "T2"), ("Type 1", "Type 2"), ("0", "1"), ("1", "2", "3")),
+        *(("M0", "M1", "M2", "M7"), ("AML M1", "AML M3"), ("grade_1", "grade_2"), ("stage1", "stage2"), ("class1", "class2")),
+        *(("treated", "untreated"), ("K562", "HL60"), ("CD19", "CD20"), ("P", "N"), ("B-ALL", "T-ALL"), ("group1", "group2")),
+    ],
+)
+def test_names_that_may_be_classes_are_classes(names):
+    assert counts(listing(*names)) == dict.fromkeys(names, 2)
 
 
 def test_a_centre_that_lacks_a_class_makes_the_centres_no_classes():

@@ -149,7 +149,7 @@ def test_malignant_labels_are_taken_as_people_write_them(said, chosen):
         (["Pre,none"], "'none'"),
         (["none", "Pre"], "'none'"),
         ([""], "''"),
-        (["Pre,"], "''"),
+        ([","], "','"),
         (['"Pre'], "'\"Pre'"),
         (["Pre;pro-B"], "'Pre;pro-B'"),
     ],

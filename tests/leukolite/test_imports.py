@@ -1,5 +1,6 @@
 """Libraries that are missing or broken: one line before any work, whatever the command."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,11 @@ def test_fine_tuning_asks_for_its_libraries_before_the_work(monkeypatch, refuses
         ("numpy", "raise ImportError('libopenblas.so: no')", "numpy does not load (libopenblas.so: no); pip install"),
         ("pydantic", "import pydantic_core_gone", "pydantic needs pydantic-core-gone, which is not installed"),
         ("PIL", "def broken(:", "pillow does not load (invalid syntax"),
+        (
+            "matplotlib",
+            "raise OSError('Matplotlib requires a cache directory; set the MPLCONFIGDIR environment variable to one')",
+            "; set the variable MPLCONFIGDIR, or TMPDIR, to a folder that can be written",
+        ),
         ("keras", "raise RuntimeError('Descriptors cannot be created directly.')", "keras does not load (Descriptors cannot"),
     ],
 )  # fmt: skip
@@ -168,3 +174,12 @@ def test_a_command_of_a_broken_installation_ends_with_one_line(library, package,
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"Error: {package} does not load (libGL.so.1: no); pip ")
     assert result.stderr.count("\n") == 1
+
+
+def test_matplotlib_without_a_home_says_nothing(tmp_path):
+    code = "from leukolite.imports import require; require('--plots', 'matplotlib.figure', extra='report')"
+    nowhere = {"HOME": "/proc/nowhere", "TMPDIR": str(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if name not in ("MPLCONFIGDIR", "XDG_CONFIG_HOME")}
+    result = subprocess.run([sys.executable, "-c", code], env=environment | nowhere, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -140,3 +141,71 @@ def test_the_cases_of_pages_and_of_a_turned_picture_come_out_right(cases):
             read_rgb(cases / "pages" / name)
     turned, upright = read_rgb(cases / "profiles/exif_turned.jpg"), read_rgb(cases / "profiles/exif_upright.jpg")
     assert np.abs(turned.astype(int) - upright).max() <= 5  # saved twice
+
+
+# TIFFs that hold something else
+
+
+def tiff_of(channels: int, *, photometric: int = 1, compression: int = 1, bits: int = 8, is_big: bool = False) -> bytes:
+    """One strip of 8x8 pixels."""
+    strip = bytes(range(1, 65)) * channels * (bits // 8)
+    tags = {256: 8, 257: 8, 258: bits, 259: compression, 262: photometric, 277: channels, 278: 8, 279: len(strip), 284: 1}
+    order, count, cell = ("<HHQQ", "<Q", 8) if is_big else ("<HHII", "<H", 4)
+    head = b"II+\0\x08\0\0\0" + struct.pack("<Q", 16) if is_big else b"II*\0" + struct.pack("<I", 8)
+    entries = len(tags) + 1
+    bits_at = len(head) + struct.calcsize(count) + entries * struct.calcsize(order) + cell
+    tags[273] = bits_at + 2 * channels
+    rows = []
+    for tag, value in sorted(tags.items()):
+        if tag == 258 and 2 * channels > cell:
+            rows.append(struct.pack(order, tag, 3, channels, bits_at))
+        elif tag == 258:
+            rows.append(
+                struct.pack(order[:-1], tag, 3, channels) + struct.pack(f"<{channels}H", *[bits] * channels).ljust(cell, b"\0")
+            )
+        else:
+            rows.append(struct.pack(order, tag, 4, 1, value))
+    return (
+        head
+        + struct.pack(count, entries)
+        + b"".join(rows)
+        + bytes(cell)
+        + struct.pack(f"<{channels}H", *[bits] * channels)
+        + strip
+    )
+
+
+@pytest.mark.parametrize("is_big", [False, True])
+@pytest.mark.parametrize(("channels", "photometric"), [(5, 5), (5, 2), (6, 2), (5, 1), (7, 1), (31, 1)])
+def test_a_sound_tiff_of_more_channels_is_refused_for_them_and_not_called_damaged(channels, photometric, is_big):
+    data = tiff_of(channels, photometric=photometric, is_big=is_big)
+    with pytest.raises(
+        ImageError, match=f"^a: expected 8-bit RGB or grey of 1, 3 or 4 channels, found {channels}.*; convert it first$"
+    ):
+        decode_rgb(data, "a")
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (tiff_of(3, photometric=2, compression=33003), r"compression 33003 \(JPEG 2000\)"),
+        (tiff_of(3, photometric=2, compression=50002), r"compression 50002 \(JPEG XL\)"),
+        (tiff_of(3, photometric=2, bits=32), "32-bit samples"),
+        (tiff_of(3, photometric=2, bits=64), "64-bit samples"),
+        (tiff_of(4, photometric=5), "Pillow mode CMYK"),
+    ],
+)
+def test_a_tiff_that_pillow_cannot_open_is_refused_for_what_it_holds(data, found):
+    with pytest.raises(ImageError, match=f"^a: expected .*, found {found}; convert it first$"):
+        decode_rgb(data, "a")
+
+
+def test_a_tiff_whose_tags_break_off_stays_damaged_and_quiet(recwarn):
+    for data in (tiff_of(5)[:60], b"II*\0" + bytes(30), b"II*\0\x08\0\0\0" + b"\xff" * 30, b"MM\0+\0\x08\0\0" + b"\0\1" * 20):
+        with pytest.raises(ImageError, match="a: damaged or truncated"):
+            decode_rgb(data, "a")
+    assert not recwarn.list
+
+
+def test_grey_and_rgb_of_three_channels_are_read():
+    assert decode_rgb(tiff_of(1), "a").shape == decode_rgb(tiff_of(3, photometric=2), "a").shape == (8, 8, 3)

@@ -1,12 +1,13 @@
 """Figures and counts as people read them."""
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukolite.wording import all_shown, count, drawn, percent, percent_with_interval, shown, shown_label
+from leukolite.wording import all_shown, count, drawn, percent, percent_with_interval, shown, shown_json, shown_label
 
 
 @pytest.mark.parametrize(
@@ -91,3 +92,17 @@ def test_a_label_is_shown_as_every_name_is():
 
 def test_dollars_in_a_name_are_no_formula_to_matplotlib():
     assert drawn("$x_$\n") == r"\$x_\$\n"
+
+
+@given(st.text())
+def test_json_for_a_terminal_reads_equal_and_holds_nothing_that_it_would_obey(text):
+    written = shown_json(json.dumps({"name": text}, ensure_ascii=False))
+    assert json.loads(written) == {"name": text}
+    assert shown(written) == written
+    assert shown_json(written) == written
+
+
+def test_only_what_a_terminal_would_obey_or_not_show_is_escaped_in_json():
+    assert shown_json('"\u202eabc \x9b31m \u2028 \u00b5 \u4f60 \U000e0001"') == (
+        r'"\u202eabc \u009b31m \u2028 ' + "\u00b5 \u4f60 " + r'\udb40\udc01"'
+    )

@@ -155,7 +155,10 @@ def test_cnmc_names_its_other_phases_files_whose_class_no_folder_tells(tmp_path)
 def test_folds_without_the_names_of_cnmc_are_refused(tmp_path):
     for fold in ("fold_0", "fold_1"):
         folders(tmp_path / fold, ("all", "hem"))
-    assert "fold_0, fold_1 are no classes: the classes all, hem lie in" in refusal(tmp_path)
+    assert (
+        "fold_0, fold_1 are no classes but look like patients, slides, batches or other numbered parts: the classes all, hem"
+        in refusal(tmp_path)
+    )
 
 
 @pytest.mark.parametrize("beside", ["Segmented", "Extra"])

@@ -256,6 +256,89 @@ def test_a_row_of_a_file_that_is_no_picture_is_named_for_what_it_is(root, opened
     assert [(item.path.name, item.kind) for item in dataset.unusable] == [("4.heic", "HEIC picture")]
 
 
+# a split, and other columns
+
+
+def parts(dataset: Dataset) -> dict[str, str | None]:
+    return {sample.path.name: sample.part for sample in dataset.samples}
+
+
+def split_by(column: str, *values: str) -> str:
+    rows = zip(("1.bmp,ALL", "2.bmp,ALL", "3.bmp,normal"), values, strict=True)
+    return f"file,label,{column}\n" + "".join(f"{row},{value}\n" for row, value in rows)
+
+
+@pytest.mark.parametrize("column", ["split", "Set", "partition", "subset", "fold", "data_split", "phase"])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (("train", "val", "test"), ("train", "validation", "test")),
+        (("Training", "VALID", "Testing"), ("train", "validation", "test")),
+        (("train", "dev", "train"), ("train", "validation", "train")),
+    ],
+)
+def test_a_column_of_parts_is_the_split(opened, column, values, expected):
+    dataset = opened(split_by(column, *values))
+    assert parts(dataset) == dict(zip(("1.bmp", "2.bmp", "3.bmp"), expected, strict=True))
+    assert (dataset.splits_by, dataset.notes) == (f"column {column} of labels.csv", ())
+
+
+def test_a_column_that_says_the_same_of_all_is_no_split_and_said_so(opened):
+    dataset = opened(split_by("split", "train", "train", "train"))
+    assert dataset.parts == {}
+    assert [note.partition(": ")[2] for note in dataset.notes] == ["column split says train of all, so it is no split"]
+
+
+def test_the_table_s_split_goes_before_the_folders(root, opened):
+    for name, part in (("1.bmp", "train"), ("2.bmp", "test"), ("3.bmp", "test")):
+        (root / part).mkdir(exist_ok=True)
+        (root / name).rename(root / part / name)
+    table = "file,label\n1.bmp,ALL\n2.bmp,ALL\n3.bmp,normal\n"
+    assert parts(opened(table)) == {"1.bmp": "train", "2.bmp": "test", "3.bmp": "test"}
+    assert parts(opened(split_by("split", "test", "train", "train"))) == {"1.bmp": "test", "2.bmp": "train", "3.bmp": "train"}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (("train", "test", ""), "line 4, column 'split': expected train, validation or test, found nothing"),
+        (("train", "test", "later"), "column 'split': expected train, validation or test, found 'later'"),
+        (("0", "1", "2"), "column 'split': expected train, validation or test, found '0', '1', '2'"),
+    ],
+)
+def test_a_split_that_is_not_clear_is_refused(refusal, values, expected):
+    assert expected in refusal(split_by("split", *values))
+
+
+def test_two_rows_of_a_file_in_two_parts_are_refused(refusal):
+    assert "lines 2 and 5 give 1.bmp two parts, 'train' and 'test'" in refusal(
+        split_by("split", "train", "test", "test") + "1.bmp,ALL,test\n"
+    )
+
+
+def test_a_column_can_be_named_as_the_split(opened, refusal):
+    table = split_by("use", "train", "test", "test")
+    assert parts(opened(table, split="use")) == {"1.bmp": "train", "2.bmp": "test", "3.bmp": "test"}
+    assert "column 'use': expected train, validation or test, found '0'" in refusal(split_by("use", "0", "1", "1"), split="use")
+
+
+@pytest.mark.parametrize(("column", "values"), [("fold", "012"), ("set", "ABA"), ("age", "789"), ("sex", "mfm")])
+def test_a_column_that_says_nothing_here_is_named(opened, column, values):
+    dataset = opened(split_by(column, *values))
+    assert dataset.parts == {}
+    assert [note.partition(": ")[2] for note in dataset.notes] == [f"columns not used: {column}"]
+
+
+def test_the_commands_use_the_split_and_name_what_they_do_not_use(call, root, tmp_path):
+    table = tmp_path / "labels.csv"
+    rows = ["1.bmp,ALL,train,7", "2.bmp,ALL,test,8", "3.bmp,normal,train,9", "4.bmp,normal,test,7"]
+    picture(root / "4.bmp")
+    table.write_text("\n".join(["file,label,split,age", *rows]))
+    result = call(leukolite, "data", root, "--labels-csv", table)
+    assert "columns not used: age" in result.stderr
+    assert "split by column split of labels.csv: train 2, test 2 images" in result.stdout
+
+
 def test_names_that_are_not_utf_8_are_without_a_row(root, opened):
     (root / "3.bmp").rename(os.fsdecode(os.fsencode(root) + b"/\xff.bmp"))
     dataset = opened("file,label\n1.bmp,a\n2.bmp,b\n")

@@ -38,7 +38,7 @@ def test_a_table_of_labels_and_the_parts_of_folders_are_surveyed(call, cells, tm
     result = call(data, tmp_path / "data", "--labels-csv", tmp_path / "labels.csv")
     assert result.exit_code == 0, result.output
     assert "layout table" in result.stdout
-    assert "split by folders: train 20, test 20 images" in result.stdout
+    assert "split by its folders: train 20, test 20 images" in result.stdout
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def test_folders_that_split_the_data_are_the_split_unless_another_is_asked_for(c
         shutil.copy(path, place)
     result = call(leukolite, "train", "small_cnn", "--data", tmp_path / "data", "--out", tmp_path / "run", *SMALL)
     assert result.exit_code == 0, result.output
-    assert "note: the data's folders train, test are the split; validation is split off train" in result.stderr
+    assert "note: split by its folders, train, test; validation is split off train" in result.stderr
     run, parts = load_run(tmp_path / "run"), json.loads((tmp_path / "run" / "split.json").read_text())
     assert (run.split_by, run.labels) == ("folders image", ["BLAST", "HEALTHY"])
     assert {name: {entry["path"].split("/")[0] for entry in entries} for name, entries in parts.items()} == {

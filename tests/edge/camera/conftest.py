@@ -36,3 +36,10 @@ def v4l2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     device.touch()
     monkeypatch.setattr(v4l2_module.cv2, "VideoCapture", FakeVideo)
     return str(device)
+
+
+@pytest.fixture(params=[True, False], ids=["PyAV", "OpenCV"])
+def with_pyav(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    if not request.param:
+        monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
+    return request.param

@@ -5,6 +5,8 @@ import hashlib
 import re
 import socket
 import socketserver
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +39,22 @@ def running() -> Iterator[Callable[[socketserver.BaseServer], int]]:
         server.server_close()
 
 
+REDIRECTS = {
+    "loop": "/loop",
+    "to-and-fro": "/to-and-fro-2",
+    "to-and-fro-2": "/to-and-fro",
+    "to-rtsp": f"rtsp://{USER}:{PASSWORD}@cam/live",
+    "to-nowhere": "",
+    "to-a-closed-port": "http://127.0.0.1:1/live",
+    "to-the-page": "/page",
+}
+CHALLENGES = {
+    "digest": 'Digest realm="camera", nonce="abc", qop="auth"',
+    "sha": 'Digest realm="camera", nonce="abc", algorithm=SHA-256',
+    "bearer": 'Bearer realm="camera"',
+}
+
+
 class Camera(BaseHTTPRequestHandler):
     """Answers /401 with that, and so on; /basic wants the user, /page is a web page."""
 
@@ -45,23 +63,32 @@ class Camera(BaseHTTPRequestHandler):
         status, kind, body = 200, "text/html", b"<!DOCTYPE html><html>live view</html>"
         if what.isdecimal():
             status = int(what)
-        elif what == "digest":
-            status = 401
         elif what == "basic":
             status = 200 if self.headers.get("Authorization") == BASIC else 401
         elif what == "still":
             kind, body = "image/jpeg", b"\xff\xd8\xff"
         elif what == "json":
             kind, body = "application/json", b"{}"
-        elif what == "loop":
+        elif what == "text":
+            kind, body = "text/plain", b"camera 7"
+        elif what == "mislabelled":
+            kind, body = "text/plain", b"\xef\xbb\xbf<!-- the camera's page -->\n<HTML>"
+        elif what == "empty":
+            kind, body = "multipart/x-mixed-replace; boundary=x", b""
+        elif what in REDIRECTS:
             status = 302
+        elif what in CHALLENGES or (what == "closes-on-a-password" and "Authorization" not in self.headers):
+            status = 401
+        elif what == "closes-on-a-password" or what == "closes":
+            return
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if status == 401:
-            challenge = 'Digest realm="camera", nonce="abc", qop="auth"' if what == "digest" else 'Basic realm="camera"'
-            self.send_header("WWW-Authenticate", challenge)
-        if status == 302:
-            self.send_header("Location", self.path)
+            self.send_header("WWW-Authenticate", CHALLENGES.get(what, 'Basic realm="camera"'))
+        if status == 429:
+            self.send_header("Retry-After", "7")
+        if location := REDIRECTS.get(what):
+            self.send_header("Location", location)
         self.end_headers()
         self.wfile.write(body)
 
@@ -116,13 +143,23 @@ def rtsp(running: Callable[[socketserver.BaseServer], int]) -> int:
         ("digest", "401 Unauthorized: the address needs a user and password"),
         ("403", "403 Forbidden: this user may not see it"),
         ("404", "404 Not Found: the server runs, but has nothing at this path"),
-        ("418", "418 I'm a Teapot: the server refuses the address"),
+        ("418", "418 I'm a Teapot: the server refuses this; look up"),
+        ("429", "429 Too Many Requests: the camera was asked too often; wait a minute, then try again (it says: 7 s)"),
+        ("502", "502 Bad Gateway: a server in between does not reach the camera"),
+        ("text", "text (text/plain), not a video; give the address of the stream itself"),
+        ("mislabelled", "a web page, not a video"),
+        ("empty", "the server answers with multipart/x-mixed-replace, and sends nothing"),
+        ("to-and-fro", "302: the server sends on from one address to the next without end (a redirect loop)"),
+        ("to-rtsp", "302: the server sends on to rtsp://cam/live; give that address"),
+        ("to-nowhere", "302: the server sends on to another address, and does not say which"),
+        ("to-a-closed-port", "the server sends on to http://127.0.0.1:1/live: connection refused: nothing answers at port 1"),
+        ("to-the-page", "a web page"),
         ("500", "500 Internal Server Error: the camera fails; start it again"),
         ("503", "503 Service Unavailable: the camera is busy"),
         ("page", "a web page, not a video; give the address of the stream itself"),
         ("still", "a single picture (image/jpeg), not a video"),
-        ("json", "the server answers with application/json, which is no video"),
-        ("loop", "302 "),
+        ("json", "text (application/json), not a video"),
+        ("loop", "302: the server sends on from one address to the next without end (a redirect loop)"),
     ],
 )
 def test_what_an_http_server_answers_is_said(http, path, said):
@@ -133,6 +170,37 @@ def test_a_user_that_http_refuses_is_told_from_one_that_is_missing(http):
     wrong = why_no_video(f"http://doctor:wrong@127.0.0.1:{http}/basic")
     assert wrong.startswith("401 Unauthorized: the camera refuses this user or password")
     assert why_no_video(f"http://{USER}:{PASSWORD}@127.0.0.1:{http}/basic").startswith("a web page")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("digest", "401 Unauthorized: the camera refuses this user or password"),
+        ("closes-on-a-password", "401 Unauthorized: the camera refuses this user or password"),
+        ("sha", "the server asks for a login that is not known here (Unsupported digest authentication algorithm 'SHA-256')"),
+        ("bearer", "401: the camera asks for a login that is not known here (Bearer); choose Basic or Digest (MD5)"),
+        ("403", "403 Forbidden: this user may not see it"),
+    ],
+)
+def test_a_wrong_password_is_never_taken_for_a_server_that_is_off(http, path, said):
+    assert why_no_video(f"http://doctor:wrong@127.0.0.1:{http}/{path}").startswith(said)
+
+
+def test_a_certificate_of_the_cameras_own_is_no_hindrance(running, tmp_path):
+    make = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=cam")
+    subprocess.run([*make, "-keyout", "key.pem", "-out", "cert.pem"], cwd=tmp_path, check=True, capture_output=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    port = running(server)
+    assert why_no_video(f"https://127.0.0.1:{port}/404").startswith("404 Not Found")
+    assert why_no_video(f"https://doctor:wrong@127.0.0.1:{port}/basic").startswith("401 Unauthorized: the camera refuses")
+
+
+def test_a_server_that_hangs_up_is_not_said_to_be_off(http):
+    said = why_no_video(f"http://127.0.0.1:{http}/closes")
+    assert said.startswith(f"port {http} of 127.0.0.1 ends the connection without an answer; is the address rtsp:// or https://?")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +221,7 @@ def test_what_an_rtsp_server_answers_is_said(rtsp, user, path, said):
 
 def test_the_other_protocol_is_named(http, rtsp):
     assert "speaks HTTP; is the address http://?" in why_no_video(f"rtsp://127.0.0.1:{http}/live")
-    assert "is the address rtsp://?" in why_no_video(f"http://127.0.0.1:{rtsp}/live")
+    assert "is the address rtsp:// or https://?" in why_no_video(f"http://127.0.0.1:{rtsp}/live")
     assert "is the address http://?" in why_no_video(f"https://127.0.0.1:{http}/live")
     assert "is the address rtsp://?" in why_no_video(f"rtsps://127.0.0.1:{rtsp}/live")
 
@@ -172,7 +240,8 @@ def test_a_port_at_which_nothing_answers_and_an_unknown_host_are_told_apart(sche
 def test_a_server_that_says_nothing_is_not_waited_for(scheme):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         said = why_no_video(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/x", timeout_s=0.2)
-    assert said == "127.0.0.1 does not answer within 0.2 s; is it on, and on this network?"
+        port = silent.getsockname()[1]
+    assert said.startswith(f"port {port} of 127.0.0.1 takes the connection, and says nothing for 0.2 s; is the port right?")
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from camera_items import jpeg, video
+from camera_items import items_of, jpeg, video
 from PIL import Image
 
 from leukolite.edge.camera.open import open_source
-from leukolite.edge.camera.source import Frame, Gap, Note
+from leukolite.edge.camera.source import Frame, Gap
 from leukolite.edge.camera.video import VideoFile
 from leukolite.errors import SourceError
 
@@ -31,19 +31,6 @@ CODED = {  # ending and codec; FFmpeg's own encoders and the commonest others
     "mov": ("mjpeg", "yuvj422p"),
     "mjpeg": ("mjpeg", "yuvj420p"),
 }
-
-
-@pytest.fixture(params=[True, False], ids=["PyAV", "OpenCV"])
-def with_pyav(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    if not request.param:
-        monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
-    return request.param
-
-
-def items_of(path: Path) -> tuple[list[Frame | Gap], list[str]]:
-    """Frames and gaps, and what the notes say."""
-    items = list(VideoFile(path).frames())
-    return [item for item in items if not isinstance(item, Note)], [item.text for item in items if isinstance(item, Note)]
 
 
 def opencv(path: Path) -> list[np.ndarray]:

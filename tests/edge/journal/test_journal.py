@@ -1,6 +1,7 @@
 """The journal: what was written stays whole, whatever happens, and no byte of it changes unseen."""
 
 import errno
+import hashlib
 import os
 import random
 import shutil
@@ -15,13 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journals import frame, left_out, start, verdict, write_sealed
 
+from leukolite.classes import Classes
 from leukolite.cli import main as leukolite
 from leukolite.edge.journal.format import GENESIS, GROUP_RECORDS, Entry, file_name, journal_files, read, read_frames, seal, verify
 from leukolite.edge.journal.records import EventRecord, Record, printable
 from leukolite.edge.journal.sink import check_resumable
-from leukolite.edge.journal.writer import GROUP_SECONDS, GroupCommit, create_journal, resume_journal
+from leukolite.edge.journal.writer import GROUP_SECONDS, GroupCommit, create_journal, is_begun, resume_journal
 from leukolite.errors import JournalError
 from leukolite.runtime import RuntimeOptions
+from leukolite.wording import shown
 
 SECOND = 1_000_000_000
 
@@ -82,6 +85,29 @@ def test_any_number_and_text_survives_sealing(probability, text, age):
     assert (entry.record, entry.sha256) == (wanted, sha256)
     said = verdict(probability=probability)
     assert Entry.model_validate_json(seal(said, 0, GENESIS, 1.7e9, 0.0)[0]).record == said
+
+
+def test_a_journal_on_a_terminal_is_shown_and_not_obeyed(tmp_path):
+    classes = Classes.of(("bl\u2066ast", "healthy"), ("bl\u2066ast",))
+    said = start(bundle="a\u202eb\x9b31m\u2028\u200f\u00b5\U000e0001", classes=classes)
+    create_journal(tmp_path / "s", said).close()
+    text = (tmp_path / "s" / "journal-000000.jsonl").read_text()
+    assert shown(text.removesuffix("\n")) == text.removesuffix("\n")
+    assert r"a\u202eb\u009b31m" in text
+    assert "\u00b5" in text
+    assert verify(tmp_path / "s").start == said
+
+
+def test_a_journal_of_before_with_such_characters_is_read_as_it_is(tmp_path):
+    said = start(bundle="a\u202eb\x9b31m")
+    body = f'{{"seq":0,"at":"2026-11-21T05:05:42Z","up_ms":1.5,"prev":"{GENESIS}","record":{said.model_dump_json()}'.encode()
+    (tmp_path / "s").mkdir()
+    line = body + f',"sha256":"{hashlib.sha256(body).hexdigest()}"}}\n'.encode()
+    (tmp_path / "s" / "journal-000000.jsonl").write_bytes(line)
+    journal, found = resume_journal(tmp_path / "s")
+    journal.close()
+    assert found.start == said
+    assert verify(tmp_path / "s").records == 2
 
 
 def test_odd_bytes_of_a_file_name_are_kept_readable():
@@ -417,6 +443,15 @@ def test_a_resumed_session_says_so_and_goes_on_counting(tmp_path):
     entries = list(read(tmp_path / "s"))
     assert [entry.record for entry in entries[5:]] == [EventRecord(event="resumed", detail="numpy 1 -> 2"), verdict(4)]
     assert entries[-1].seq == 6
+
+
+def test_a_damaged_record_is_not_gone_on_with_and_the_line_says_what_to_do(tmp_path):
+    file = record(tmp_path / "s", 3) / "journal-000000.jsonl"
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b'"source"', b'"sourcE"', 1))
+    for attempt in (resume_journal, is_begun):
+        with pytest.raises(JournalError, match=r"line 1: .*; keep this folder as it is, and record into a new one"):
+            attempt(tmp_path / "s")
 
 
 @pytest.mark.parametrize(

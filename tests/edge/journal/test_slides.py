@@ -1,5 +1,6 @@
 """A slide's id does not tell the slide."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -22,6 +23,19 @@ def test_a_file_that_is_no_salt_is_refused(tmp_path):
     (tmp_path / "salt").write_bytes(b"short")
     with pytest.raises(JournalError, match="expected a salt of 32 bytes, found 5"):
         load_salt(tmp_path / "salt")
+
+
+@pytest.mark.parametrize("kind", ["folder", "device or pipe"])
+def test_what_lies_in_the_salts_place_and_is_no_file_is_named_with_what_to_do(tmp_path, monkeypatch, kind):
+    place = tmp_path / "leukolite" / "salt"
+    place.parent.mkdir()
+    place.mkdir() if kind == "folder" else os.mkfifo(place)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    with pytest.raises(
+        JournalError, match=rf"leukolite/salt: .*cannot be read \(a {kind}, not a file\); put the laboratory's own there"
+    ):
+        laboratory_salt()
 
 
 def test_the_same_name_has_the_same_id_however_it_is_typed():
