@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -14,6 +15,7 @@ from leukolite.edge.camera.remaining import NothingLeft
 from leukolite.edge.camera.source import Size
 from leukolite.edge.field.locate import CHANNELS, Channel
 from leukolite.edge.field.one_cell import CELLS, Cells
+from leukolite.edge.host.descriptors import raise_limit
 from leukolite.edge.host.watchdog import RestartPolicy
 from leukolite.edge.journal.open import is_begun
 from leukolite.edge.journal.slides import SLIDE_NAME_CHARACTERS, is_slide_name
@@ -36,8 +38,20 @@ from leukolite.options import (
 )
 from leukolite.outputs import check_outputs
 from leukolite.runtime import RuntimeOptions
+from leukolite.streams import guard_streams
 from leukolite.terminal import Command, stdout, warn
+from leukolite.unwaited import unwaited_streams
 from leukolite.wording import RESEARCH_USE
+
+
+class _EdgeRun(Command):
+    """The process of `edge-run`: its session has enough descriptors, and waits for nobody who reads what it prints."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        guard_streams()
+        raise_limit()
+        with unwaited_streams():
+            return super().main(*args, **kwargs)
 
 
 def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -56,7 +70,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 
 @click.command(
-    cls=Command, epilog=RESEARCH_USE, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_EdgeRun, epilog=RESEARCH_USE, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.option("--bundle", type=BundlePath(), help="Bundle folder or zip, or a shipped bundle's name.")
 @click.option("--camera", metavar="NAME", help=f"Camera to open: {'; '.join(CAMERAS)}.")
@@ -132,7 +146,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option(
     "--serve",
     type=AddressType(),
-    help="Address of a live page: this machine alone unless a HOST is given; 0.0.0.0:PORT lets in who has the token it prints.",
+    help="Address of a live page for who has the token it prints, on this machine alone unless a HOST is given, as 0.0.0.0:PORT.",
 )
 @click.option("--quiet", is_flag=True, help="Print no line per verdict; gaps, notes and the closing tables stay.")
 @json_option("the session")

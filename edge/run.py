@@ -2,13 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 import rich.console
 
@@ -48,6 +46,7 @@ from leukolite.names import look_alikes
 from leukolite.shipped import open_bundle
 from leukolite.sums import SHORT
 from leukolite.terminal import stdout, warn
+from leukolite.unwaited import ASKED_PATIENCE_S, PATIENCE_S, give_up_once, print_passing, settle_streams
 from leukolite.wording import RESEARCH_USE, shown_label, wrapped
 
 REPORT, VERDICTS = "report.json", "verdicts.csv"  # in the folder of the results
@@ -114,6 +113,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
     with ExitStack() as closings:
         closings.callback(spare.give_up)
         closings.enter_context(stopped_by_signals(control))
+        give_up_once(lambda: control.stopped_by is not None)
         outputs = _open_outputs(options, start)
         if outputs.recording is not None:
             closings.push(partial(_close_unbegun, outputs.recording, source.name))
@@ -154,6 +154,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
         notify("STOPPING=1")
         outputs.show_end(options, session)
         troubles = _write_results(options, session, outputs, start, bundle, began)
+        settle_streams(lambda: PATIENCE_S if control.stopped_by is None else ASKED_PATIENCE_S)
         if session.failure is not None:
             for trouble in troubles:
                 warn(trouble)
@@ -206,7 +207,8 @@ class _Outputs:
     lines: rich.console.Console
 
     def sinks(self) -> list[Sink]:
-        every: tuple[Sink | None, ...] = (self.console, self.collected, self.recording, self.thumbnails)
+        """What keeps an event comes before what shows it."""
+        every: tuple[Sink | None, ...] = (self.recording, self.collected, self.thumbnails, self.console)
         return [sink for sink in every if sink is not None]
 
     @property
@@ -259,8 +261,9 @@ def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
         before.close()
     is_kept = options.out is not None or options.json_path is not None
     takes_json = options.json_path is not None and is_stdout(options.json_path)
+    say = partial(print_passing, stream=sys.stderr if takes_json else sys.stdout)
     return _Outputs(
-        console=Console(_say_on(sys.stderr if takes_json else sys.stdout), warn, verdicts=not options.quiet),
+        console=Console(say, warn, verdicts=not options.quiet),
         collected=ResultCollector(start.classes.labels, options.settings.noise) if is_kept else None,
         recording=recording,
         thumbnails=Thumbnails(start.sigmas[0], len(before.counts.slides) - 1) if options.out is not None else None,
@@ -362,13 +365,3 @@ def _summary(outputs: _Outputs, session: Session, start: StartRecord, began: dat
         ending=session.ending,
         stopped=None if outputs.recording is None else outputs.recording.state.stopped_early,
     )
-
-
-def _say_on(stream: TextIO) -> Callable[[str], None]:
-    """Writes a verdict's line at once, so that a pipe shows it when it is said."""
-
-    def say(line: str) -> None:
-        stream.write(f"{line}\n")
-        stream.flush()
-
-    return say

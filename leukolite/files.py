@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 from leukolite.errors import LeukoliteError, reason_of
 from leukolite.path_text import json_text
 from leukolite.regular_file import open_regular
-from leukolite.streams import stdout_as_file
+from leukolite.streams import stdout_as_file, stream_as_file
 from leukolite.textfiles import MAX_TEXT_BYTES, parse_json
 
 
@@ -59,7 +59,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     temporary = None
     try:
         if is_stream(path):
-            with path.open("wb") as file:
+            with stream_as_file(path) as file:
                 yield file
             return
         _refuse_replacing(path, force)

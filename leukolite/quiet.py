@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from leukolite.streams import guard_of
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -13,11 +15,14 @@ def quiet() -> Iterator[None]:
     An exception passes through; its message carries what a person needs.
     """
     _flush()
+    guards = [guard for guard in map(guard_of, (sys.stdout, sys.stderr)) if guard is not None]
     saved = [(fd, os.dup(fd)) for fd in (1, 2)]
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     for fd, _ in saved:
         os.dup2(nowhere, fd)
     os.close(nowhere)
+    for guard in guards:  # which may write elsewhere
+        guard.is_muted = True
     try:
         yield
     finally:
@@ -25,6 +30,8 @@ def quiet() -> Iterator[None]:
         for fd, copy in saved:
             os.dup2(copy, fd)
             os.close(copy)
+        for guard in guards:
+            guard.is_muted = False
 
 
 def _flush() -> None:

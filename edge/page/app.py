@@ -9,6 +9,7 @@ import base64
 import hmac
 import ipaddress
 import json
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -31,11 +32,12 @@ from leukolite.edge.host.health import Health
 from leukolite.edge.journal.sink import RecordingState
 from leukolite.edge.page.state import Estimate, Live, LiveState, as_counted, state_json
 from leukolite.textfiles import parse_json
-from leukolite.wording import all_shown
+from leukolite.wording import all_shown, count
 
 LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent
 PERIOD_S = 0.2  # a state is made at most so often, however many look
 LARGEST_POST = 4096  # bytes
+SLIDES_AT_ONCE, SLIDE_S = 5, 2.0  # so many slides may begin at once, then one in so many seconds: names cannot be tried out
 
 _FILES = {"/": ("live.html", "text/html"), "/live.css": ("live.css", "text/css"), "/live.js": ("live.js", "text/javascript")}
 
@@ -60,7 +62,8 @@ def application(
     recording: Callable[[], RecordingState | None] = lambda: None,
     *,
     port: int,
-    token: str | None,
+    token: str,
+    is_local: bool,
     estimate: Estimate = as_counted,
     clock: Clock = time.perf_counter_ns,
 ) -> Starlette:
@@ -69,9 +72,11 @@ def application(
     Args:
         health: the machine's latest reading; called from the server's thread, as is `recording`.
         port: where it is served.
-        token: what a viewer must have; None lets everybody in who comes to this very machine by its own name.
+        token: what a viewer must have.
+        is_local: it must also be asked for as this very machine.
         clock: the one that frames are timed by.
     """
+    slides = Allowance(SLIDES_AT_ONCE, SLIDE_S)
     states = _States(lambda state: state_json(state, live.about, control, health(), recording(), clock(), estimate), live)
 
     async def show(request: Request) -> Response:
@@ -89,7 +94,17 @@ def application(
 
     async def new_slide(request: Request) -> Response:
         try:
-            live.new_slide(_name_in(await _body(request)))
+            content = parse_json(await request.body())
+            if not isinstance(content, dict) or not isinstance(content.get("name"), str):
+                return PlainTextResponse('expected {"name": "..."}', 400)
+            if wait_s := slides.wait_s():
+                seconds = math.ceil(wait_s)
+                return PlainTextResponse(
+                    f"too many slides in a short time: try again in {count(seconds, 'second')}",
+                    429,
+                    {"Retry-After": str(seconds)},
+                )
+            live.new_slide(content["name"])
         except (ValueError, ClientDisconnect) as error:
             return PlainTextResponse(str(error), 400)
         states.forget()
@@ -102,54 +117,101 @@ def application(
         Route("/start", start, methods=["POST"]),
         Route("/slide", new_slide, methods=["POST"]),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, port=port, token=token)])
+    return Starlette(routes=routes, middleware=[Middleware(Guard, port=port, token=token, is_local=is_local)])
 
 
 class Guard:
-    """Middleware that lets in who may come, and puts `HEADERS` on every answer.
+    """Middleware that lets in who brings the token, and puts `HEADERS` on every answer.
 
-    Without a token only those who name this machine as such: a web page elsewhere whose name was made to point here (DNS
-    rebinding) names another. With one, those who bring it: in the address that was printed, then in a cookie; a script as
-    a bearer. What changes something must come from the page itself.
+    The token comes in the address that was printed, then in a cookie; of a script as a bearer. A page for this machine alone
+    must also be asked for by this machine's own name: a web page elsewhere whose name was made to point here (DNS rebinding)
+    names another. What changes something must come from the page itself. A refusal ends its connection.
     """
 
-    def __init__(self, app: ASGIApp, *, port: int, token: str | None) -> None:
-        self._app, self._token, self._cookie = app, token, f"leukolite-{port}"
+    def __init__(self, app: ASGIApp, *, port: int, token: str, is_local: bool) -> None:
+        self._app, self._token, self._is_local, self._cookie = app, token, is_local, f"leukolite-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"the live page speaks HTTP alone, not {scope['type']}")
         request = Request(scope)
         brings_token = scope["path"] == "/" and self._is_token(request.query_params.get("token"))
+        refusal = self._refusal(request, brings_token)
+        if refusal is None:
+            scope.get("welcome", _nobody)()
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                if brings_token:
+                if refusal is not None:
+                    headers["Connection"] = "close"
+                elif brings_token:
                     headers.append("Set-Cookie", f"{self._cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/")
             await send(message)
 
-        refusal = self._refusal(request, brings_token)
         await (self._app if refusal is None else refusal)(scope, receive, send_guarded)
 
     def _refusal(self, request: Request, brings_token: bool) -> Response | None:
         host = request.headers.get("host", "").lower()
         is_script = self._is_token(request.headers.get("authorization", "").removeprefix("Bearer "))
-        if self._token is None and not _is_this_machine(host):
+        if self._is_local and not _is_this_machine(host):
             return PlainTextResponse("this page is for this machine alone: open it as 127.0.0.1 or localhost", 421)
-        if self._token is not None and not (brings_token or is_script or self._is_token(self._cookie_of(request))):
+        if not (brings_token or is_script or self._is_token(request.cookies.get(self._cookie))):
             return PlainTextResponse("open the whole address that edge-run printed when it began, with its token", 401)
-        from_itself = urlsplit(request.headers.get("origin", "")).netloc.lower() == host
+        from_itself = _host_of(request.headers.get("origin", "")) == host
         if request.method not in ("GET", "HEAD") and not is_script and not from_itself:
             return PlainTextResponse("this must come from the page itself", 403)
-        return None
+        return _refused_body(request)
 
     def _is_token(self, given: str | None) -> bool:
-        return self._token is not None and given is not None and hmac.compare_digest(given.encode(), self._token.encode())
+        return given is not None and hmac.compare_digest(given.encode(errors="surrogateescape"), self._token.encode())
 
-    def _cookie_of(self, request: Request) -> str | None:
-        return request.cookies.get(self._cookie)
+
+def _host_of(origin: str) -> str | None:
+    """Host and port of an Origin header; None where it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
+def _refused_body(request: Request) -> Response | None:
+    """Why a request's body is not read; None for JSON of a few bytes that says its length, and where there is no body."""
+    if "transfer-encoding" in request.headers:
+        return PlainTextResponse("expected a body with its Content-Length", 411)
+    length = request.headers.get("content-length", "0")
+    if not (length.isascii() and length.isdecimal() and int(length) <= LARGEST_POST):
+        return PlainTextResponse(f"expected at most {LARGEST_POST} bytes", 413)
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if int(length) and media != "application/json":
+        return PlainTextResponse("expected JSON, with the Content-Type application/json", 415)
+    return None
+
+
+def _nobody() -> None:
+    """Where no door is kept, as in an ASGI test."""
+
+
+class Allowance:
+    """So many at once, and then one in every `period_s`.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, at_once: int, period_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._at_once, self._period_s, self._clock = at_once, period_s, clock
+        self._free_at = -math.inf  # when all that were taken are given back
+
+    def wait_s(self) -> float:
+        """Take one: 0 where there is one, else the seconds until there will be."""
+        now = self._clock()
+        free_at = max(self._free_at, now) + self._period_s
+        if wait_s := max(free_at - now - self._at_once * self._period_s, 0.0):
+            return wait_s
+        self._free_at = free_at
+        return 0.0
 
 
 class _States:
@@ -208,25 +270,6 @@ def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]
         return Response(content, media_type=media_type)
 
     return serve
-
-
-async def _body(request: Request) -> bytes:
-    """Raises: ValueError, if it is too large."""
-    content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > LARGEST_POST:
-            raise ValueError(f"expected at most {LARGEST_POST} bytes")
-    return content
-
-
-def _name_in(body: bytes) -> str:
-    """Raises: ValueError, if it is no {"name": ...}; a name that is no text is an empty one."""
-    try:
-        name = parse_json(body)["name"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError('expected {"name": "..."}') from error
-    return name if isinstance(name, str) else ""
 
 
 def _is_this_machine(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where the live page is served: the address as it is given, the port as it is taken, and who may come."""
+"""Where the live page is served: the address as it is given, the port as it is taken, and the token of who may come."""
 
 import ipaddress
 import os
@@ -11,8 +11,11 @@ from typing import Any
 
 import click
 
+from leukolite.edge.host.descriptors import RESERVED, to_spare
 from leukolite.errors import LeukoliteError
 from leukolite.imports import require
+
+_BESIDES = 8  # descriptors of the page's own that are no connections, and of the session's that are opened after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,18 @@ class Listener:
     """A bound socket on which nobody is answered yet.
 
     Attributes:
-        token: what viewers must bring; None where only this machine can come.
+        token: what viewers must bring, also on this machine: it has other users.
+        is_local: only this machine can come.
         url: for people, with the token in it.
+        connections: how many there may be at once.
     """
 
     bound: socket.socket
     port: int
-    token: str | None
+    token: str
+    is_local: bool
     url: str
+    connections: int
 
 
 @contextmanager
@@ -58,12 +65,15 @@ def listening(address: Address) -> Iterator[Listener]:
     """Take the port, before anything that takes time.
 
     Raises:
-        LeukoliteError: Starlette or Uvicorn is not installed, or the port or the address is not available.
+        LeukoliteError: Starlette or Uvicorn is not installed, the port or the address is not available, or this process may
+            open too few files.
     """
     require("the live page", "starlette", "uvicorn", extra="web")
+    from leukolite.edge.page.door import BACKLOG, FEWEST_CONNECTIONS, MOST_CONNECTIONS  # wants Uvicorn
+
     try:
         family, *_, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.create_server(place, family=family)
+        bound = socket.create_server(place, family=family, backlog=BACKLOG)
     except OSError as error:
         reason = str(error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0))
         raise LeukoliteError(
@@ -73,11 +83,16 @@ def listening(address: Address) -> Iterator[Listener]:
         ) from error
     with bound:
         host, port = bound.getsockname()[:2]
-        if ipaddress.ip_address(host).is_loopback:
-            yield Listener(bound, port, None, f"http://{_authority(host, port)}/")
-        else:
-            token = secrets.token_urlsafe(32)
-            yield Listener(bound, port, token, f"http://{_authority(_reachable(host), port)}/?token={token}")
+        is_local, token = ipaddress.ip_address(host).is_loopback, secrets.token_urlsafe(32)
+        url = f"http://{_authority(host if is_local else _reachable(host), port)}/?token={token}"
+        connections = min(MOST_CONNECTIONS, to_spare(RESERVED + _BESIDES))
+        if connections < FEWEST_CONNECTIONS:
+            raise LeukoliteError(
+                f"{_authority(host, port)}: cannot serve there: this process may open too few files, expected"
+                f" {FEWEST_CONNECTIONS - connections} more; raise the limit (`ulimit -n`, LimitNOFILE= of a service),"
+                " or do without the page"
+            )
+        yield Listener(bound, port, token, is_local, url, connections)
 
 
 def _authority(host: str, port: int) -> str:

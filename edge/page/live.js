@@ -5,7 +5,7 @@ const PERIOD_MS = 250, TIMEOUT_MS = 5000, OLD_S = 3, LABEL_FROM_PX = 56;
 const SOFT_WORDS = { running: "running", paused: "paused", waiting: "waiting for a frame", lost: "signal lost", ended: "ended" };
 const $ = (id) => document.getElementById(id);
 
-let has = "", last = null, answered = performance.now(), shownAge = 0, drawn = [], looking = false;
+let has = "", last = null, refused = "", answered = performance.now(), shownAge = 0, drawn = [], looking = false;
 
 function node(tag, text, className) {
   const made = document.createElement(tag);
@@ -142,7 +142,8 @@ function checkAge() {
   const old = state === "running" && age > OLD_S;
   const stopped = last !== null && last.recording !== null && last.recording.stopped !== null;
   const alarms = [];
-  if (offline) alarms.push(`No answer from the runner for ${silent.toFixed(0)} s: the session has ended or the network is down. What you see is old.`);
+  if (refused) alarms.push(`This page is not let in: ${refused}.`);
+  else if (offline) alarms.push(`No answer from the runner for ${silent.toFixed(0)} s: the session has ended or the network is down. What you see is old.`);
   if (stopped) alarms.push(`Recording has stopped: ${last.recording.stopped}.`);
   $("alarm").hidden = alarms.length === 0;
   if ($("alarm").textContent !== alarms.join(" ")) $("alarm").textContent = alarms.join(" ");
@@ -169,13 +170,15 @@ async function look() {
   const began = performance.now();
   try {
     const response = await fetch(`view?has=${encodeURIComponent(has)}`, { signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store" });
-    if (!response.ok) throw new Error(await response.text());
+    refused = response.ok ? "" : await response.text();
+    if (!response.ok) throw new Error(refused);
     const state = await response.json();
     if (state.jpeg !== undefined) { await draw(state); has = state.id; }
     last = state; answered = began; shownAge = state.picture === null ? 0 : state.picture.age_s;
     tell(state);
   } catch (error) {
-    if (!(error instanceof TypeError) && error.name !== "TimeoutError") console.warn(error); // the network's own troubles show as age
+    if (error instanceof TypeError || error.name === "TimeoutError") refused = ""; // the network's own troubles show as age
+    else console.warn(error);
   }
   checkAge();
   looking = false;

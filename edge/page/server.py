@@ -1,5 +1,6 @@
 """Serves the live page from a thread of its own, and ends without waiting for anybody."""
 
+import asyncio
 import socket
 import threading
 
@@ -11,11 +12,11 @@ from leukolite.edge.events import Event
 from leukolite.edge.host.health import HealthMonitor
 from leukolite.edge.journal.sink import JournalSink
 from leukolite.edge.page.app import application
+from leukolite.edge.page.door import HEAD_S, MOST_CONNECTIONS, Door, Visitor
 from leukolite.edge.page.listen import Listener
 from leukolite.edge.page.state import Estimate, Live, Share
 from leukolite.prevalence import Validation, prevalence
 
-MOST_CONNECTIONS = 64
 ENDS_WITHIN_S = 5.0
 
 
@@ -26,13 +27,15 @@ class PageServer:
         live: what is shown.
         app: shows it.
         bound: where; the server closes it.
+        connections: at once, at most.
     """
 
-    def __init__(self, live: Live, app: ASGIApp, bound: socket.socket) -> None:
+    def __init__(self, live: Live, app: ASGIApp, bound: socket.socket, connections: int = MOST_CONNECTIONS) -> None:
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http=Visitor,
+            interface="asgi3",
             ws="none",
             lifespan="off",
             log_config=None,
@@ -40,10 +43,10 @@ class PageServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
+            timeout_keep_alive=int(HEAD_S) - 1,
             timeout_graceful_shutdown=1,
         )
-        self._live, self._server = live, _Server(config)
+        self._live, self._server = live, _Server(config, Door(connections), bound)
         self._thread = threading.Thread(target=self._server.run, args=([bound],), name="live page", daemon=True)
         self._thread.start()
 
@@ -78,9 +81,10 @@ def serve_page(
         lambda: None if recording is None else recording.state,
         port=listener.port,
         token=listener.token,
+        is_local=listener.is_local,
         estimate=_corrected_by(validation),
     )
-    return PageServer(live, app, listener.bound)
+    return PageServer(live, app, listener.bound, listener.connections)
 
 
 def _corrected_by(validation: Validation | None) -> Estimate:
@@ -94,8 +98,28 @@ def _corrected_by(validation: Validation | None) -> Estimate:
 
 
 class _Server(uvicorn.Server):
+    """Uvicorn's, whose connections come through a door."""
+
+    def __init__(self, config: uvicorn.Config, door: Door, bound: socket.socket) -> None:
+        super().__init__(config)
+        self._door, self._bound = door, bound
+        self._accepting: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])  # nothing for it to accept
+        self._accepting = asyncio.create_task(self._door.keep(self._bound, self._visitor))
+
+    async def on_tick(self, counter: int) -> bool:
+        self._door.sweep()
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for connection in list(self.server_state.connections):
-            if connection.transport is not None:
-                connection.transport.abort()  # closing would first wait until all is read
+        if self._accepting is not None:
+            self._accepting.cancel()
+        self._door.close()
         await super().shutdown(sockets)
+
+    def _visitor(self) -> Visitor:
+        return Visitor(
+            self._door, config=self.config, server_state=self.server_state, app_state=getattr(self.lifespan, "state", {})
+        )

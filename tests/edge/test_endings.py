@@ -204,6 +204,72 @@ def test_json_on_a_stdout_that_fails_is_that_files_failure_alone(tmp_path, redir
     assert json.loads((tmp_path / "out" / "report.json").read_text())["counts"]["frames"] == 40
 
 
+@pytest.fixture
+def stuck() -> Iterator[int]:
+    """A pipe of 4 KiB that nobody reads."""
+    ours, theirs = os.pipe()
+    fcntl.fcntl(theirs, 1031, 4096)  # F_SETPIPE_SZ
+    yield theirs
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_output_that_nobody_reads_stops_neither_the_session_nor_its_end(start, tmp_path, stuck, number):
+    process = start("--camera", "synthetic:200", "--every-frame", stdout=stuck, stderr=stuck, text=False)
+    wait_for_frames(tmp_path / "session", 70, process)  # more lines than the pipe holds
+    asked = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert time.monotonic() - asked < 15  # on a busy machine; 3.5 s on an idle one
+    assert has_ended_properly(tmp_path) >= 70
+
+
+def test_a_session_that_ends_by_itself_waits_for_its_reader_only_while_he_reads(start, tmp_path, stuck):
+    process = start("--frames", 150, "--camera", "synthetic:200", "--every-frame", stdout=stuck, stderr=subprocess.PIPE)
+    began = time.monotonic()
+    while not (tmp_path / "o.json").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)  # all is written: it waits for no reader any longer
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert errors.splitlines()[-1].endswith("not shown on stdout, which nobody read")
+    assert has_ended_properly(tmp_path) == 150
+    assert time.monotonic() - began < 60
+
+
+def test_json_that_nobody_reads_is_waited_for_until_a_signal_ends_it(start, tmp_path, stuck):
+    process = start(
+        "--frames", 100, "--camera", "synthetic:200", "--every-frame", json_path="-", stdout=stuck, stderr=subprocess.PIPE
+    )
+    while not (tmp_path / "out" / "summary.html").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    last = errors.splitlines()[-1]
+    assert last.startswith("Error: stdout: not all could be written (nobody reads it)")
+    assert last.endswith(f"the session is kept in {tmp_path / 'out'} and {tmp_path / 'session'}")
+    assert verify(tmp_path / "session").ended
+
+
+def test_a_named_pipe_that_nobody_opens_is_waited_for_until_a_signal_ends_it(start, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    process = start("--frames", 3, "--quiet", json_path=tmp_path / "pipe")
+    while not (tmp_path / "out" / "summary.html").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"{tmp_path / 'pipe'}: cannot be written (nobody reads it)" in errors.splitlines()[-1]
+    assert verify(tmp_path / "session").ended
+
+
 @pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}])
 def test_a_stdout_of_another_alphabet_shows_what_it_has_not_escaped(tmp_path, environment):
     pictures = tmp_path / "pictures"
@@ -259,7 +325,7 @@ def test_after_a_bug_what_was_seen_is_kept_and_the_bug_is_shown(start, tmp_path)
     assert verify(tmp_path / "session").ending == Ending(EndedBy.PROGRAM_ERROR, "ZeroDivisionError: a bug")
     result = json.loads((tmp_path / "o.json").read_text())
     assert result["failure"] == "ZeroDivisionError: a bug"
-    assert len(result["frames"]) == 5
+    assert len(result["frames"]) == 6  # what keeps a frame comes before what shows it
 
 
 @pytest.mark.parametrize(

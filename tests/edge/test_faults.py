@@ -6,7 +6,6 @@ that nothing disturbed. docs/evidence/recording.md has the table of all faults.
 
 import contextlib
 import http.client
-import json
 import os
 import random
 import re
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from live_pages import PageAddress
 from PIL import Image
 
 from leukolite.cli import main as leukolite
@@ -229,11 +229,12 @@ def test_with_keep_running_a_full_disk_stops_the_recording_alone(begin, small_di
     folder, other = small_disk / "session", fill(small_disk, 110_000)
     options = ("--camera", "synthetic:50", "--journal", folder, "--keep-running", "--serve", "0", "--quiet")
     process = begin(*NEW, *options)
-    viewer = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=20)
-    wait_until(lambda: look(viewer)["recording"]["stopped"] is not None, process)
-    then = look(viewer)["slide"]["frames"]
-    wait_until(lambda: look(viewer)["slide"]["frames"] >= then + 5, process)  # it goes on
-    seen = look(viewer)
+    page = PageAddress.of(process.stderr.readline())
+    viewer = page.connect()
+    wait_until(lambda: page.look(viewer)["recording"]["stopped"] is not None, process)
+    then = page.look(viewer)["slide"]["frames"]
+    wait_until(lambda: page.look(viewer)["slide"]["frames"] >= then + 5, process)  # it goes on
+    seen = page.look(viewer)
     assert seen["state"] == "running"
     assert seen["recording"]["stopped"] == "disk full"
     assert seen["recording"]["unrecorded"] >= 5
@@ -338,39 +339,29 @@ def test_damaged_pictures_among_good_ones_are_gaps_and_change_no_other_verdict(b
 # viewers
 
 
-def port_of(process: subprocess.Popen[str]) -> int:
-    """Of the live page, which the first line of stderr tells."""
-    return int(process.stderr.readline().rstrip("/\n").rpartition(":")[2])
-
-
-def look(viewer: http.client.HTTPConnection) -> dict:
-    viewer.request("GET", "/view")
-    return json.loads(viewer.getresponse().read())
-
-
 def test_ten_viewers_of_whom_one_never_reads_take_no_frame_from_a_recorded_session(begin, tmp_path, checked):
     pytest.importorskip("uvicorn")
     folder, seen = tmp_path / "session", [[0] for _ in range(9)]
     options = ("--camera", "synthetic:20", "--frames", 60, "--journal", folder, "--serve", "0", "--quiet")
 
     def watch(shown: list[int]) -> None:
-        viewer = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        viewer = page.connect()
         with contextlib.suppress(OSError, http.client.HTTPException):  # until the session's end
             while True:
-                shown.append(look(viewer)["slide"]["frames"])
+                shown.append(page.look(viewer)["slide"]["frames"])
                 time.sleep(0.1)
         viewer.close()
 
     process = begin(*NEW, *options)
     with socket.socket() as deaf:
-        port = port_of(process)
+        page = PageAddress.of(process.stderr.readline())
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.connect(("127.0.0.1", port))
+        deaf.connect(("127.0.0.1", page.port))
         viewers = [threading.Thread(target=watch, args=(shown,)) for shown in seen]
         for viewer in viewers:
             viewer.start()
         wait_until(lambda: frames(folder) > 2, process)
-        deaf.sendall(f"GET /view HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode() * 1000)  # more than all buffers hold
+        deaf.sendall(page.view * 600)  # more than all buffers hold
         finish(process)
         for viewer in viewers:
             viewer.join(30)

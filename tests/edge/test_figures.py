@@ -2,7 +2,6 @@
 
 import csv
 import html
-import http.client
 import json
 import re
 from collections.abc import Callable
@@ -15,12 +14,16 @@ from PIL import Image
 
 pytest.importorskip("uvicorn")
 
+from live_pages import PageAddress
+
 from leukolite.cli import main as leukolite
 from leukolite.edge import run
 from leukolite.edge.cli import main as edge_run
 from leukolite.edge.journal.format import read
 from leukolite.edge.journal.open import resume_journal
 from leukolite.edge.journal.records import EventRecord, VerdictRecord
+from leukolite.edge.page import server
+from leukolite.edge.page.listen import Listener
 from leukolite.edge.page.server import PageServer
 from leukolite.edge.report.console import VERDICT_HEADER
 from leukolite.synthetic import LABELS, render_cell
@@ -64,17 +67,22 @@ class Recorded:
 
 @pytest.fixture(scope="module", params=SOURCES)
 def session(request: pytest.FixtureRequest, call, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    place, seen = tmp_path_factory.mktemp("session"), []
-    close = PageServer.close
+    place, seen, listeners = tmp_path_factory.mktemp("session"), [], []
+    close, serve_page = PageServer.close, server.serve_page
 
-    def look_and_close(server: PageServer) -> None:
-        viewer = http.client.HTTPConnection("127.0.0.1", server._server.servers[0].sockets[0].getsockname()[1], timeout=20)
-        viewer.request("GET", "/view")
-        seen.append(json.loads(viewer.getresponse().read()))
+    def remember_listener(live: object, listener: Listener, *others: object) -> PageServer:
+        listeners.append(listener)
+        return serve_page(live, listener, *others)
+
+    def look_and_close(page: PageServer) -> None:
+        address = PageAddress(listeners[-1].port, listeners[-1].token)
+        viewer = address.connect()
+        seen.append(address.look(viewer))
         viewer.close()
-        close(server)
+        close(page)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "serve_page", remember_listener)
         patch.setattr(PageServer, "close", look_and_close)
         written = ("--out", place / "out", "--journal", place / "journal", "--serve", 0)
         result = call(edge_run, "--bundle", "synthetic-cells", *SOURCES[request.param](pictures), *written)

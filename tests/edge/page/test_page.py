@@ -24,6 +24,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 from chromium import EXECUTABLE, Chromium
+from live_pages import PageAddress
 from PIL import Image
 
 from leukolite.classes import Classes
@@ -38,7 +39,8 @@ from leukolite.edge.host.health import Health
 from leukolite.edge.journal.format import read, verify
 from leukolite.edge.journal.slides import slide_id
 from leukolite.edge.page import app as page
-from leukolite.edge.page.app import application, picture_jpeg
+from leukolite.edge.page.app import Allowance, application, picture_jpeg
+from leukolite.edge.page.door import MOST_CONNECTIONS
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.page.server import PageServer
 from leukolite.edge.page.state import About, Live
@@ -67,13 +69,13 @@ def classified(index: int, k: int = 0, *, side: int = 64) -> FrameResult:
 class Served:
     """A page with a session behind it that has no runner."""
 
-    def __init__(self, token: str | None = None) -> None:
+    def __init__(self, *, is_local: bool = True, connections: int = MOST_CONNECTIONS) -> None:
         self.counts, self.control, self.health = SessionCounts(CLASSES), Control(), Health(temperature_c=50.0)
         self.live = Live(ABOUT, self.counts, on_new_slide=self.control.begin_slide)
         bound = socket.create_server(("127.0.0.1", 0))
         self.port = bound.getsockname()[1]
-        app = application(self.live, self.control, lambda: self.health, port=self.port, token=token)
-        self.server = PageServer(self.live, app, bound)
+        app = application(self.live, self.control, lambda: self.health, port=self.port, token=TOKEN, is_local=is_local)
+        self.server = PageServer(self.live, app, bound, connections)
 
     def take(self, event: Event) -> None:
         """Count an event and show it, as the pipeline does."""
@@ -86,7 +88,16 @@ class Served:
     def own(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def ask(self, path: str, method: str = "GET", body: object = None, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+    def ask(
+        self, path: str, method: str = "GET", body: object = None, **headers: str | None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """As a browser that has the cookie; a header of None is not sent."""
+        headers = {"Cookie": f"leukolite-{self.port}={TOKEN}", "Content_Type": "application/json"} | headers
+        return self.ask_as(path, method, body, **{name: value for name, value in headers.items() if value is not None})
+
+    def ask_as(
+        self, path: str, method: str = "GET", body: object = None, **headers: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
             content = body if isinstance(body, bytes) or body is None else json.dumps(body)
             connection.request(method, path, content, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -106,8 +117,8 @@ class Served:
 def serve() -> Iterator[Callable[..., Served]]:
     made: list[Served] = []
 
-    def start(token: str | None = None) -> Served:
-        made.append(Served(token))
+    def start(**how: object) -> Served:
+        made.append(Served(**how))
         return made[-1]
 
     yield start
@@ -186,7 +197,9 @@ def test_the_buttons_pause_start_and_begin_a_slide(serve):
     assert b"S-17" not in served.ask("/view")[1]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"name": 5}', {"name": " "}, {"name": "x" * 300}, b"x" * 5000])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b"\xff", b'{"name": 5}', b"[" * 4000, b'{"name": "\\ud800"}', {"name": " "}, {"name": "x" * 300}]
+)
 def test_what_is_no_slide_is_refused(untouched, body):
     assert untouched.post("/slide", body) == 400
     assert untouched.live.now.slide.number == 1
@@ -237,32 +250,85 @@ def test_a_post_without_an_origin_changes_nothing(serve):
     assert not served.control.paused
 
 
-def test_with_a_token_nobody_comes_without_it(serve):
-    served = serve(TOKEN)
+@pytest.mark.parametrize("is_local", [True, False])
+def test_nobody_comes_without_the_token_on_this_machine_neither(serve, is_local):
+    served = serve(is_local=is_local)
     name = f"leukolite-{served.port}"
     for path in ("/", "/view", "/live.js"):
-        assert served.ask(path)[0].status == 401
-        assert served.ask(path, Cookie=f"{name}=wrong")[0].status == 401
-        assert served.ask(path, Authorization="Bearer ")[0].status == 401
-        assert served.ask(path, Cookie=f"{name}={TOKEN}")[0].status == 200
-        assert served.ask(path, Authorization=f"Bearer {TOKEN}")[0].status == 200
-    assert served.ask("/?token=wrong")[0].status == 401
-    assert served.ask(f"/view?token={TOKEN}")[0].status == 401  # an address that others may see is for the first page alone
-    assert served.post("/pause") == 401
-    assert served.post("/pause", Cookie=f"{name}={TOKEN}", Origin="http://evil.example") == 403
+        assert served.ask_as(path)[0].status == 401
+        assert served.ask_as(path, Cookie=f"{name}=wrong")[0].status == 401
+        assert served.ask_as(path, Authorization="Bearer ")[0].status == 401
+        assert served.ask_as(path, Cookie=f"{name}={TOKEN}")[0].status == 200
+        assert served.ask_as(path, Authorization=f"Bearer {TOKEN}")[0].status == 200
+    assert served.ask_as("/?token=wrong")[0].status == 401
+    assert served.ask_as(f"/view?token={TOKEN}")[0].status == 401  # an address that others may see is for the first page alone
+    assert served.ask_as("/pause", "POST", Origin=f"http://{served.own}")[0].status == 401
+    assert served.post("/pause", Origin="http://evil.example") == 403
     assert not served.control.paused
-    assert served.ask("/pause", "POST", Authorization=f"Bearer {TOKEN}")[0].status == 204
+    assert served.ask_as("/pause", "POST", Authorization=f"Bearer {TOKEN}")[0].status == 204
     assert served.control.paused
 
 
+def test_another_name_is_for_a_page_that_other_machines_may_open(serve):
+    assert serve(is_local=False).ask("/view", Host="pi.local:8000")[0].status == 200
+    assert serve().ask("/view", Host="pi.local:8000")[0].status == 421
+
+
 def test_the_printed_address_gives_a_cookie_that_scripts_and_other_sites_do_not_get(serve):
-    served = serve(TOKEN)
-    response, _ = served.ask(f"/?token={TOKEN}")
+    served = serve()
+    response, _ = served.ask_as(f"/?token={TOKEN}")
     assert response.status == 200
     cookie = response.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
-    assert served.ask("/view", Cookie=cookie.partition(";")[0])[0].status == 200
+    assert served.ask_as("/view", Cookie=cookie.partition(";")[0])[0].status == 200
+
+
+def test_a_slides_id_is_told_to_nobody_without_the_token_and_names_cannot_be_tried_out(serve):
+    served = serve()
+    _, refusal = served.ask_as("/slide", "POST", {"name": "S-17"}, Origin=f"http://{served.own}", Content_Type="application/json")
+    assert served.live.now.slide.number == 1
+    assert refusal == served.ask_as("/view")[1]  # says the same whatever was asked for
+    answers = [served.ask("/slide", "POST", {"name": f"S-{k}"}, Origin=f"http://{served.own}")[0] for k in range(7)]
+    assert [answer.status for answer in answers] == [204] * 5 + [429] * 2
+    assert answers[-1].headers["Retry-After"] in ("1", "2")
+    assert served.live.now.slide.number == 6
+
+
+def test_five_slides_may_begin_at_once_and_then_one_in_two_seconds():
+    now = [100.0]
+    slides = Allowance(5, 2.0, lambda: now[0])
+    assert [slides.wait_s() for _ in range(6)] == [0, 0, 0, 0, 0, 2.0]
+    now[0] += 1.5
+    assert slides.wait_s() == 0.5
+    now[0] += 0.5
+    assert [slides.wait_s(), slides.wait_s()] == [0, 2.0]
+    now[0] += 3600
+    assert [slides.wait_s() for _ in range(6)] == [0, 0, 0, 0, 0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Content_Type": None}, 415),
+        ({"Content_Type": "application/json; charset=utf-8"}, 204),
+        ({"Transfer_Encoding": "chunked"}, 411),
+        ({"Content_Length": "4097"}, 413),
+        ({"Content_Length": "99999999999999999999"}, 413),
+    ],
+)
+def test_a_body_is_json_of_a_length_that_is_said_and_small(serve, headers, status):
+    served = serve()
+    content = b'd\r\n{"name": "a"}\r\n0\r\n\r\n' if "Transfer_Encoding" in headers else b'{"name": "a"}'
+    answer, _ = served.ask("/slide", "POST", content, Origin=f"http://{served.own}", **headers)
+    assert answer.status == status
+    assert (answer.headers["Connection"] == "close") == (status != 204)
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//"])
+def test_an_origin_that_is_no_address_is_another_page(untouched, origin):
+    assert untouched.post("/pause", Origin=origin) == 403
 
 
 # nobody slows the runner
@@ -313,7 +379,7 @@ def test_of_ten_viewers_one_that_never_reads_holds_up_neither_the_runner_nor_the
             record = classified(i)
             served.take(replace(record, frame=replace(record.frame, pixels=noise)))
             with suppress(BlockingIOError):
-                deaf.send(f"GET /view HTTP/1.1\r\nHost: {served.own}\r\n\r\n".encode())
+                deaf.send(PageAddress(served.port, TOKEN).view)
             time.sleep(0.02)
         for viewer in viewers:
             viewer.join(30)
@@ -327,7 +393,7 @@ def test_of_ten_viewers_one_that_never_reads_holds_up_neither_the_runner_nor_the
 def test_closing_ends_at_once_with_viewers_connected(serve):
     served = serve()
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
-    connection.request("GET", "/view")
+    connection.request("GET", "/view", headers=PageAddress(served.port, TOKEN).headers)
     connection.getresponse().read()
     began = time.monotonic()
     served.server.close()
@@ -372,15 +438,14 @@ def test_without_starlette_the_line_says_what_to_install(refuses, monkeypatch):
     assert "pip install 'leukolite[web]'" in line
 
 
-def test_this_machine_alone_needs_no_token_and_every_other_address_does():
-    with listening(Address("127.0.0.1", 0)) as listener:
-        assert listener.token is None
-        assert listener.url == f"http://127.0.0.1:{listener.port}/"
-    with listening(Address("0.0.0.0", 0)) as first, listening(Address("0.0.0.0", 0)) as second:
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_address_that_is_printed_has_a_token_new_each_time(host):
+    with listening(Address(host, 0)) as first, listening(Address(host, 0)) as second:
         assert first.token != second.token
-        assert len(first.token or "") >= 43  # 32 bytes
+        assert len(first.token) >= 43  # 32 bytes
         assert first.url.endswith(f":{first.port}/?token={first.token}")
         assert "0.0.0.0" not in first.url
+        assert first.is_local == (host == "127.0.0.1")
 
 
 def test_a_host_that_is_not_this_machine_is_one_line():
@@ -392,14 +457,11 @@ def test_the_command_shows_the_page_and_ends_at_once_when_asked():
     command = [sys.executable, "-c", "from leukolite.edge.cli import main; main()", "--bundle", "synthetic-cells"]
     command += ["--camera", "synthetic:20", "--serve", "0", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        line = process.stderr.readline()
-        assert line.startswith("live page: http://127.0.0.1:"), line + process.stderr.read()
-        port = int(line.rstrip("/\n").rpartition(":")[2])
+        page = PageAddress.of(process.stderr.readline())
         frames: list[int] = []
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as viewer:  # stays connected
+        with closing(page.connect()) as viewer:  # stays connected
             while not frames or frames[-1] < 5:
-                viewer.request("GET", "/view")
-                frames.append(json.loads(viewer.getresponse().read())["slide"]["frames"])
+                frames.append(page.look(viewer)["slide"]["frames"])
                 time.sleep(0.1)
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)
@@ -416,16 +478,15 @@ def test_the_slide_that_was_named_at_the_start_is_shown_by_its_id(tmp_path, monk
     command += ["--camera", "synthetic:20", "--slide", "S-17", "--serve", "0"]
     command += ["--journal", str(tmp_path / "session")] if recorded else []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        port = int(process.stderr.readline().rstrip("/\n").rpartition(":")[2])
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as viewer:
-            shown = []
-            for method, path, body in (("GET", "/view", None), ("POST", "/slide", '{"name": "S-18"}'), ("GET", "/view", None)):
-                viewer.request(method, path, body, {"Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/json"})
-                shown.append(viewer.getresponse().read())
+        page = PageAddress.of(process.stderr.readline())
+        with closing(page.connect()) as viewer:
+            shown = [page.look(viewer)]
+            assert page.post(viewer, "slide", {"name": "S-18"}) == 204
+            shown.append(page.look(viewer))
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
     salt = (tmp_path / "config" / "leukolite" / "salt").read_bytes()
-    slides = [json.loads(state)["slide"] for state in (shown[0], shown[2])]
+    slides = [state["slide"] for state in shown]
     assert [(slide["number"], slide["id"]) for slide in slides] == [(1, slide_id("S-17", salt)), (2, slide_id("S-18", salt))]
 
 
@@ -446,12 +507,10 @@ def test_pausing_and_going_on_are_in_the_journal_and_no_frame_is_between_them(tm
             time.sleep(0.05)
 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        port = int(process.stderr.readline().rstrip("/\n").rpartition(":")[2])
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as viewer:
+        page = PageAddress.of(process.stderr.readline())
+        with closing(page.connect()) as viewer:
             for button, last in (("pause", "paused"), ("start", "frame"), ("pause", "paused")):
-                viewer.request("POST", f"/{button}", headers={"Origin": f"http://127.0.0.1:{port}"})
-                answer = viewer.getresponse()
-                assert (answer.status, answer.read()) == (204, b"")
+                assert page.post(viewer, button) == 204
                 wait_for(last)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
@@ -498,7 +557,7 @@ class Runner(threading.Thread):
 
 @pytest.mark.parametrize(("width", "height", "mobile"), [(390, 844, True), (1280, 900, False)])
 def test_a_browser_shows_it_and_its_buttons_work(serve, browser, width, height, mobile):
-    served = serve(TOKEN)
+    served = serve()
     runner = Runner(served)
     runner.start()
     chromium = browser(width=width, height=height, mobile=mobile)
@@ -543,7 +602,7 @@ def test_a_browser_says_when_what_it_shows_is_old(serve, browser):
     record = classified(0)
     served.take(replace(record, frame=replace(record.frame, captured_at=record.frame.captured_at - 9_000_000_000)))
     chromium = browser()
-    chromium.open(f"http://{served.own}/")
+    chromium.open(f"http://{served.own}/?token={TOKEN}")
     chromium.wait(lambda: "no new frame for" in chromium.text("#veil"), "an old picture")
     served.server.close()
     chromium.wait(lambda: chromium.text("#state") == "no connection", "no connection")

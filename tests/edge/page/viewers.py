@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -19,11 +20,11 @@ RUN += ["--camera", "synthetic:20", "--duration", str(SECONDS), "--quiet"]
 
 VIEWERS = """
 import http.client, socket, sys, threading, time
-port = int(sys.argv[1])
+port, token = int(sys.argv[1]), sys.argv[2]
 def look():
     viewer = http.client.HTTPConnection("127.0.0.1", port)
     while True:
-        viewer.request("GET", "/view")
+        viewer.request("GET", "/view", headers={"Authorization": f"Bearer {token}"})
         viewer.getresponse().read()
         time.sleep(0.25)
 def never_read():
@@ -31,7 +32,7 @@ def never_read():
         deaf.setblocking(False)
         while True:
             try:
-                deaf.send(f"GET /view HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n".encode())
+                deaf.send(f"GET /view HTTP/1.1\\r\\nHost: localhost\\r\\nAuthorization: Bearer {token}\\r\\n\\r\\n".encode())
             except BlockingIOError:
                 pass
             time.sleep(0.25)
@@ -49,8 +50,9 @@ def measure(serve: bool, viewers: bool) -> tuple[int, list[float]]:
         runner = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         looking = None
         if viewers:
-            port = runner.stderr.readline().rstrip("/\n").rpartition(":")[2]
-            looking = subprocess.Popen([sys.executable, "-c", VIEWERS, port], stderr=subprocess.DEVNULL)
+            url = urlsplit(runner.stderr.readline().removeprefix("live page: ").strip())
+            arguments = (str(url.port), url.query.removeprefix("token="))
+            looking = subprocess.Popen([sys.executable, "-c", VIEWERS, *arguments], stderr=subprocess.DEVNULL)
         runner.communicate()
         if looking is not None:
             looking.kill()
