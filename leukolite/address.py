@@ -38,15 +38,15 @@ def without_secrets(name: str) -> str:
 
     What is left out is `***`, so that who opens the address again knows that a login is missing: see `has_hidden`.
     """
-    scheme, is_address, rest = name.partition("://")
+    scheme, is_address, _ = name.partition("://")
     if not is_address:
         return with_logins_hidden(name)
-    login, at, tail = _before_host(name, rest)
+    login, tail = split_login(name)
     path, has_query, query = tail.partition("#")[0].partition("?")
     host, slash, path = path.partition("/")
     path = _IN_PATH.sub(lambda found: _hidden(found[0]) if "=" in found[0] else found[0], path)
     query = _IN_QUERY.sub(lambda found: _hidden(found[0]), query)
-    return f"{scheme}://{HIDDEN if login else ''}{at}{host}{slash}{path}{has_query}{query}"
+    return f"{scheme}://{f'{HIDDEN}@' if login else ''}{host}{slash}{path}{has_query}{query}"
 
 
 def without_login(name: str) -> str:
@@ -72,8 +72,8 @@ def with_logins_hidden(text: str) -> str:
     """A text, as an error's, without what may be the login of an address in it."""
     if ":/" not in text:
         return text
-    hidden = _LOGIN_IN_TEXT.sub(rf"\1{HIDDEN}@", text)
-    return _PARAMETER_IN_TEXT.sub(lambda found: f"{found[1]}={HIDDEN}" if _names_secret(found[1]) else found[0], hidden)
+    hidden = _PARAMETER_IN_TEXT.sub(lambda found: f"{found[1]}={HIDDEN}" if _names_secret(found[1]) else found[0], text)
+    return _LOGIN_IN_TEXT.sub(rf"\1{HIDDEN}@", hidden)
 
 
 def with_secrets_hidden(text: str, url: str) -> str:
@@ -81,6 +81,21 @@ def with_secrets_hidden(text: str, url: str) -> str:
     for secret in sorted(set(_secrets_of(url)), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return with_logins_hidden(text)
+
+
+def split_login(address: str) -> tuple[str, str]:
+    """What stands in an address before its host, and the host with all that follows; both without the @ between them."""
+    rest = address.partition("://")[2]
+    try:
+        parts = urlsplit(address)
+        is_clear = rest.startswith(parts.netloc) and not is_badly_quoted(parts)
+    except ValueError:  # as of half a bracket
+        is_clear = False
+    if not is_clear:  # what seems a host may be a user and the beginning of a password
+        login, _, tail = _ENCODED_AT.sub("@", rest).rpartition("@")
+        return login, tail
+    login, _, host = parts.netloc.rpartition("@")
+    return login, f"{host}{rest[len(parts.netloc) :]}"
 
 
 def is_badly_quoted(parts: SplitResult) -> bool:
@@ -91,25 +106,9 @@ def is_badly_quoted(parts: SplitResult) -> bool:
         return True
     if _ENCODED_AT.search(parts.netloc.rpartition("@")[2]):
         return True
-    hidden = "@" in f"{parts.path}{parts.query}{parts.fragment}" and "@" not in parts.netloc
+    query = "" if "=" in parts.query else parts.query  # a parameter may be ?pwd=a@b
+    hidden = "@" in f"{parts.path}{query}{parts.fragment}" and "@" not in parts.netloc
     return hidden and port is not None and "." not in (parts.hostname or "") and parts.hostname != "localhost"
-
-
-def _before_host(name: str, rest: str) -> tuple[str, str, str]:
-    """What stands before the host, the @ behind it, and the host with all that follows.
-
-    Args:
-        rest: of the name, behind its scheme.
-    """
-    try:
-        parts = urlsplit(name)
-        is_clear = rest.startswith(parts.netloc) and not is_badly_quoted(parts)
-    except ValueError:  # as of half a bracket
-        is_clear = False
-    if is_clear:
-        login, at, host = parts.netloc.rpartition("@")
-        return login, at, f"{host}{rest[len(parts.netloc) :]}"
-    return _ENCODED_AT.sub("@", rest).rpartition("@")  # what seems a host may be a user and the beginning of a password
 
 
 def _hidden(parameter: str) -> str:
@@ -138,8 +137,7 @@ def _plain(name: str) -> str:
 
 def _secrets_of(url: str) -> Iterator[str]:
     """As they stand in the address, and as they are sent."""
-    rest = url.partition("://")[2]
-    login, _, tail = _before_host(url, rest)
+    login, tail = split_login(url)
     user, _, password = login.partition(":")
     address, _, fragment = tail.partition("#")
     found = [login, user, password, fragment]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from leukolite.address import has_hidden, without_login
+from leukolite.address import HIDDEN, has_hidden, split_login, without_login
 from leukolite.errors import SourceError
 from leukolite.one_line import first_line_of
 
@@ -30,8 +30,7 @@ def address_with_login(address: str, file: Path) -> str:
     user, colon, password = login.partition(":")
     if not (user and colon):
         raise SourceError(str(file), "expected one line USER:PASSWORD, or the camera's whole address")
-    if has_hidden(without_login(address)):  # in its path, or in its query
+    scheme, tail = address.partition("://")[0], split_login(address)[1]
+    if HIDDEN in tail:
         raise SourceError(str(file), "this camera takes its login within the address: write the whole address into the file")
-    scheme, _, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{host.rpartition('@')[2]}{slash}{path}"
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{tail}"

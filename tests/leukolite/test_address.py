@@ -36,6 +36,7 @@ from leukolite.address import (
         ("http://cam/v?%2570assword=123", "http://cam/v?%2570assword=***"),
         ("http://cam/v?TOKEN=geheim;Key=geheim;auth=geheim;sig=geheim", "http://cam/v?TOKEN=***;Key=***;auth=***;sig=***"),
         ("http://cam/v?whatever=geheim", "http://cam/v?whatever=***"),
+        ("http://cam:80/v?pwd=geh@eim", "http://cam:80/v?pwd=***"),
         ("http://cam/v?geheim", "http://cam/v?***"),
         ("http://cam/v?geheim==", "http://cam/v?geheim=***"),
         ("http://cam/v?channel=http://alice:geheim@x/", "http://cam/v?channel=***"),
