@@ -5,7 +5,6 @@ The assets are themselves a bundle: `edge-run --bundle DIR/app/src/main/assets` 
 
 import hashlib
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +20,7 @@ from leukolite.errors import ConversionError, LeukoliteError
 from leukolite.files import check_replaceable, new_folder, write_file
 from leukolite.manifest import Manifest
 from leukolite.runtime import TfliteRuntime
-from leukolite.wording import RESEARCH_USE, shown
+from leukolite.wording import RESEARCH_USE, markdown, shown, shown_json
 
 ASSETS, KOTLIN, KOTLIN_TEST = "app/src/main/assets", "app/src/main/java/leukolite", "app/src/androidTest/java/leukolite"
 TEMPLATES = {
@@ -62,7 +61,7 @@ def export_android(bundle: Bundle, out: Path, zip_path: Path | None = None, *, f
     manifest = bundle.manifest.model_copy(update={"model_sha256": hashlib.sha256(model).hexdigest(), "compiled": []})
     files = {
         f"{ASSETS}/{MODEL}": model,
-        f"{ASSETS}/{MANIFEST}": (manifest.model_dump_json(indent=1) + "\n").encode(),
+        f"{ASSETS}/{MANIFEST}": (shown_json(manifest.model_dump_json(indent=1)) + "\n").encode(),
         f"{ASSETS}/{LABELS}": "".join(f"{label}\n" for label in manifest.labels).encode(),
         f"{ASSETS}/{GOLDEN}": _stored_golden(bundle.golden),
         **{name: text.encode() for name, text in _render(manifest, bundle.golden).items()},
@@ -124,6 +123,7 @@ def _render(manifest: Manifest, golden: Golden) -> dict[str, str]:
         keep_trailing_newline=True,
     )
     environment.filters["kotlin"] = _kotlin
+    environment.filters["markdown"] = markdown
     abstain, malignant = manifest.decision.abstain, [manifest.labels.index(label) for label in manifest.malignant]
     verdicts = [decide(calibrate(row, manifest.decision.temperature), manifest.decision, malignant) for row in golden.outputs]
     values = {
@@ -141,5 +141,14 @@ def _render(manifest: Manifest, golden: Golden) -> dict[str, str]:
 def _kotlin(value: str | float | None) -> str:
     """A Kotlin literal."""
     if isinstance(value, str):
-        return json.dumps(value).replace("$", "\\$")
+        return f'"{"".join(map(_kotlin_character, value))}"'
     return "null" if value is None else repr(value)
+
+
+def _kotlin_character(char: str) -> str:
+    if char in '"$\\':
+        return f"\\{char}"
+    if char.isascii() and char.isprintable():
+        return char
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))

@@ -27,6 +27,7 @@ from leukolite.names import look_alikes
 from leukolite.places import problem_at
 from leukolite.schema import newer_schema
 from leukolite.textfiles import decode_text, parse_json
+from leukolite.wording import shown_json
 
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
 MAX_FILE_BYTES = 256_000_000  # of a model or the golden arrays
@@ -123,7 +124,7 @@ def write_bundle(
     """
     with new_folder(path, replace_if_holds=MANIFEST, force=force) as folder:
         (folder / MODEL).write_bytes(model)
-        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (folder / MANIFEST).write_text(shown_json(manifest.model_dump_json(indent=1)) + "\n", encoding="utf-8")
         (folder / LABELS).write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")
         (folder / GOLDEN).write_bytes(golden.to_bytes())
         (folder / CARD).write_text(card, encoding="utf-8")

@@ -89,7 +89,7 @@ class Dataset:
             if not is_label(label):
                 raise DatasetError(
                     f"{self.root}: {label!r} cannot be a class's name: expected UTF-8, one line of at most {LONGEST_LABEL}"
-                    " characters and none that controls a terminal; rename its folder"
+                    " characters and none that controls a terminal or turns the direction of text; rename its folder"
                 )
 
     def counts(self, indices: Iterable[int] | None = None) -> dict[str, int]:
