@@ -23,6 +23,7 @@ from leukolite.edge.pipeline import Limits
 from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
 from leukolite.edge.settings import SessionSettings, changed_setting, first_record, settings_of
 from leukolite.errors import JournalError
+from leukolite.folder_kinds import what_folder
 from leukolite.one_line import first_line_of
 from leukolite.options import (
     Finite,
@@ -286,6 +287,9 @@ def _check_recording(record: Path | None, journal: Path | None, resume: Path | N
     if journal is not None and is_begun(journal):
         raise JournalError(f"{journal}: a session is recorded there already; choose a new folder", advice="or-record")
     if resume is not None and not is_begun(resume):
+        has_journal = any(resume.glob("journal-*.jsonl"))  # of a start that came to nothing
+        if not has_journal and (what := what_folder(resume)):
+            raise JournalError(f"{resume}: no session is recorded there; this is {what}")
         raise JournalError(f"{resume}: no session is recorded there", advice="record")
 
 

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from leukolite.errors import BundleError, reason_of
 from leukolite.files import new_folder
+from leukolite.folder_kinds import what_folder
 from leukolite.manifest import READABLE, Manifest
 from leukolite.names import look_alikes
 from leukolite.places import problem_at
@@ -152,7 +153,12 @@ def _member(path: Path, name: str) -> bytes:
         if path.is_dir():
             file = path / name
             if not file.exists():
-                raise BundleError(f"{path}: {name} is missing; {_what_instead(path)}")
+                what = None if name != MANIFEST or (path / MODEL).is_file() else what_folder(path)
+                raise BundleError(
+                    f"{path}: {name} is missing; expected a bundle with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}"
+                    if what is None
+                    else f"{path}: this is {what}"
+                )
             if problem := problem_at(file, "file"):
                 raise BundleError(f"{file}: {problem}; copy the bundle again")
             if file.stat().st_size > most:
@@ -172,15 +178,6 @@ def _member(path: Path, name: str) -> bytes:
         raise BundleError(f"{path}: neither a bundle folder nor a whole zip file ({error}){_what_file(path)}") from error
     except OSError as error:
         raise BundleError(f"{path}: {name} cannot be read ({reason_of(error)})") from error
-
-
-def _what_instead(folder: Path) -> str:
-    """What a folder is that is no bundle, and what to do with it."""
-    if (folder / "run.json").is_file():
-        return "this is a training run: convert it, and give the bundle made of it"
-    if inner := sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}")):
-        return f"this is a folder of bundles: give one of them, as {folder / inner[0]}"
-    return f"expected a bundle with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}"
 
 
 def _what_file(path: Path) -> str:
