@@ -5,7 +5,6 @@ The assets are themselves a bundle: `edge-run --bundle DIR/app/src/main/assets` 
 
 import hashlib
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +23,7 @@ from leukolite.golden_verdicts import VERDICTS
 from leukolite.manifest import Manifest
 from leukolite.runtime import TfliteRuntime
 from leukolite.sums import SUMS, hash_of, sums_of, sums_text
-from leukolite.wording import RESEARCH_USE, shown
+from leukolite.wording import RESEARCH_USE, markdown, shown
 
 ASSETS, KOTLIN, KOTLIN_TEST = "app/src/main/assets", "app/src/main/java/leukolite", "app/src/androidTest/java/leukolite"
 TEMPLATES = {
@@ -134,6 +133,7 @@ def _render(manifest: Manifest, golden: Golden, sha256: str) -> dict[str, str]:
         keep_trailing_newline=True,
     )
     environment.filters["kotlin"] = _kotlin
+    environment.filters["markdown"] = markdown
     abstain, malignant = manifest.decision.abstain, [manifest.labels.index(label) for label in manifest.malignant]
     verdicts = [decide(calibrate(row, manifest.decision.temperature), manifest.decision, malignant) for row in golden.outputs]
     values = {
@@ -153,5 +153,14 @@ def _render(manifest: Manifest, golden: Golden, sha256: str) -> dict[str, str]:
 def _kotlin(value: str | float | None) -> str:
     """A Kotlin literal."""
     if isinstance(value, str):
-        return json.dumps(value).replace("$", "\\$")
+        return f'"{"".join(map(_kotlin_character, value))}"'
     return "null" if value is None else repr(value)
+
+
+def _kotlin_character(char: str) -> str:
+    if char in '"$\\':
+        return f"\\{char}"
+    if char.isascii() and char.isprintable():
+        return char
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))

@@ -1,5 +1,7 @@
 """The model card of a bundle, made from its manifest alone, so that the two cannot disagree."""
 
+from collections.abc import Sequence
+
 from leukolite.appearance import describe
 from leukolite.convert.provenance import is_external
 from leukolite.convert.terms import terms
@@ -17,7 +19,7 @@ from leukolite.manifest import (
 )
 from leukolite.network_input import NetworkInput
 from leukolite.preprocess import CROPS
-from leukolite.wording import RESEARCH_USE, percent, percent_with_interval, shown
+from leukolite.wording import RESEARCH_USE, markdown, percent, percent_with_interval, shown
 
 DATASETS = {
     "taleqani": "Taleqani Hospital ALL set (Aria et al. 2021): photographs of whole fields, one hospital, one microscope",
@@ -49,14 +51,14 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
         "",
         f"**{RESEARCH_USE}**",
         "",
-        f"Classifies one **{manifest.unit}** per image: {', '.join(manifest.labels)}"
-        f" (malignant: {', '.join(manifest.malignant) or 'none is said to be'}).",
+        f"Classifies one **{manifest.unit}** per image: {_names(manifest.labels)}"
+        f" (malignant: {_names(manifest.malignant) or 'none is said to be'}).",
         f"{_kind(manifest)}, {model_bytes / 1e6:.2f} MB, {manifest.input.width}x{manifest.input.height} RGB bytes in.",
         *([] if manifest.input.crop == "centre-square" else [f"Of a picture it sees {CROPS[manifest.input.crop]}."]),
         "",
     ]
     if manifest.objections:
-        lines += ["## What labelled pictures say against it", "", *(f"- {line}" for line in manifest.objections)]
+        lines += ["## What labelled pictures say against it", "", *(f"- {markdown(line)}" for line in manifest.objections)]
         lines += ["- It was converted because the user insisted.", ""]
     if training is not None:
         lines += [
@@ -122,7 +124,7 @@ def _how(training: Training) -> list[str]:
     recipe = training.recipe
     if is_external(recipe):
         return [
-            f"- Network: {recipe['source']}",
+            f"- Network: {markdown(str(recipe['source']))}",
             "- The images above calibrated, gated and measured it; what it saw in training is not known, so the figures may"
             " flatter.",
         ]
@@ -181,7 +183,7 @@ def _gate(gate: ConversionGate, manifest: Manifest) -> list[str]:
     for level in gate.levels:
         changes = [(level.recall[label] - level.float_recall[label], label) for label in level.recall]
         change, label = min(changes, default=(0.0, ""))
-        kept = f"{label} {100 * change + 0.0:+.1f} points" if changes else "none held"
+        kept = f"{markdown(label)} {100 * change + 0.0:+.1f} points" if changes else "none held"
         lines.append(
             f"| {level.sigma:g} | {percent(level.float_accuracy)} | {percent(level.accuracy)} | {kept} | {level.flips} |"
         )
@@ -193,7 +195,7 @@ def _without_recall(gate: ConversionGate, manifest: Manifest) -> list[str]:
     if not manifest.malignant:
         return ["**No label is said to be malignant, so no malignant recall was held.**"]
     absent = [label for label in manifest.malignant if all(label not in level.recall for level in gate.levels)]
-    return [f"**No image of {', '.join(absent)} is among them, so no recall of it was held.**"] if absent else []
+    return [f"**No image of {_names(absent)} is among them, so no recall of it was held.**"] if absent else []
 
 
 def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
@@ -204,7 +206,7 @@ def _fitted(fitted: Fitted, manifest: Manifest) -> list[str]:
         " images of the table above)."
     ]
     if decision.threshold is not None:
-        lines.append(f"A verdict is {manifest.malignant[0]} from a probability of {decision.threshold:g}.")
+        lines.append(f"A verdict is {markdown(manifest.malignant[0])} from a probability of {decision.threshold:g}.")
     if band is not None and band.band is not None:
         state = "It abstains" if band.in_force else "It would abstain, were the band put in force,"
         lines.append(
@@ -225,7 +227,7 @@ def _appearance(usual: AppearanceRanges) -> list[str]:
 def _runtime(one: RuntimeCheck) -> str:
     name = f"{one.name} {one.version or ''}".strip()
     if one.outcome != "proved":
-        return f"{name}: {one.outcome} ({one.reason})"
+        return f"{name}: {one.outcome} ({markdown(one.reason)})"
     return (
         f"{name}: runs it; {one.flips} of {_count(one.n, 'verdict')} {'is' if one.flips == 1 else 'are'} not the float model's,"
         f" probabilities differ by up to {one.max_difference:.3f}, {one.mean_difference:.4f} on average"
@@ -252,12 +254,16 @@ def _settings(values: object) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return f"{_count(sum(counts.values()), 'image')} ({', '.join(f'{label} {n}' for label, n in counts.items())})"
+    return f"{_count(sum(counts.values()), 'image')} ({', '.join(f'{markdown(label)} {n}' for label, n in counts.items())})"
+
+
+def _names(labels: Sequence[str]) -> str:
+    return ", ".join(map(markdown, labels))
 
 
 def _table(results: list[NoiseMetrics]) -> list[str]:
     positive = results[0].positive
-    whose = f"of {positive}" if positive else "macro"
+    whose = f"of {markdown(positive)}" if positive else "macro"
     abstains = any(row.abstained for row in results)
     rows = [
         f"| {row.sigma:g} | {percent_with_interval(row.accuracy, row.accuracy_interval)} | {percent(row.precision)} |"
@@ -270,9 +276,8 @@ def _table(results: list[NoiseMetrics]) -> list[str]:
 
 
 def _confusion(row: NoiseMetrics, labels: list[str]) -> list[str]:
-    lines = [f"| | {' | '.join(labels)} | recall |", "|---" * (len(labels) + 2) + "|"]
+    lines = [f"| | {' | '.join(map(markdown, labels))} | recall |", "|---" * (len(labels) + 2) + "|"]
     for label, counts, one in zip(labels, row.confusion, row.classes, strict=True):
-        lines.append(
-            f"| **{label}** | {' | '.join(map(str, counts))} | {percent_with_interval(one.recall, one.recall_interval)} |"
-        )
+        recall = percent_with_interval(one.recall, one.recall_interval)
+        lines.append(f"| **{markdown(label)}** | {' | '.join(map(str, counts))} | {recall} |")
     return lines

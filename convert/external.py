@@ -82,7 +82,7 @@ def source_of_keras(external: ExternalModel, seed: int, progress: OnProgress) ->
     if odd := [label for label in labels if not is_label(label)]:
         raise ConversionError(
             f"{external.labels}: {odd[0]!r} cannot be a label: expected at most {LONGEST_LABEL} characters and none that"
-            " controls a terminal"
+            " controls a terminal or turns the direction of text"
         )
     if taken := taken_meaning(labels):
         raise ConversionError(f"{external.labels}: {taken}; rename it there and in the images' folders")

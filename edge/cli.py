@@ -10,7 +10,8 @@ from click.core import ParameterSource
 from leukolite import __version__
 from leukolite.edge.camera.capture import ReconnectPolicy
 from leukolite.edge.camera.discover import list_cameras
-from leukolite.edge.camera.open import CAMERAS
+from leukolite.edge.camera.login import address_with_login
+from leukolite.edge.camera.open import CAMERAS, is_network_camera
 from leukolite.edge.camera.remaining import NothingLeft
 from leukolite.edge.camera.source import Size
 from leukolite.edge.field.locate import CHANNELS, Channel
@@ -24,6 +25,8 @@ from leukolite.edge.pipeline import Limits
 from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
 from leukolite.edge.settings import SessionSettings, changed_setting, first_record, settings_of
 from leukolite.errors import JournalError
+from leukolite.folder_kinds import what_folder
+from leukolite.one_line import first_line_of
 from leukolite.options import (
     BundlePath,
     Finite,
@@ -74,6 +77,12 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 )
 @click.option("--bundle", type=BundlePath(), help="Bundle folder or zip, or a shipped bundle's name.")
 @click.option("--camera", metavar="NAME", help=f"Camera to open: {'; '.join(CAMERAS)}.")
+@click.option(
+    "--camera-login",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File that only this user may read, with a network camera's USER:PASSWORD or whole address; - is stdin.",
+)
 @click.option("--camera-size", type=SizeType(), help="Size of a picamera2's or v4l2 camera's pictures, pixels.")
 @click.option(
     "--list-cameras",
@@ -141,6 +150,12 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option("--resume", type=click.Path(path_type=Path), metavar="SESSION", help="Recorded session to go on with, as it began.")
 @moved_option("edge-run", "--replay", "leukolite journal replay SESSION", is_flag=False, flag_value="SESSION")
 @click.option("--slide", metavar="NAME", help="Name of the slide under the lens; a salted id of it is kept and shown.")
+@click.option(
+    "--slide-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File whose first line is the slide's name, for --slide shows it to every user of the machine; - is stdin.",
+)
 @click.option("--keep-frames", is_flag=True, help="Keep each classified frame beside the journal, lossless.")
 @click.option("--keep-running", is_flag=True, help="Go on unrecorded when the disk is full.")
 @click.option(
@@ -156,6 +171,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 def main(
     bundle: Path | None,
     camera: str | None,
+    camera_login: Path | None,
     camera_size: Size | None,
     source: Path | None,
     noise: tuple[float, ...],
@@ -177,6 +193,7 @@ def main(
     journal: Path | None,
     resume: Path | None,
     slide: str | None,
+    slide_file: Path | None,
     keep_frames: bool,
     keep_running: bool,
     serve: Address | None,
@@ -203,10 +220,12 @@ def main(
       edge-run --bundle synthetic-cells --camera synthetic:5 --serve 8000
     """
     _check_recording(record, journal, resume, keeps=keep_frames or keep_running)
+    slide = _slide_name(slide, slide_file, camera_login)
     _check_slide(slide, shows=any(place is not None for place in (record, journal, resume, serve, out)))
     if resume is not None:
         settings = settings_of(first_record(resume), bundle)
         settings = replace(settings, runtime=settings.runtime.with_cpu(allow_cpu))
+        settings = _with_login(settings, camera_login)
     elif bundle is None:
         raise click.UsageError("Missing option '--bundle'; `leukolite bundles` lists the shipped ones.")
     else:
@@ -225,6 +244,7 @@ def main(
             channel=channel,
         )
         _check_settings(settings)
+        settings = _with_login(settings, camera_login)
         if record is not None and is_begun(record):
             _check_as_recorded(record, settings)
     if allow_cpu and settings.runtime.name != "edgetpu":
@@ -281,7 +301,31 @@ def _check_recording(record: Path | None, journal: Path | None, resume: Path | N
     if journal is not None and is_begun(journal):
         raise JournalError(f"{journal}: a session is recorded there already; choose a new folder", advice="or-record")
     if resume is not None and not is_begun(resume):
+        has_journal = any(resume.glob("journal-*.jsonl"))  # of a start that came to nothing
+        if not has_journal and (what := what_folder(resume)):
+            raise JournalError(f"{resume}: no session is recorded there; this is {what}")
         raise JournalError(f"{resume}: no session is recorded there", advice="record")
+
+
+def _slide_name(slide: str | None, file: Path | None, login: Path | None) -> str | None:
+    """Raises: UsageError, or LeukoliteError where `file` cannot be read."""
+    if file is None:
+        return slide
+    if slide is not None:
+        raise click.UsageError("give either --slide NAME or --slide-file FILE")
+    if str(file) == "-" and login is not None and str(login) == "-":
+        raise click.UsageError("--slide-file and --camera-login cannot both come from stdin")
+    return first_line_of(file, "the slide's name")
+
+
+def _with_login(settings: SessionSettings, file: Path | None) -> SessionSettings:
+    """Raises: UsageError, or LeukoliteError where `file` cannot be read or holds no login of this camera."""
+    if file is None:
+        return settings
+    camera = settings.camera or ""
+    if not is_network_camera(camera):
+        raise click.UsageError("--camera-login goes with a network camera, whose address begins with rtsp:// or http://")
+    return replace(settings, camera=address_with_login(camera, file))
 
 
 def _check_slide(slide: str | None, *, shows: bool) -> None:

@@ -1,10 +1,11 @@
 """What decides a session's verdicts, as `edge-run` was asked or as a journal recorded it; and what is opened by it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
+from leukolite.address import without_secrets
 from leukolite.bundle import Bundle
 from leukolite.edge.camera.containers import is_video
 from leukolite.edge.camera.open import open_camera, open_source
@@ -37,7 +38,7 @@ class SessionSettings:
     """
 
     bundle: Path
-    camera: str | None
+    camera: str | None = field(repr=False)  # with its login
     camera_size: tuple[int, int] | None
     source: Path | None
     noise: tuple[float, ...]
@@ -72,7 +73,7 @@ class SessionSettings:
 
     def source_settings(self) -> SourceSettings:
         path = None if self.source is None else text_of_path(self.source.resolve())
-        camera = None if self.camera is None else text_of_path(self.camera)
+        camera = None if self.camera is None else text_of_path(without_secrets(self.camera))
         return SourceSettings(camera=camera, path=path, seed=self.seed)
 
 
@@ -127,15 +128,15 @@ def changed_setting(start: StartRecord, now: SessionSettings) -> ChangedSetting 
     recorded = settings_of(start, now.bundle)
     recordable = now.source_settings()
     resolved = replace(now, camera=recordable.camera_name, source=recordable.place)
-    for field in fields(SessionSettings):
-        was, found = getattr(recorded, field.name), getattr(resolved, field.name)
-        if field.name == "runtime":
+    for name in (one.name for one in fields(SessionSettings)):
+        was, found = getattr(recorded, name), getattr(resolved, name)
+        if name == "runtime":
             if was.name != found.name:
                 return ChangedSetting("runtime", was.name, found.name)
             if was.threads != found.threads:
                 return ChangedSetting("threads", was.threads, found.threads)
-        elif was != found:
-            return ChangedSetting(field.name, was, found)
+        elif was != found and not (name == "camera" and start.source.is_same_as(recordable)):
+            return ChangedSetting(name, was, found)
     return None
 
 

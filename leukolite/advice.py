@@ -30,6 +30,7 @@ ADVICE = {
     "camera-size": "choose another --camera-size",
     "camera-size-kinds": "--camera-size is for picamera2 and v4l2 cameras",
     "camera-size-of-its-own": "ask for that with --camera-size",
+    "camera-login": "give it to edge-run with --camera-login FILE",
     "cells-of-field": "--cells is for bundles that classify cells, leave it out",
     "edgetpu": "give --runtime edgetpu",
     "finding-of-field": "--cell-diameter and --channel are for bundles that classify cells, leave them out",

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from leukolite.errors import BundleError, reason_of
 from leukolite.files import new_folder
+from leukolite.folder_kinds import what_folder
 from leukolite.golden_verdicts import VERDICTS, GoldenVerdicts, contradiction, golden_verdicts
 from leukolite.manifest import READABLE, Manifest
 from leukolite.names import look_alikes
@@ -33,6 +34,7 @@ from leukolite.regular_file import open_regular
 from leukolite.schema import newer_schema
 from leukolite.sums import SUMS, has_other_line_ends, hash_of, mismatch, parse_sums, sums_of, sums_text
 from leukolite.textfiles import decode_text, parse_json
+from leukolite.wording import shown_json
 from leukolite.zip_members import DAMAGED, open_zip, read_member
 
 MODEL, MANIFEST, LABELS, GOLDEN, CARD = "model.tflite", "manifest.json", "labels.txt", "golden.npz", "README.md"
@@ -139,7 +141,7 @@ def bundle_files(
     made = compiled or {}
     files = {
         MODEL: model,
-        MANIFEST: (manifest.model_dump_json(indent=1) + "\n").encode(),
+        MANIFEST: (shown_json(manifest.model_dump_json(indent=1)) + "\n").encode(),
         LABELS: "".join(f"{label}\n" for label in manifest.labels).encode(),
         GOLDEN: golden.to_bytes(),
         VERDICTS: golden_verdicts(manifest, golden.outputs).to_bytes(),
@@ -284,7 +286,12 @@ def _member(path: Path, name: str, left: int = MAX_FILE_BYTES) -> bytes:
         if path.is_dir():
             file = path / name
             if not file.exists():
-                raise BundleError(f"{path}: {name} is missing; {_what_instead(path)}")
+                what = None if name != MANIFEST or (path / MODEL).is_file() else what_folder(path)
+                raise BundleError(
+                    f"{path}: {name} is missing; expected a bundle with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}"
+                    if what is None
+                    else f"{path}: this is {what}"
+                )
             if problem := problem_at(file, "file"):
                 raise BundleError(f"{file}: {problem}; copy the bundle again")
             if not file.resolve().is_relative_to(path.resolve()):
@@ -309,15 +316,6 @@ def _member(path: Path, name: str, left: int = MAX_FILE_BYTES) -> bytes:
         raise BundleError(f"{path}: neither a bundle folder nor a whole zip file ({error}){_what_file(path)}") from error
     except OSError as error:
         raise BundleError(f"{path}: {name} cannot be read ({reason_of(error)})") from error
-
-
-def _what_instead(folder: Path) -> str:
-    """What a folder is that is no bundle, and what to do with it."""
-    if (folder / "run.json").is_file():
-        return "this is a training run: convert it, and give the bundle made of it"
-    if inner := sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}")):
-        return f"this is a folder of bundles: give one of them, as {folder / inner[0]}"
-    return f"expected a bundle with {MODEL}, {MANIFEST}, {LABELS}, {GOLDEN}"
 
 
 def _what_file(path: Path) -> str:

@@ -26,6 +26,7 @@ _TAKEN = {
 
 # one line, whatever counts as a line's end: labels.txt has one label per line
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+_DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 LONGEST_LABEL = 100
 Label = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_LABEL, pattern=_ONE_LINE)]
 
@@ -81,8 +82,10 @@ class Classes(Frozen):
 
 
 def is_label(name: str) -> bool:
-    """Whether a name, of a folder or in a file, can be a `Label`: UTF-8, and one line of at most `LONGEST_LABEL` characters."""
-    return is_utf8(name) and len(name) <= LONGEST_LABEL and re.fullmatch(_ONE_LINE, name) is not None
+    """Whether a name, of a folder or in a file, can be a label: UTF-8, one line of at most `LONGEST_LABEL` characters, and none
+    that turns the direction of what stands beside it. (Manifests made before may have the last.)"""
+    is_one_line = len(name) <= LONGEST_LABEL and re.fullmatch(_ONE_LINE, name) is not None
+    return is_utf8(name) and is_one_line and _DIRECTIONS.search(name) is None
 
 
 def label_key(name: str) -> str:

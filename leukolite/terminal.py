@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from leukolite.address import with_logins_hidden
 from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError, reason_of
 from leukolite.files import is_stdout
@@ -64,13 +65,13 @@ class Command(click.Command):
             raise _one_line(error) from error
         except LeukoliteError as error:
             advice = f"; {ADVICE[error.advice]}" if error.advice else ""
-            raise click.ClickException(shown(f"{error}{advice}")) from error
+            raise click.ClickException(_said(f"{error}{advice}")) from error
         except KeyboardInterrupt:
             warn("interrupted")
             ctx.exit(INTERRUPTED)
         except OSError as error:  # a path too long, a folder without permission
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(shown(f"{where}{reason_of(error)}")) from error
+            raise click.ClickException(_said(f"{where}{reason_of(error)}")) from error
 
 
 class LazyGroup(click.Group):
@@ -168,8 +169,12 @@ def add_task(bar: Progress, description: str, total: float | None = None) -> Tas
 
 
 def warn(line: str) -> None:
-    """One line on stderr, as `leukolite.wording.shown` makes it."""
-    click.echo(shown(line), err=True)
+    """One line on stderr, as `leukolite.wording.shown` makes it, without the login of an address in it."""
+    click.echo(_said(line), err=True)
+
+
+def _said(text: str) -> str:
+    return shown(with_logins_hidden(text))
 
 
 def _one_line(error: click.UsageError) -> click.UsageError:
@@ -177,6 +182,6 @@ def _one_line(error: click.UsageError) -> click.UsageError:
     message = " ".join(line.strip(" \t") for line in error.format_message().split("\n"))  # click's own lines
     command = error.ctx.command_path if error.ctx is not None else ""
     end = "" if message.endswith((".", "?", "!")) else "."
-    short = click.UsageError(shown(f"{message}{end} Try '{command} --help'." if command else message))
+    short = click.UsageError(_said(f"{message}{end} Try '{command} --help'." if command else message))
     short.ctx = None
     return short

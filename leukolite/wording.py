@@ -1,11 +1,15 @@
 """How figures, counts, names and the notice are written, the same in every table, page, card and file."""
 
+import re
 import textwrap
 import unicodedata
 from typing import Any
 
 # letters and marks without any ink
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+
+# an underscore within a word is none, nor an ampersand that begins no entity
+_MARKUP = re.compile(r"[\\`*\[\]<>|~]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
 
 RESEARCH_USE = "Research use only; never a diagnosis."
 
@@ -71,8 +75,14 @@ def all_shown(value: Any) -> Any:
 
 
 def drawn(text: str) -> str:
-    """A name as Matplotlib shall draw it: `shown`, and no formula between dollar signs."""
-    return shown(text).replace("$", r"\$")
+    """A name as Matplotlib shall draw it: `shown`, no formula between dollar signs, and in the legend whatever it begins with."""
+    plain = shown(text).replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
+
+
+def markdown(text: str) -> str:
+    """A name within a line or a table's cell of Markdown: `shown`, and no character of it is markup."""
+    return _MARKUP.sub(r"\\\g<0>", shown(text))
 
 
 def wrapped(text: str, width: int = 80) -> list[str]:

@@ -23,7 +23,7 @@ from leukolite.synthetic import LABELS, render_cell
 
 # a formula, a window's title, a line's end, a right-to-left mark, a byte that is not UTF-8, no width, C1's CSI, markup
 NASTY = os.fsdecode(b"=\x1b]0;t\x07\n\xe2\x80\xae,\"\xe9\xe2\x80\x8b\xc2\x9b2J\t[b]$_$<b>'")
-NASTY_LABEL = "=\u202e,\"\u200b[b]$_$<b>'"  # what can be a label is one line of UTF-8
+NASTY_LABEL = "=,\"\u200b[b]$_$<b>|`'"  # what can be a label is one line of UTF-8
 OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -216,7 +216,9 @@ def test_what_a_usb_device_calls_itself_is_not_obeyed(said, monkeypatch):
     assert said(edge_run, "--list-cameras").count(r"\u202e") == 2
 
 
-@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9"), "a\nb", "\x1b[31m", "\x9b", "n" * 101])
+@pytest.mark.parametrize(
+    "name", [os.fsdecode(b"caf\xe9"), "a\nb", "\x1b[31m", "\x9b", "n" * 101, "\u202eb", "b\u200f", "\u2066b\u2069"]
+)
 def test_a_class_folder_whose_name_cannot_be_a_label_is_refused_in_one_line(refuses, place, name):
     for label in (name, "other"):
         (place / "data" / label).mkdir(parents=True)

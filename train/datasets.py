@@ -93,7 +93,7 @@ class Dataset:
             if not is_label(label):
                 raise DatasetError(
                     f"{self.root}: {label!r} cannot be a class's name: expected UTF-8, one line of at most {LONGEST_LABEL}"
-                    " characters and none that controls a terminal; rename its folder"
+                    " characters and none that controls a terminal or turns the direction of text; rename its folder"
                 )
         if taken := taken_meaning(self.labels):
             raise DatasetError(f"{self.root}: {taken}; rename the class's folder, or its label in the table")

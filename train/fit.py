@@ -34,7 +34,7 @@ from leukolite.train.plots import plot_confusion, plot_history
 from leukolite.train.recipes import CROP_FRACTION, Recipe
 from leukolite.train.runs import Run, split_record
 from leukolite.train.splits import Split, k_folds, split_by_folders, split_by_group, split_from_hashes
-from leukolite.wording import count
+from leukolite.wording import count, shown_json
 
 if TYPE_CHECKING:
     import keras
@@ -254,7 +254,7 @@ def train(
             seconds=round(time.monotonic() - started, 1),
             metrics=metrics,
         )
-        (folder / runs.RUN).write_text(run.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (folder / runs.RUN).write_text(shown_json(run.model_dump_json(indent=1)) + "\n", encoding="utf-8")
         (folder / runs.SPLIT).write_text(split_record(dataset, split, prepared.copies, prepared.hashes), encoding="utf-8")
         _write_history(folder / "history.csv", history)
         plot_history(history, folder / "history.png")

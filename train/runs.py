@@ -18,6 +18,7 @@ from pydantic import Field
 from leukolite.class_folders import PARTS
 from leukolite.classes import Classes, Label
 from leukolite.errors import TrainingError, first_line
+from leukolite.folder_kinds import what_folder
 from leukolite.frozen import Frozen
 from leukolite.manifest import PictureHash, Unit
 from leukolite.metrics import Metrics
@@ -165,11 +166,10 @@ def _why_no_run(folder: Path) -> str | None:
     """What a folder is that is no finished run; None for one that is."""
     if (folder / RUN).is_file() and (folder / MODEL).is_file():
         return None
-    if (folder / "manifest.json").is_file():
-        return "a bundle, not a run"
-    if folds := sorted(path.parent.name for path in folder.glob(f"*/{RUN}")):
-        return f"not a finished run but a folder of runs: give one of them, as {folder / folds[0]}"
-    return "not a finished run"
+    if (folder / RUN).is_file():
+        return "not a finished run"
+    what = what_folder(folder)
+    return f"not a finished run but {what}" if what else "not a finished run"
 
 
 def load_run_split(folder: Path) -> dict[str, list[SplitFile]]:

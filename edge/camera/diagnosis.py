@@ -12,7 +12,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from leukolite.edge.camera.address import is_badly_quoted, without_password
+from leukolite.address import is_badly_quoted, with_secrets_hidden, without_password
 from leukolite.errors import first_line, reason_of
 
 TIMEOUT_S = 4.0
@@ -42,11 +42,15 @@ def why_no_video(url: str, timeout_s: float = TIMEOUT_S) -> str:
         url: http, https, rtsp or rtsps.
         timeout_s: for each step of the asking.
     """
+    return with_secrets_hidden(_why_no_video(url, timeout_s), url)  # servers repeat what they were sent
+
+
+def _why_no_video(url: str, timeout_s: float) -> str:
     parts = urlsplit(url)
     if is_badly_quoted(parts):
         return (
             "the address is not well formed; in a user or password write # as %23, / as %2F, ? as %3F, @ as %40"
-            if "@" in url
+            if "@" in unquote(url)
             else f"the address is not well formed: expected a port number, found {parts.netloc.rpartition(':')[2]!r}"
         )
     if not parts.hostname or parts.scheme not in PORTS:

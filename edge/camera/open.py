@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from leukolite.address import HIDDEN, without_secrets
 from leukolite.edge.camera import stream
 from leukolite.edge.camera.ahead import ReadAhead
 from leukolite.edge.camera.containers import is_video
@@ -21,6 +22,7 @@ from leukolite.manifest import Unit
 from leukolite.places import problem_at
 from leukolite.wording import is_utf8
 
+MOST_CHARACTERS = 2_000  # of a camera's name
 _ADDRESS = re.compile(rf"({'|'.join(stream.SCHEMES)}):/")
 
 
@@ -56,6 +58,12 @@ KINDS = (
 CAMERAS = tuple(kind.shown for kind in KINDS)
 
 
+def is_network_camera(name: str) -> bool:
+    """Whether a camera's name is an address."""
+    scheme, is_address, _ = name.partition("://")
+    return bool(is_address) and scheme in stream.SCHEMES
+
+
 def open_camera(
     name: str, unit: Unit, labels: Sequence[str], *, seed: int, size: Size | None = None, kinds: Sequence[CameraKind] = KINDS
 ) -> FrameSource:
@@ -68,8 +76,10 @@ def open_camera(
     Raises:
         SourceError: there is none of that name, or it has no size to choose.
     """
+    if len(name) > MOST_CHARACTERS:
+        raise SourceError(f"{without_secrets(name)[:40]}…", f"longer than {MOST_CHARACTERS:,} characters", advice="list-cameras")
     if not is_utf8(name):  # OpenCV crashes on it
-        raise SourceError(name, "a camera's name is UTF-8", advice="list-cameras")
+        raise SourceError(without_secrets(name), "a camera's name is UTF-8", advice="list-cameras")
     prefix = name.partition(":")[0]
     kind = next((kind for kind in kinds if prefix in kind.prefixes), None)
     if size is not None and (kind is None or not kind.has_sizes):
@@ -77,8 +87,16 @@ def open_camera(
     camera = None if kind is None else kind.open(name, CameraOptions(unit, tuple(labels), seed, size))
     if camera is None:
         shown = ", ".join(kind.shown for kind in kinds)
-        raise SourceError("", f"no camera named {name!r}; there is {shown}{_meant(name, kinds)}")
+        said = without_secrets(name) if kind is not None else _without_password_of_any(name)
+        raise SourceError("", f"no camera named {said!r}; there is {shown}{_meant(said, kinds)}")
     return camera
+
+
+def _without_password_of_any(name: str) -> str:
+    """Of an address without its scheme, or with one that is mistyped."""
+    before, at, rest = without_secrets(name).rpartition("@")
+    scheme, is_address, _ = before.partition("://")
+    return f"{f'{scheme}://' if is_address else ''}{HIDDEN}@{rest}" if at else rest
 
 
 def _meant(name: str, kinds: Sequence[CameraKind]) -> str:
@@ -111,8 +129,9 @@ def open_source(path: Path, labels: Sequence[str] = ()) -> FrameSource:
     if problem := problem_at(path, "file or folder"):
         is_address = _ADDRESS.match(str(path)) is not None
         is_device = path.exists() and not path.is_dir() and not path.is_file()
+        said = without_secrets(str(path).replace(":/", "://", 1)) if is_address else str(path)  # Path makes one slash of two
         raise SourceError(
-            str(path),
+            said,
             f"{problem}; expected a folder of images, an image or a video",
             advice="camera-address" if is_address else "camera-device" if is_device else None,
         )

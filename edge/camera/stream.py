@@ -4,11 +4,11 @@ import time
 
 import cv2
 
+from leukolite.address import has_hidden, with_secrets_hidden, without_password
 from leukolite.clock import Clock
-from leukolite.edge.camera.address import without_password
 from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
 from leukolite.edge.camera.source import CameraOptions, Items, Note
-from leukolite.errors import SourceError
+from leukolite.errors import SourceError, first_line
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 OPEN_MS, READ_MS = 5_000, 5_000
@@ -22,20 +22,23 @@ class StreamCamera:
     any other coding.
 
     Raises:
-        SourceError: from `frames`: the server does not answer, or the stream ends.
+        ValueError: the address is not well formed.
+        SourceError: its login was left out; from `frames`: the server does not answer, or the stream ends.
     """
 
     truths: tuple[str, ...] = ()
     live = True
 
     def __init__(self, url: str, *, clock: Clock = time.perf_counter_ns) -> None:
+        if has_hidden(url):
+            raise SourceError(without_password(url), "its login is needed, for it is never recorded", advice="camera-login")
         self.name = without_password(url)
         self._url, self._clock, self._next = url, clock, 0
 
     def frames(self) -> Items:
         silence_opencv()
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS]
-        video = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, limits)
+        video = _opened(self._url, self.name, limits)
         try:
             if not video.isOpened():
                 from leukolite.edge.camera.diagnosis import why_no_video  # TLS and HTTP: only where a camera has failed
@@ -50,6 +53,13 @@ class StreamCamera:
                 yield item
         finally:
             video.release()
+
+
+def _opened(url: str, name: str, limits: list[int]) -> cv2.VideoCapture:
+    try:
+        return cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
+    except (cv2.error, ValueError, UnicodeError, SystemError) as error:  # which may name the address
+        raise SourceError(name, f"cannot be opened ({with_secrets_hidden(first_line(error), url)})") from None
 
 
 def open_stream(name: str, options: CameraOptions) -> StreamCamera | None:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from leukolite.edge.ending import Ending
 from leukolite.edge.journal.records import SCHEMA, EventRecord, FrameRecord, Record, StartRecord, VerdictRecord
 from leukolite.errors import JournalError, reason_of
+from leukolite.folder_kinds import what_folder
 from leukolite.frozen import Frozen
 from leukolite.manifest import Sha256
 from leukolite.places import problem_at
@@ -172,10 +173,13 @@ def file_name(number: int) -> str:
 def journal_files(folder: Path) -> list[Path]:
     """A journal's files in order. Raises: JournalError, if there is none or one is missing between others."""
     if problem := problem_at(folder, "folder", noun="session"):
-        raise JournalError(f"{folder}: {problem}; expected a session's folder, with {file_name(0)}")
+        is_of_session = folder.is_file() and (folder.parent / file_name(0)).is_file()
+        expected = f"give the session's folder, {folder.parent}" if is_of_session else "expected a session's folder"
+        raise JournalError(f"{folder}: {problem}; {expected}, with {file_name(0)}")
     found = sorted(folder.glob("journal-*.jsonl"))
     if not found:
-        raise JournalError(f"{folder}: no journal here; expected {file_name(0)}")
+        what = what_folder(folder)
+        raise JournalError(f"{folder}: no journal here; {f'this is {what}' if what else f'expected {file_name(0)}'}")
     for number, path in enumerate(found):
         if path.name != file_name(number):
             raise JournalError(f"{folder}: expected {file_name(number)}, found {path.name}; a part of the journal is missing")

@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from leukolite import __version__
+from leukolite.address import with_logins_hidden, without_login, without_secrets
 from leukolite.bundle import Bundle
 from leukolite.classes import Classes
-from leukolite.edge.camera.address import without_user
 from leukolite.edge.ending import EndedBy, Ending
 from leukolite.edge.field.exclusion import Exclusion
 from leukolite.frozen import Frozen
@@ -43,9 +43,9 @@ Picture = Annotated[str, StringConstraints(pattern=r"^frames/[0-9]{9}\.png$")]  
 
 
 class SourceSettings(Frozen):
-    """What opens the source again: `edge-run`'s --camera or --source, and --seed. Who needs a password is asked for it again."""
+    """What opens the source again: `edge-run`'s --camera or --source, and --seed. No login is kept: it is asked for again."""
 
-    camera: Annotated[Text, AfterValidator(without_user)] | None = None
+    camera: Annotated[Text, AfterValidator(without_secrets)] | None = None
     path: PathText | None = None
     seed: int = 0
 
@@ -58,6 +58,11 @@ class SourceSettings(Frozen):
     def place(self) -> Path | None:
         """The path with the bytes that it had."""
         return None if self.path is None else path_of_text(self.path)
+
+    def is_same_as(self, other: "SourceSettings") -> bool:
+        """Whether both open one source; a login, which may be given in several ways, does not tell two apart."""
+        mine, its = ({**one.model_dump(), "camera": without_login(one.camera or "")} for one in (self, other))
+        return mine == its
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "SourceSettings":
@@ -339,4 +344,4 @@ def pixels_sha256(pixels: np.ndarray) -> str:
 
 def printable(text: str, limit: int = 4000) -> str:
     """A message in one line, for people; of a path that shall be found again, `leukolite.path_text.text_of_path` keeps all."""
-    return shown(text)[:limit] or "-"
+    return shown(with_logins_hidden(text))[:limit] or "-"

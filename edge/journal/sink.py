@@ -35,7 +35,7 @@ from leukolite.wording import count
 
 PICTURES = "frames"
 
-_SAME_ON_RESUME = ("sigmas", "source", "settings")
+_SAME_ON_RESUME = ("sigmas", "settings")
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,8 @@ def check_resumable(folder: Path, before: StartRecord, now: StartRecord) -> None
     pairs: list[tuple[str, object, object]] = [("runtime", before.runtime.name, now.runtime.name)]
     pairs += [(name, _hash_of(name, before), _hash_of(name, now)) for name in ("manifest_sha256", "model_sha256")]
     pairs += [(name, getattr(before, name), getattr(now, name)) for name in _SAME_ON_RESUME]
+    if not before.source.is_same_as(now.source):
+        pairs.append(("source", before.source, now.source))
     for name, was, found in pairs:
         if was != found:
             raise JournalError(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from leukolite.bundle import Bundle
@@ -212,6 +213,26 @@ def test_the_slide_of_a_session_that_goes_on_is_begun_where_it_is_another(record
     record("--slide", "A17")
     first, second, third = slides(folder)
     assert (first, first == second, first == third) == (slides(folder)[0], False, True)
+
+
+def test_a_slides_name_may_come_from_a_file_or_stdin(record, refuses, tmp_path):
+    (tmp_path / "slide").write_bytes(b"\xef\xbb\xbfA17 \r\nnotes\n")
+    folder = record("--slide", "A17")
+    record("--slide-file", tmp_path / "slide")
+    options = [str(one) for one in (*SESSION, "--record", folder, "--slide-file", "-")]
+    result = CliRunner().invoke(edge_run, options, input="A17\n")
+    assert result.exit_code == 0, result.output
+    assert len(slides(folder)) == 1
+    assert b"A17" not in journal_files(folder)[0].read_bytes()
+    both = ("--record", folder, "--slide", "B2", "--slide-file", tmp_path / "slide")
+    assert "give either --slide NAME or --slide-file FILE" in refuses(edge_run, *SESSION, *both, code=2)
+    nowhere = ("--slide-file", tmp_path / "slide")
+    assert "goes with --journal, --record, --resume, --serve or --out" in refuses(edge_run, *SESSION, *nowhere, code=2)
+    one_stdin = ("--record", folder, "--slide-file", "-", "--camera-login", "-")
+    assert "cannot both come from stdin" in refuses(edge_run, *SESSION, *one_stdin, code=2)
+    (tmp_path / "slide").write_bytes(b"A" * 201)
+    long = refuses(edge_run, *SESSION, "--record", folder, "--slide-file", tmp_path / "slide", code=2)
+    assert "at most 200 characters" in long
 
 
 def test_a_session_that_is_resumed_may_lie_under_another_slide(record, call):

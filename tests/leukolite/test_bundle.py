@@ -167,7 +167,7 @@ def test_what_is_no_bundle_is_called_by_what_it_is(bundle_folder, tmp_path):
     cases = {
         "model.tflite": "this is a TFLite model alone",
         "shelf": f"this is a folder of bundles: give one of them, as {tmp_path / 'shelf' / 'one'}",
-        "run": "this is a training run: convert it",
+        "run": "this is a training run: `leukolite convert` makes a bundle of it",
         "net.keras": "this is a Keras model: convert it",
         "net.h5": "this is a Keras model: convert it",
         "bundle.tar.gz": "another kind of archive: unpack it",

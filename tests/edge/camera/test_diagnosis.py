@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from camera_items import first
 
-from leukolite.edge.camera.address import without_password, without_user
+from leukolite.address import without_password
 from leukolite.edge.camera.diagnosis import why_no_video
 from leukolite.edge.camera.open import open_camera
 from leukolite.edge.camera.stream import StreamCamera
@@ -281,19 +281,3 @@ def test_an_address_of_which_no_part_can_be_told_is_refused_without_being_shown(
     with pytest.raises(SourceError, match=r"the address is not well formed .*; expected one like \w+://HOST/PATH") as caught:
         open_camera(address, "cell", ("a", "b"), seed=0)
     assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "recorded"),
-    [
-        ("rtsp://alice:geh/eim@cam/x?channel=1", "rtsp://cam/x?channel=1"),
-        ("rtsp://alice:geh#eim@cam/x", "rtsp://cam/x"),
-        ("rtsp://alice:geheim@[cam/x", "rtsp://[cam/x"),
-        ("http://alice:geheim@cam:80/a@b?c=d@e", "http://cam:80/a@b?c=d@e"),
-        ("http://cam?c=d@e", "http://cam?c=d@e"),
-        ("v4l2:/dev/video0", "v4l2:/dev/video0"),
-        ("synthetic", "synthetic"),
-    ],
-)
-def test_no_part_of_a_password_is_recorded_however_it_is_written(name, recorded):
-    assert without_user(name) == recorded

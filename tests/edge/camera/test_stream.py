@@ -6,7 +6,7 @@ import pytest
 from camera_items import everything, first, jpeg, number_of
 from fake_picamera2 import RED
 
-from leukolite.edge.camera.address import without_password
+from leukolite.address import without_password
 from leukolite.edge.camera.opencv import READ_FAILURES
 from leukolite.edge.camera.source import Frame, Gap
 from leukolite.edge.camera.stream import StreamCamera
