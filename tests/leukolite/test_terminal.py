@@ -47,7 +47,7 @@ def test_noise_levels_are_comma_separated_and_each_is_taken_once(call, text, sig
     assert call(measure, "--noise", text).stdout == f"{tuple(map(float, sigmas))}\n"
 
 
-@pytest.mark.parametrize("text", ["abc", "-1", "", "nan", "inf", "256", "0,", "0;2"])
+@pytest.mark.parametrize("text", ["abc", "-1", "", "nan", "inf", "256", "0,,2", "0;2"])
 def test_what_is_no_noise_level_is_refused(refuses, text):
     assert f"expected noise levels from 0 to 255 like 0,2,5,8,10, found {text!r}" in refuses(measure, f"--noise={text}", code=2)
 
