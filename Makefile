@@ -1,5 +1,5 @@
 # `make demo` shows the main job with the edge dependencies alone; `make test` is what a change must pass; `make test-all`
-# installs what its skipped tests want, about 3 GB and Debian packages, and runs all.
+# installs what its skipped tests want, about 3 GB and Debian packages, and runs all, long ones too.
 
 PYTHON ?= python3
 PIP_FLAGS ?= --quiet --disable-pip-version-check
@@ -39,7 +39,7 @@ types: $(DEV)/.installed
 	MYPYPATH=build/types $(DEV)/bin/mypy --package leukolite
 
 unit: $(DEV)/.installed
-	$(DEV)/bin/pytest -q -n 3
+	$(DEV)/bin/pytest -q -n 3 -m 'not long'
 
 $(DEV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(DEV) || (echo "no virtual environment: sudo apt install python3-venv" && false)

@@ -211,7 +211,8 @@ def _images(folder: Path) -> list[Path]:
 
 def _voc(image: Path, annotation: Path, names: Collection[str]) -> MarkedField:
     try:
-        objects = ElementTree.fromstring(read_bytes(annotation, "Pascal VOC", DatasetError)).findall("object")
+        content = read_bytes(annotation, "a Pascal VOC annotation of every image", DatasetError)
+        objects = ElementTree.fromstring(content).findall("object")
         boxes = [
             tuple(round(float(one.findtext(f"bndbox/{edge}") or "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
             for one in objects

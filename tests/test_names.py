@@ -181,6 +181,7 @@ def test_the_data_of_any_names_are_surveyed_and_evaluated(said, data, place):
     assert [path_of_text(one["source"]) for one in unusable] == [data / LABELS[0] / f"broken{NASTY}.png"]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")  # of every conversion, by TensorFlow
 def test_training_and_conversion_keep_names(said, data, place):
     pytest.importorskip("tensorflow")

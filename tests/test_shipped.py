@@ -89,6 +89,7 @@ def test_swapped_channels_change_what_the_demo_bundle_says() -> None:
     assert (right != swapped).any()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "folder"), [("mobilenet_m-taleqani", "taleqani"), ("mobilenet_m-allidb2", "ALL_IDB2")])
 def test_the_manifests_accuracy_is_measured_again_on_the_real_unseen_images(name: str, folder: str, shared_data: Path) -> None:
     subject = open_model(find_bundle(Path(name)), RuntimeOptions(threads=2))

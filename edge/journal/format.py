@@ -183,8 +183,8 @@ def journal_files(folder: Path) -> list[Path]:
     for number, path in enumerate(found):
         if path.name != file_name(number):
             raise JournalError(f"{folder}: expected {file_name(number)}, found {path.name}; a part of the journal is missing")
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise JournalError(f"{path}: not a file; a part of the journal is missing")
+        if problem := problem_at(path, "file"):  # a pipe would be waited for
+            raise JournalError(f"{path}: {problem}; a part of the journal is missing")
     return found
 
 

@@ -100,7 +100,7 @@ def test_another_layout_a_missing_annotation_and_a_broken_one_are_refused(voc, x
     with pytest.raises(DatasetError, match=r"1\.xml: cannot be read as Pascal VOC"):
         read_marks(voc)
     (voc / "Annotations" / "1.xml").unlink()
-    with pytest.raises(DatasetError, match="every image needs its annotation"):
+    with pytest.raises(DatasetError, match="expected a Pascal VOC annotation of every image"):
         read_marks(voc)
 
 

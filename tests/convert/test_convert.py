@@ -197,6 +197,7 @@ def test_a_bundle_measured_on_its_validation_part_says_that_the_figures_flatter(
 ANY = ("--max-drop", 100, "--max-recall-drop", 100, "--allow-useless")  # two epochs make a network that anything turns round
 
 
+@pytest.mark.long
 def test_in_a_process_of_its_own_it_says_what_it_did_and_nothing_else(finished_run, tmp_path):
     command = [sys.executable, "-c", "from leukolite.cli import main; main()", "convert", str(finished_run)]
     options = ["--out", str(tmp_path / "tiny"), "--noise", "5", "--json", str(tmp_path / "result.json"), *map(str, ANY)]
@@ -288,6 +289,7 @@ def test_what_fails_the_gate_is_not_written_and_the_old_bundle_stays(call, finis
     assert {path.name: path.read_bytes() for path in old.iterdir()} == before
 
 
+@pytest.mark.long
 def test_fine_tuned_int8_is_full_integer_and_near_the_float_model(call, finished_run, tmp_path):
     result = call(leukolite, "convert", finished_run, "--to", "int8-qat", "--out", tmp_path / "qat", "--noise", "0", *ANY)
     assert result.exit_code == 0, result.output

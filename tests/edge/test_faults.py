@@ -151,7 +151,7 @@ def test_kill_9_at_20_random_moments_loses_nothing_that_was_said(begin, tmp_path
         assert (process.wait(), errors) == (-9, "")
         said = len(re.findall(r"^ *\d+ synthetic ", shown, re.MULTILINE))
         before, held = held, checked(folder, ended=False)
-        assert said - 1 <= held - before <= said  # one may have been said and not yet written
+        assert said <= held - before  # what is said was written before
     finish(begin("--resume", folder, "--frames", 3, "--keep-frames", "--quiet"))
     assert checked(folder) == held + 3
     assert events(folder).count("resumed") >= 15

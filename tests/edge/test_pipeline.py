@@ -13,7 +13,7 @@ from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.edge.counts import Session
 from leukolite.edge.ending import EndedBy, Ending
-from leukolite.edge.events import Event, SessionEnd
+from leukolite.edge.events import Event, FrameResult, SessionEnd
 from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion, ExclusionKind
 from leukolite.edge.field.view import Locator, QualityGate, Region, Treatment
 from leukolite.edge.host.health import Health, HealthMonitor
@@ -461,7 +461,7 @@ def test_a_source_that_cannot_be_closed_is_the_sources_failure():
             return camera()
 
     session = run(Camera([]), colour_classifier(), [], limits=Limits(frames=1), returns_failures=True)
-    assert session.ending == Ending(EndedBy.SOURCE_FAILURE, "RuntimeError: the driver hangs on to it")
+    assert session.ending == Ending(EndedBy.SOURCE_FAILURE, "listed: the driver fails (RuntimeError: the driver hangs on to it)")
     assert session.counts.frames == 1
 
 
@@ -473,9 +473,15 @@ def test_an_interrupt_that_nobody_else_takes_is_the_users_end_and_raised():
 
 
 def test_an_exit_in_the_middle_is_no_proper_end():
-    sink = Remembers()
+    class Exits(Remembers):
+        def take(self, event: Event) -> None:
+            super().take(event)
+            if isinstance(event, FrameResult):
+                raise SystemExit(3)
+
+    sink = Exits()
     with pytest.raises(SystemExit):
-        run(Listed([a_frame(0), SystemExit(3)]), colour_classifier(), [sink])
+        run(Listed([a_frame(0), a_frame(1)]), colour_classifier(), [sink])
     assert sink.endings == ["session ended by a program error: it was broken off"]
 
 

@@ -37,6 +37,7 @@ def test_a_short_training_ends_in_a_run_folder(backend: str, cells: Path, tmp_pa
     assert result.stderr.splitlines() == [line for line in result.stderr.splitlines() if line.startswith("epoch 1/1")]
 
 
+@pytest.mark.long
 def test_two_devices_share_batches_of_which_the_last_is_odd(cells: Path, tmp_path: Path) -> None:
     python = python_with_backend("jax")
     shutil.copytree(cells, tmp_path / "cells")

@@ -165,6 +165,7 @@ def test_the_same_seed_gives_the_same_history_and_another_seed_another(train, fi
     assert history(train(tmp_path / "other", "--seed", 1)) != history(finished_run)
 
 
+@pytest.mark.long
 def test_a_run_repeated_from_its_folder_has_the_same_history(train, finished_run, tmp_path):
     again = train(tmp_path / "again", recipe=("--from", finished_run))
     assert history(again) == history(finished_run)
