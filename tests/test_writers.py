@@ -184,7 +184,7 @@ def test_the_card_and_the_export_show_a_label_as_text(bundle, label):
     card = check(model_card(manifest, len(bundle.model)))
     tokens = parts(MarkdownIt("gfm-like", {"linkify": False}).parse(card))
     assert not {"html_inline", "html_block", "link_open", "image", "s_open"} & {token.type for token in tokens}
-    texts = _render(manifest, bundle.golden)
+    texts = _render(manifest, bundle.golden, bundle.sha256)
     for path, text in texts.items():
         check(text)
         if path.endswith("Leukolite.kt"):

@@ -294,8 +294,8 @@ def test_every_kind_of_source_is_in_this_suite():
         "capture",
         "discover",
         "diagnosis",
-        "address",
         "boundary",
+        "login",
     }  # the seam, and what reads and opens
     without |= {"containers", "video_reader", "opencv_video", "pyav_video", "bare_mjpeg", "nal_units", "torn"}  # of `video`
     files = {"ahead": "read_ahead", "picamera": "picamera2", "synthetic": "synthetic_live"}
