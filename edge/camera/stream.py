@@ -43,7 +43,9 @@ class StreamCamera:
             if not video.isOpened():
                 from leukolite.edge.camera.diagnosis import why_no_video  # TLS and HTTP: only where a camera has failed
 
-                raise SourceError(self.name, f"no video there: {why_no_video(self._url)}")
+                reason = why_no_video(self._url)
+                advice = "camera-login" if reason.startswith("401") else None
+                raise SourceError(self.name, f"no video there: {reason}", advice=advice)
             encoded = fourcc(video) == "MJPG" and video.set(cv2.CAP_PROP_FORMAT, -1)
             yield Note(self.name, describe(video))
             if not encoded:
