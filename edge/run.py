@@ -131,7 +131,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
         if listener is not None:
             live = Live(About.of(bundle.manifest, source.name), counts, salt=salt, on_new_slide=control.begin_slide)
             sinks.append(_open_page(listener, live, start, outputs.recording, control, monitor))
-            warn(f"live page: {listener.url}")
+            warn(f"live page: {listener.url}", shows_logins=True)
         notify("READY=1")
         began = datetime.now(UTC)
         session = run(

@@ -168,9 +168,13 @@ def add_task(bar: Progress, description: str, total: float | None = None) -> Tas
     return bar.add_task(description, total=total, note="")
 
 
-def warn(line: str) -> None:
-    """One line on stderr, as `leukolite.wording.shown` makes it, without the login of an address in it."""
-    click.echo(_said(line), err=True)
+def warn(line: str, *, shows_logins: bool = False) -> None:
+    """One line on stderr, as `leukolite.wording.shown` makes it.
+
+    Args:
+        shows_logins: the line is there to give an address with its token; of any other the login is left out.
+    """
+    click.echo(shown(line) if shows_logins else _said(line), err=True)
 
 
 def _said(text: str) -> str:

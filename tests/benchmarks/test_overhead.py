@@ -46,6 +46,7 @@ def test_a_missing_bundle_is_refused(refuses, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("keras") is None, reason="training needs Keras; pip install 'leukolite[train]'")
 def test_the_throughput_of_a_training_keeps_every_round(call, tmp_path):
     out = tmp_path / "throughput.json"

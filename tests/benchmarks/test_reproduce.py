@@ -66,6 +66,7 @@ def test_pictures_of_both_arms_are_left(done):
         assert (done[0] / "fold_1" / f"{arm}-pictures" / "roc.png").is_file()
 
 
+@pytest.mark.long
 def test_what_is_finished_is_not_trained_again(done, cnmc, call):
     before = (done[0] / "fold_0" / "balanced" / "run.json").stat().st_mtime_ns
     again = call(main, "reproduce", *SMALL, "--data", cnmc, "--out", done[0])

@@ -230,6 +230,7 @@ def test_a_run_that_finds_no_blast_is_refused_unless_one_insists(refuses, finish
     assert objection in model_card(bundle.manifest, len(bundle.model))
 
 
+@pytest.mark.long
 def test_several_variants_are_a_folder_each_and_each_opens(call, finished_run, tmp_path):
     wanted = ["float32", "float16", "dynamic-range", "int16x8"]
     options = ("--to", ",".join(wanted), "--noise", "0", "--name", "tiny")

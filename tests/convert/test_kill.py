@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from leukolite.bundle import Bundle
 
 WRITES = """
@@ -23,6 +25,7 @@ for i in range(100_000):
 KILLS = 12
 
 
+@pytest.mark.long
 def test_a_kill_while_bundles_are_written_leaves_one_that_is_whole(tiny_bundle, tmp_path):
     place = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, place)

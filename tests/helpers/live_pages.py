@@ -2,6 +2,9 @@
 
 import http.client
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -45,3 +48,12 @@ class PageAddress:
         answer = viewer.getresponse()
         answer.read()
         return answer.status
+
+
+@contextmanager
+def killed_at_the_end(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """A test that fails leaves no session behind, for which `Popen` would wait without end."""
+    try:
+        yield
+    finally:
+        process.kill()

@@ -71,6 +71,7 @@ def test_a_killed_training_resumes_to_the_same_history(prepared: fit.Prepared, t
     assert not checkpoint.resume_folder(tmp_path / "cut").exists()
 
 
+@pytest.mark.long
 def test_what_schedule_and_early_stop_have_counted_is_not_forgotten(prepared: fit.Prepared, tmp_path: Path) -> None:
     # a rate at which the validation loss rises, so that the schedule lowers it and the early stop ends it, both after the stop
     wild = RECIPE.model_copy(update={"learning_rate": 0.3, "epochs": 20, "early_stop": 7})

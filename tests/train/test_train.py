@@ -204,6 +204,7 @@ def test_a_preview_leaves_the_run_that_is_there_alone(call, cells, finished_run,
     assert call(leukolite, *preview, "--force").exit_code == 0
 
 
+@pytest.mark.long
 def test_folds_leave_a_run_each_and_one_line_over_all(call, cells, tmp_path):
     out = tmp_path / "folds"
     options = ("--epochs", 1, "--set", "side=32", "--split", "kfold:2")

@@ -18,7 +18,7 @@ import pytest
 
 pytest.importorskip("uvicorn")
 
-from live_pages import PageAddress
+from live_pages import PageAddress, killed_at_the_end
 
 from leukolite.edge.journal.format import read, verify
 from leukolite.edge.journal.records import FrameRecord
@@ -236,9 +236,8 @@ def test_with_64_descriptors_and_1_000_connections_a_session_judges_records_and_
     command = [sys.executable, "-c", "from leukolite.edge.start import main; main()", "--bundle", "synthetic-cells", "--quiet"]
     command += ["--camera", "synthetic:50", "--every-frame", "--record", str(folder), "--json", str(tmp_path / "o.json")]
     limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))}
-    with subprocess.Popen(
-        [*command, "--serve", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **limited
-    ) as process:
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, "--serve", "0"], **streams, **limited) as process, killed_at_the_end(process):
         page = PageAddress.of(process.stderr.readline())
         idle: list[socket.socket] = []
 

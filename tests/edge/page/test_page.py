@@ -24,7 +24,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 from chromium import EXECUTABLE, Chromium
-from live_pages import PageAddress
+from live_pages import PageAddress, killed_at_the_end
 from PIL import Image
 
 from leukolite.classes import Classes
@@ -456,7 +456,10 @@ def test_a_host_that_is_not_this_machine_is_one_line():
 def test_the_command_shows_the_page_and_ends_at_once_when_asked():
     command = [sys.executable, "-c", "from leukolite.edge.cli import main; main()", "--bundle", "synthetic-cells"]
     command += ["--camera", "synthetic:20", "--serve", "0", "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        killed_at_the_end(process),
+    ):
         page = PageAddress.of(process.stderr.readline())
         frames: list[int] = []
         with closing(page.connect()) as viewer:  # stays connected
@@ -477,7 +480,10 @@ def test_the_slide_that_was_named_at_the_start_is_shown_by_its_id(tmp_path, monk
     command = [sys.executable, "-c", "from leukolite.edge.cli import main; main()", "--bundle", "synthetic-cells", "--quiet"]
     command += ["--camera", "synthetic:20", "--slide", "S-17", "--serve", "0"]
     command += ["--journal", str(tmp_path / "session")] if recorded else []
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process,
+        killed_at_the_end(process),
+    ):
         page = PageAddress.of(process.stderr.readline())
         with closing(page.connect()) as viewer:
             shown = [page.look(viewer)]
@@ -506,7 +512,10 @@ def test_pausing_and_going_on_are_in_the_journal_and_no_frame_is_between_them(tm
             assert time.monotonic() < deadline, recorded()
             time.sleep(0.05)
 
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process,
+        killed_at_the_end(process),
+    ):
         page = PageAddress.of(process.stderr.readline())
         with closing(page.connect()) as viewer:
             for button, last in (("pause", "paused"), ("start", "frame"), ("pause", "paused")):
