@@ -50,11 +50,11 @@ def test_what_is_no_file_is_named(tmp_path, monkeypatch):
         first_line_of(type(tmp_path)("-"), "a name")
 
 
-def test_a_pipe_is_read_and_a_device_without_end_no_further_than_a_line(tmp_path):
+def test_a_pipe_is_read_and_a_device_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe", 0o644)
     writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"A17\n",))
     writer.start()
     assert first_line_of(tmp_path / "pipe", "a name", private=True) == "A17"
     writer.join()
-    with pytest.raises(LeukoliteError, match="longer than 4,096 bytes"):
+    with pytest.raises(LeukoliteError, match="a device, not a file"):
         first_line_of(type(tmp_path)("/dev/zero"), "a name")

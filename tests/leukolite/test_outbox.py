@@ -77,7 +77,7 @@ def test_a_stream_that_nobody_reads_holds_up_no_other(box):
         box.put(err, b"note %d\n" % k)
     assert settled(box, err)
     assert len(err.lines) == 50
-    assert box.settle([out, err], lambda: 0.1) == [out]
+    assert box.settle([out, err], lambda: 1.0) == [out]  # a busy machine may let the thread wait
 
 
 def test_where_nobody_reads_the_oldest_verdicts_go_first_and_are_counted_and_notes_stay(box, monkeypatch):

@@ -29,6 +29,7 @@ def python_with_backend(name: str) -> Path:
     return python_with(name, f"LEUKOLITE_{name.upper()}_PYTHON")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_a_short_training_ends_in_a_run_folder(backend: str, cells: Path, tmp_path: Path) -> None:
     result = train(python_with_backend(backend), cells, tmp_path / "run", {"KERAS_BACKEND": backend})

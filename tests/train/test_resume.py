@@ -115,6 +115,7 @@ def test_a_half_written_checkpoint_is_not_used(prepared: fit.Prepared, tmp_path:
     assert len(history(tmp_path / "run")) >= 2
 
 
+@pytest.mark.long
 def test_a_damaged_checkpoint_is_named_with_the_remedy(prepared: fit.Prepared, tmp_path: Path) -> None:
     with pytest.raises(KilledError):
         train(prepared, tmp_path / "run", stop_after=1)

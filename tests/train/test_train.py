@@ -118,6 +118,7 @@ def test_folders_that_do_not_split_are_refused_as_a_split(refuses, cells, tmp_pa
     assert "no training part, there is no train, validation or test" in refuses(leukolite, *words)
 
 
+@pytest.mark.long
 def test_a_table_gives_labels_and_subjects_and_a_repeated_run_reads_it_again(call, cells, tmp_path):
     rows = ["image;diagnosis;patient"]
     for k, path in enumerate(sorted(cells.glob("*/*.png"))):
@@ -160,6 +161,7 @@ def test_the_pictures_are_pictures(finished_run, name):
         assert min(picture.size) > 100
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_history_and_another_seed_another(train, finished_run, tmp_path):
     assert history(train(tmp_path / "again")) == history(finished_run)
     assert history(train(tmp_path / "other", "--seed", 1)) != history(finished_run)
