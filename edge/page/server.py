@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import threading
 
 import uvicorn
@@ -18,6 +19,7 @@ from leukolite.edge.page.state import Estimate, Live, Share
 from leukolite.prevalence import Validation, prevalence
 
 ENDS_WITHIN_S = 5.0
+GIVES_WAY_S = 0.0005  # Python's own 5 ms are longer than a frame takes: so long the page may keep the frame's thread from going on
 
 
 class PageServer:
@@ -47,6 +49,8 @@ class PageServer:
             timeout_graceful_shutdown=1,
         )
         self._live, self._server = live, _Server(config, Door(connections), bound)
+        self._switch_interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(GIVES_WAY_S)
         self._thread = threading.Thread(target=self._server.run, args=([bound],), name="live page", daemon=True)
         self._thread.start()
 
@@ -58,6 +62,7 @@ class PageServer:
         self._live.close()
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(ENDS_WITHIN_S)
+        sys.setswitchinterval(self._switch_interval_s)
 
 
 def serve_page(
