@@ -19,7 +19,7 @@ from leukolite.edge.page.state import Estimate, Live, Share
 from leukolite.prevalence import Validation, prevalence
 
 ENDS_WITHIN_S = 5.0
-GIVES_WAY_S = 0.0005  # Python's own 5 ms are longer than a frame takes: so long the page may keep the frame's thread from going on
+GIVES_WAY_S = 0.0005  # the page may hold Python for so long; its own 5 ms are longer than a frame takes
 
 
 class PageServer:
