@@ -6,6 +6,7 @@ from pathlib import Path
 
 from leukolite.class_folders import truths
 from leukolite.clock import Clock
+from leukolite.edge.camera.boundary import failure_of
 from leukolite.edge.camera.source import Gap, Items, Note, timed_frame
 from leukolite.errors import ImageError, SourceError, reason_of
 from leukolite.file_kinds import ENDINGS, why_skipped
@@ -48,6 +49,8 @@ class ImageFolder:
                 pixels = read_rgb(file)
             except ImageError as error:
                 yield Gap(index, str(file), error.reason)
+            except Exception as error:  # noqa: BLE001  # the other pictures are classified all the same
+                yield Gap(index, str(file), failure_of("the decoder", error))
             else:
                 yield timed_frame(pixels, index, started, self._clock(), str(file), truth)
                 del pixels  # before the next are decoded: large ones would not fit twice

@@ -2,14 +2,16 @@
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from camera_items import everything, items_of, jpeg, video
+from camera_items import everything, items_of, jpeg, picture, video
 from environments import peak_memory
 from fake_v4l2 import FakeVideo
 
+from leukolite.edge.camera import folder
 from leukolite.edge.camera.boundary import FFMPEG_BYTES, checked_items
 from leukolite.edge.camera.opencv_video import OpenCvVideo
 from leukolite.edge.camera.source import Frame, Gap, Note
@@ -108,6 +110,22 @@ def test_a_stream_whose_picture_claims_gigabytes_takes_no_more_memory_than_a_bou
     server.server_close()
     assert said == "lost\n"
     assert peak < 150 * 2**20 + FFMPEG_BYTES
+
+
+def test_an_exception_of_a_pictures_decoder_is_a_gap_and_the_other_pictures_come(tmp_path, monkeypatch):
+    for name in ("a.png", "b.png", "c.png"):
+        picture(tmp_path / name)
+    real = folder.read_rgb
+
+    def read(path: Path) -> np.ndarray:
+        if path.name == "b.png":
+            raise SystemError("error return without exception set")
+        return real(path)
+
+    monkeypatch.setattr(folder, "read_rgb", read)
+    items = [item for item in checked_items(folder.ImageFolder(tmp_path)) if not isinstance(item, Note)]
+    assert [type(item) for item in items] == [Frame, Gap, Frame]
+    assert items[1].reason == "the decoder fails (SystemError: error return without exception set)"
 
 
 # videos
