@@ -296,7 +296,9 @@ def read_keras(path: Path) -> None:
 
 def read_h5(path: Path) -> None:
     from leukolite.train.keras_config import read_hdf5
+    from leukolite.train.keras_weights import check_hdf5
 
+    check_hdf5(path)  # as `load_keras` does
     read_hdf5(path)
 
 
@@ -327,10 +329,10 @@ def read_figures(path: Path) -> None:
 
 
 def post(path: Path) -> None:
-    from leukolite.edge.page.app import _name_in
+    from leukolite.textfiles import parse_json
 
-    with as_errors_of_ours():  # the page answers with 400
-        _name_in(path.read_bytes())
+    with as_errors_of_ours():  # the page reads a body so, and answers with 400
+        parse_json(path.read_bytes())
 
 
 DEEP = "[" * 100_000 + "]" * 100_000
