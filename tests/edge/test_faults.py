@@ -136,6 +136,7 @@ def checked(undisturbed: dict[str | None, list[ImageVerdict]]) -> Callable[..., 
 # killed
 
 
+@pytest.mark.long
 def test_kill_9_at_20_random_moments_loses_nothing_that_was_said(begin, tmp_path, checked, call):
     folder, pick, held = tmp_path / "session", random.Random(5), 0
     for attempt in range(20):

@@ -94,6 +94,7 @@ def test_the_split_names_every_file_once_with_its_hash(finished_run, cells):
     assert load_run(finished_run).split["test"] == {"blast": 4, "healthy": 4}
 
 
+@pytest.mark.long
 def test_folders_that_split_the_data_are_the_split_unless_another_is_asked_for(call, cells, tmp_path):
     for k, path in enumerate(sorted(cells.glob("*/*.png"))):
         place = tmp_path / "data" / ("test_data" if k % 4 == 0 else "Train") / path.parent.name.upper() / path.name
@@ -240,6 +241,7 @@ def test_a_stopped_training_is_not_lost_by_starting_again(refuses, cells, tmp_pa
     assert kept.is_dir()
 
 
+@pytest.mark.long
 def test_weights_that_have_seen_the_test_part_are_refused_and_what_they_have_seen_is_remembered(
     refuses, train, cells, finished_run, tmp_path
 ):
