@@ -32,7 +32,7 @@ folder=${FOLDER:-$work}
 mkdir -p "$folder" "$work/source"
 
 # the package as a user has it: from a copy, so that nothing is built in the checkout
-(cd "$checkout" && cp -r pyproject.toml README.md LICENSE leukolite train convert edge benchmarks "$work/source")
+(cd "$checkout" && cp -r pyproject.toml README.md LICENSE NOTICE leukolite train convert edge benchmarks "$work/source")
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work" "$work/source"
 wheel=$(echo "$work"/leukolite-*.whl)
 

@@ -410,12 +410,14 @@ def read_only(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_nothing_is_written_where_nothing_was_asked_for(read_only, tmp_path):
+    pytest.importorskip("uvicorn")
     done = read_only(*SESSION, "--frames", 3, "--quiet", "--serve", 0)
     assert done.returncode == 0
     assert done.stderr.splitlines()[1:] == ["rw"]
 
 
 def test_a_journal_in_the_one_place_that_can_be_written_is_enough(read_only, tmp_path):
+    pytest.importorskip("uvicorn")
     place = tmp_path / "rw"
     options = ("--frames", 3, "--quiet", "--record", place / "session", "--slide", "A17", "--serve", 0)
     done = read_only(*SESSION, *options, "--json", place / "o.json", STATE_DIRECTORY=str(place / "state"))
@@ -431,6 +433,7 @@ def test_a_salt_that_can_be_made_nowhere_leaves_no_half_made_journal(read_only, 
 
 
 def test_without_a_place_for_a_salt_the_page_says_that_its_slides_ids_are_for_this_session_alone(read_only, tmp_path):
+    pytest.importorskip("uvicorn")
     done = read_only(*SESSION, "--frames", 3, "--quiet", "--journal", tmp_path / "rw" / "session", "--serve", 0)
     assert done.returncode == 0
     assert done.stderr.startswith("note: a slide that is begun on the page gets an id of this session alone: ")
