@@ -24,6 +24,7 @@ from leukolite.errors import SourceError
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
 
+LEAST_PYAV = 18  # 13 to 17 crash the process when their log is heard
 SHOWS_DAMAGE = frozenset(  # measured; others, as H.265, VP8, VP9 and WMV, decode some damage into other pictures without a word
     {"ffv1", "flv", "h264", "mjpeg", "mpeg2video", "mpeg4", "png"}
 )
@@ -40,12 +41,14 @@ class PyAvVideo:
 
     Raises:
         SourceError: the file cannot be decoded, or holds no video.
-        ImportError: PyAV is not installed.
+        ImportError: PyAV is not installed, or too old.
     """
 
     def __init__(self, path: Path) -> None:
         import av
 
+        if int(av.__version__.partition(".")[0]) < LEAST_PYAV:
+            raise ImportError(f"PyAV {av.__version__} is older than {LEAST_PYAV}")
         bound_ffmpeg()
         self.is_torn = self._has_begun = False
         try:

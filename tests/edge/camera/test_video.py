@@ -218,3 +218,9 @@ def test_a_picture_in_a_videos_container_is_no_video(tmp_path, brand):
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(500))
     with pytest.raises(SourceError, match=r"(HEIC|AVIF) picture; save it as PNG or TIFF"):
         open_source(tmp_path / "a.heic")
+
+
+def test_a_pyav_that_is_too_old_is_as_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("av.__version__", "17.1.0")
+    _, notes = items_of(coded(tmp_path / "a.mp4", *CODED["mp4"]))
+    assert "damage within the frames of this video is not checked; install leukolite[video]" in notes
