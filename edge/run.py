@@ -22,9 +22,9 @@ from leukolite.edge.counts import Session, SessionCounts
 from leukolite.edge.ending import EndedBy, failed_by
 from leukolite.edge.events import SessionEnd, Sink
 from leukolite.edge.field.motion import StageMotion
+from leukolite.edge.host.descriptors import SpareDescriptors
 from leukolite.edge.host.health import Health, HealthMonitor, read_health
 from leukolite.edge.host.signals import stopped_by_signals
-from leukolite.edge.host.spare import SpareDescriptors
 from leukolite.edge.host.systemd import notify
 from leukolite.edge.host.watchdog import RestartPolicy, open_watched_classifier
 from leukolite.edge.journal.count import JournalCounts

@@ -1,5 +1,6 @@
 """What tests of several folders share: the real data's place, and one tiny run with the bundle made of it."""
 
+import fcntl
 import os
 import signal
 import warnings
@@ -58,6 +59,16 @@ def cases() -> Path:
 def tflite_runtime_python() -> Path:
     """An interpreter with leukolite and the real tflite-runtime, which wants NumPy 1."""
     return python_with("tflite_runtime", "LEUKOLITE_TFLITE_RUNTIME_PYTHON")
+
+
+@pytest.fixture
+def stuck() -> Iterator[int]:
+    """A pipe of 4 KiB that nobody reads."""
+    ours, theirs = os.pipe()
+    fcntl.fcntl(theirs, 1031, 4096)  # F_SETPIPE_SZ
+    yield theirs
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.fixture(scope="session")

@@ -204,16 +204,6 @@ def test_json_on_a_stdout_that_fails_is_that_files_failure_alone(tmp_path, redir
     assert json.loads((tmp_path / "out" / "report.json").read_text())["counts"]["frames"] == 40
 
 
-@pytest.fixture
-def stuck() -> Iterator[int]:
-    """A pipe of 4 KiB that nobody reads."""
-    ours, theirs = os.pipe()
-    fcntl.fcntl(theirs, 1031, 4096)  # F_SETPIPE_SZ
-    yield theirs
-    os.close(ours)
-    os.close(theirs)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_output_that_nobody_reads_stops_neither_the_session_nor_its_end(start, tmp_path, stuck, number):
     process = start("--camera", "synthetic:200", "--every-frame", stdout=stuck, stderr=stuck, text=False)

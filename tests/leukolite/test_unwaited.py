@@ -1,7 +1,6 @@
 """A process that prints where nobody reads goes on and ends: pipes, a terminal after Ctrl-S, a socket, libraries below Python."""
 
 import contextlib
-import fcntl
 import os
 import pty
 import signal
@@ -79,16 +78,6 @@ def begin(tmp_path: Path) -> Iterator[Run]:
     for process in processes:
         process.kill()
         process.wait()
-
-
-@pytest.fixture
-def stuck() -> Iterator[int]:
-    """A pipe of 4 KiB that nobody reads."""
-    ours, theirs = os.pipe()
-    fcntl.fcntl(theirs, 1031, 4096)  # F_SETPIPE_SZ
-    yield theirs
-    os.close(ours)
-    os.close(theirs)
 
 
 def went_on(folder: Path) -> bool:
