@@ -63,6 +63,24 @@ def confusion_matrix(truth: np.ndarray, verdicts: np.ndarray, classes: int) -> n
     return matrix
 
 
+def balanced_accuracy(confusion: np.ndarray) -> float | None:
+    """Mean recall of the classes that have images; None where there are none. `confusion` as of `confusion_matrix`."""
+    n = confusion.sum(axis=1)
+    return _mean([float(confusion[k, k] / n[k]) for k in range(len(n)) if n[k]])
+
+
+def weighted_f1(confusion: np.ndarray) -> float | None:
+    """F1 of each class, weighted by its number of images; None where there are none. `confusion` as of `confusion_matrix`.
+
+    Source: the metric of the C-NMC 2019 challenge.
+    """
+    n, predicted, hits = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
+    if not n.sum():
+        return None
+    f1 = 2 * hits / np.maximum(n + predicted, 1)
+    return float((f1 * n).sum() / n.sum())
+
+
 def wilson_interval(successes: int, n: int) -> Interval | None:
     """95% interval of a rate; None where n is 0. Source: Wilson 1927, JASA 22(158)."""
     if n == 0:

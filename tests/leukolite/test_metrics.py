@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from leukolite import metrics as m
 from leukolite.classes import Classes
@@ -157,6 +164,21 @@ def test_abstentions_are_counted_and_left_out_of_the_rest():
     abstaining = m.compute_metrics(truth, [None] * 20 + verdicts[20:], probabilities, BINARY)
     rest = m.compute_metrics(truth[20:], verdicts[20:], probabilities[20:], BINARY)
     assert abstaining == rest.model_copy(update={"abstained": 20})
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_balanced_accuracy_and_weighted_f1_are_those_of_scikit_learn(classes):
+    truth, probabilities = random_verdicts(classes, n=60)
+    verdicts = probabilities.argmax(axis=1).tolist()
+    confusion = m.confusion_matrix(truth, verdicts, classes)
+    assert m.balanced_accuracy(confusion) == pytest.approx(balanced_accuracy_score(truth, verdicts))
+    assert m.weighted_f1(confusion) == pytest.approx(f1_score(truth, verdicts, average="weighted"))
+
+
+def test_without_images_there_is_no_balanced_accuracy_and_no_weighted_f1():
+    nothing = np.zeros((2, 2), dtype=int)
+    assert m.balanced_accuracy(nothing) is None
+    assert m.weighted_f1(nothing) is None
 
 
 def test_a_classifier_that_always_abstains_has_no_rates():
