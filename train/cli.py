@@ -248,10 +248,10 @@ def _print_run(out: Path, run: "Run") -> None:
         console.print(f"{count(run.unusable, 'file')} skipped")
     for part, metrics in run.metrics.items():
         console.print(f"{part} accuracy {percent_with_interval(metrics.accuracy, metrics.accuracy_interval)}, n {metrics.n}")
+    console.print(f"run folder: {out}")
     part, metrics = list(run.metrics.items())[-1]  # the test part, where there is one
     if reason := uselessness(np.array(metrics.confusion), run.classes):
         console.print(f"no better than guessing: on its {part} part the network {reason}")
-    console.print(f"run folder: {out}")
 
 
 @click.command(cls=Command)

@@ -224,7 +224,7 @@ def test_the_result_says_where_the_noise_was_put_and_how_much_reached_the_networ
     assert {place: result["noise_at"] for place, result in results.items()} == {place: place for place in NOISE_PLACES}
     on_capture, at_input = ([row["effective_sigma"] for row in results[place]["results"]] for place in ("capture", "input"))
     assert on_capture[0] == at_input[0] == 0
-    assert on_capture[1] > 10  # 48 pixels are enlarged to 96 ones, neighbours alike
+    assert 5 < on_capture[1] < 8  # enlarging 48 pixels to 96 mixes neighbours
     assert 9 < at_input[1] < 10.1
     assert results["capture"]["results"][0]["confusion"] == results["input"]["results"][0]["confusion"]
     for place, words in NOISE_PLACES.items():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from leukolite.classes import Classes
+from leukolite.metrics import confusion_matrix
 from leukolite.usefulness import informedness, uselessness
 
 TWO = Classes.of(("healthy", "blast"), ("blast",))
@@ -42,6 +43,49 @@ def test_a_model_of_two_classes_that_is_of_no_use_is_refused(confusion, says):
 )
 def test_a_model_of_two_classes_that_is_of_use_is_not(confusion):
     assert uselessness(np.array(confusion), TWO) is None
+
+
+@pytest.mark.parametrize(
+    "confusion",
+    [
+        [[0, 104], [0, 104]],
+        [[40, 960], [20, 980]],
+        [[4_500, 95_500], [1_000, 99_000]],  # surely better than chance, and yet one answer
+    ],
+)
+def test_one_answer_to_nearly_everything_is_told(confusion):
+    confusion = np.array(confusion)
+    assert f"it answers blast to {confusion[:, 1].sum()} of {confusion.sum()}" in str(uselessness(confusion, TWO))
+
+
+@pytest.mark.parametrize(
+    "confusion",
+    [
+        [[970, 0], [0, 30]],  # nearly all pictures are healthy, and right
+        [[970, 0], [20, 10]],  # most of the rare class is missed, not nearly all
+        [[5, 0], [0, 5]],
+    ],
+)
+def test_one_class_of_nearly_all_pictures_is_not_taken_for_one_answer(confusion):
+    assert uselessness(np.array(confusion), TWO) is None
+
+
+def test_pictures_of_one_class_alone_do_not_make_one_answer():
+    assert "answers" not in str(uselessness(np.array([[0, 0], [0, 50]]), TWO))
+
+
+def test_without_pictures_nothing_is_said():
+    assert uselessness(np.zeros((2, 2), int), TWO) is None
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+def test_random_verdicts_are_no_better_than_guessing_and_good_ones_are(share):
+    rng = np.random.default_rng(0)
+    truth = (rng.uniform(size=600) < share).astype(int)
+    guesses = (rng.uniform(size=600) < share).astype(int)
+    good = np.where(rng.uniform(size=600) < 0.03, 1 - truth, truth)
+    assert "not more than chance above" in str(uselessness(confusion_matrix(truth, guesses, 2), TWO))
+    assert uselessness(confusion_matrix(truth, good, 2), TWO) is None
 
 
 def test_each_malignant_class_must_be_found_and_all_of_them_together():
