@@ -125,8 +125,9 @@ def _classify_at(
             if not sigma:
                 reached = 0.0
             elif processing.noise_at == "input":
-                square = add_gaussian_noise(square, sigma, noise_rng(processing.seed, frame.index, sigma, k))
-                reached = effective_sigma(square, region.square)
+                clean, rng = square, noise_rng(processing.seed, frame.index, sigma, k)
+                square = add_gaussian_noise(clean, sigma, rng)
+                reached = effective_sigma(square, clean)
             elif region.cut is not None:
                 reached = effective_sigma(square, region.cut(frame.pixels))
             verdict = classifier.classify(

@@ -21,7 +21,7 @@ def accuracy_of(confusion: np.ndarray) -> float:
 
 def informedness(confusion: np.ndarray) -> float:
     """Balanced accuracy of the classes that have pictures, from chance (0) to always right (1); below 0: worse than chance."""
-    chance = 1 / max(np.count_nonzero(confusion.sum(axis=1)), 2)
+    chance = 1 / max(int(np.count_nonzero(confusion.sum(axis=1))), 2)
     return ((balanced_accuracy(confusion) or 0.0) - chance) / (1 - chance)
 
 

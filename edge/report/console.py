@@ -104,7 +104,8 @@ def closing_tables(session: Session, noise_at: NoisePlace = "capture") -> Group:
     rates, lines = session.counts.rates(), Text("\n".join(map(shown, _closing_lines(session))))
     if not rates:
         return Group(latency, lines) if stages else Group(lines)
-    accuracy = results_table(f"Accuracy under Gaussian noise {NOISE_PLACES[noise_at]} (95% interval)")
+    where = "" if noise_at == "capture" else f" {NOISE_PLACES[noise_at]}"
+    accuracy = results_table(f"Accuracy under Gaussian noise{where} (95% interval)")
     for heading in ("sigma", "n", "accuracy", "recall", "specificity"):
         accuracy.add_column(heading, justify="right")
     for row in rates:
