@@ -33,7 +33,8 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
     class: the lower end of its accuracy's 95% interval (Wilson 1927) is not above that class's share. A model whose balanced
     accuracy is far above chance, and surely above it, is of use all the same: of very uneven classes always saying the commonest
     is right so often that a good model can lose to it; and of few pictures, where no interval is narrow, one that is right more
-    often than that, and surely more often than by chance.
+    often than that, and surely more often than by chance. Of pictures of one class alone more than chance is asked: one
+    in as many as there are classes.
 
     Args:
         confusion: row truth, column verdict.
@@ -52,6 +53,9 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
     if missed:
         return f"{right} and recognises {' and '.join(missed)}{always_said}"
     common = int(counts.argmax())
+    if counts[common] == n:  # of one class alone, which always saying it beats whatever the model does
+        chance = 1 / len(counts)
+        return None if accuracy_of(confusion) > chance else f"{right}, which is not above the {percent(chance)} of chance"
     is_sure, right_more = _beats_chance(confusion), np.trace(confusion) - counts[common]
     is_better = (
         _lowest(int(np.trace(confusion)), n) > counts[common] / n

@@ -70,8 +70,14 @@ def test_one_class_of_nearly_all_pictures_is_not_taken_for_one_answer(confusion)
     assert uselessness(np.array(confusion), TWO) is None
 
 
-def test_pictures_of_one_class_alone_do_not_make_one_answer():
-    assert "answers" not in str(uselessness(np.array([[0, 0], [0, 50]]), TWO))
+@pytest.mark.parametrize("confusion", [[[0, 0], [0, 50]], [[0, 0], [2, 48]], [[48, 2], [0, 0]], [[0, 0], [1, 2]]])
+def test_pictures_of_one_class_alone_do_not_make_a_guess(confusion):
+    assert uselessness(np.array(confusion), TWO) is None
+
+
+def test_pictures_of_one_class_alone_that_are_mostly_wrong_do():
+    assert "is right on 10.0% of 50" in str(uselessness(np.array([[5, 45], [0, 0]]), TWO))
+    assert "recognises 0 of 50 pictures of blast" in str(uselessness(np.array([[0, 0], [50, 0]]), TWO))
 
 
 def test_without_pictures_nothing_is_said():
