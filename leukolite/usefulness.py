@@ -46,12 +46,12 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
     missed = [f"0 of {counts[k]} pictures of {classes.labels[k]}" for k in malignant if not confusion[k, k]]
     found = int(confusion[np.ix_(malignant, classes.malignant_indices)].sum())
     only = _only_answer(confusion)
-    always_said = "" if only is None else f"; it answers {classes.labels[only]} to {confusion[:, only].sum()} of {n}"
-    right = f"is right on {percent(accuracy_of(confusion))} of {n} labelled pictures"
+    answers = "" if only is None else f"answers {classes.labels[only]} to {confusion[:, only].sum()} of {n}, "
+    right = f"{answers}is right on {percent(accuracy_of(confusion))} of {n} labelled pictures"
     if len(malignant) > 1 and not found:
-        return f"{right} and gives 0 of {counts[malignant].sum()} pictures of malignant classes a malignant label{always_said}"
+        return f"{right} and gives 0 of {counts[malignant].sum()} pictures of malignant classes a malignant label"
     if missed:
-        return f"{right} and recognises {' and '.join(missed)}{always_said}"
+        return f"{right} and recognises {' and '.join(missed)}"
     common = int(counts.argmax())
     if counts[common] == n:  # of one class alone, which always saying it beats whatever the model does
         chance = 1 / len(counts)
@@ -64,8 +64,8 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
     )
     if not is_better:
         always = f"the {percent(counts[common] / n)} of always saying {classes.labels[common]}"
-        return f"{right}, which is not more than chance above {always}{always_said}"
-    return f"{right}{always_said}" if always_said else None
+        return f"{right}, which is not more than chance above {always}"
+    return None if only is None else f"{right}, and hardly looks at them"
 
 
 def _only_answer(confusion: np.ndarray) -> int | None:

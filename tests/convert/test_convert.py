@@ -175,7 +175,8 @@ def test_the_card_of_a_useless_network_says_so_in_one_line_and_that_of_another_d
         return model_card(bundle.manifest.model_copy(update={"measured": measured}), 1)
 
     (line,) = [line for line in card_of([[0, 40], [0, 40]]).splitlines() if "No better than guessing" in line]
-    assert "recognises 0 of 40 pictures of blast; it answers healthy to 80 of 80" in line
+    assert "answers healthy to 80 of 80, is right on 50.0%" in line
+    assert "recognises 0 of 40 pictures of blast" in line
     assert "No better than guessing" not in card_of([[38, 2], [3, 37]])
 
 

@@ -267,7 +267,10 @@ def test_results_go_to_stdout_and_progress_to_stderr(call, cells, tmp_path):
 @pytest.mark.parametrize(
     ("confusion", "says"),
     [
-        ([[0, 40], [0, 40]], "recognises 0 of 40 pictures of blast; it answers healthy to 80 of 80"),
+        (
+            [[0, 40], [0, 40]],
+            "answers healthy to 80 of 80, is right on 50.0% of 80 labelled pictures and recognises 0 of 40 pictures of blast",
+        ),
         ([[22, 18], [19, 21]], "is right on 53.8% of 80 labelled pictures, which is not more than chance above the 50.0%"),
         ([[38, 2], [1, 39]], None),
     ],
