@@ -36,7 +36,7 @@ from leukolite.train.backend import import_keras
 from leukolite.train.label_table import LabelTable
 from leukolite.train.options import labels_csv_options
 from leukolite.train.recipes import RECIPES
-from leukolite.usefulness import uselessness
+from leukolite.usefulness import no_better_than_guessing
 from leukolite.wording import count, percent, percent_with_interval
 
 
@@ -282,6 +282,6 @@ def _guessing_lines(evaluation: evaluation_of.Evaluation) -> list[str]:
     A further guess that it has to beat, as the area of a cell alone, adds its line here.
     """
     for row in evaluation.results:
-        if reason := uselessness(np.array(row.confusion), evaluation.classifier.classes):
+        if reason := no_better_than_guessing(np.array(row.confusion), evaluation.classifier.classes):
             return [f"no better than guessing: at sigma {row.sigma:g} {evaluation.name} {reason}"]
     return []

@@ -23,7 +23,7 @@ from leukolite.manifest import (
 from leukolite.network_input import NetworkInput
 from leukolite.noise import NOISE_PLACES
 from leukolite.preprocess import CROPS
-from leukolite.usefulness import uselessness
+from leukolite.usefulness import no_better_than_guessing
 from leukolite.wording import RESEARCH_USE, markdown, percent, percent_with_interval, shown
 
 DATASETS = {
@@ -298,7 +298,7 @@ def _averages(results: list[NoiseMetrics]) -> list[str]:
 
 def _guessing(row: NoiseMetrics, classes: Classes) -> list[str]:
     """The line of a model that is of no use on the measured part."""
-    reason = uselessness(np.array(row.confusion), classes)
+    reason = no_better_than_guessing(np.array(row.confusion), classes)
     return [] if reason is None else [f"**No better than guessing**: at sigma {row.sigma:g} it {markdown(reason)}.", ""]
 
 

@@ -15,7 +15,7 @@ from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
 from leukolite.metrics import compute_metrics
 from leukolite.noise import NoisePlace, add_gaussian_noise, effective_sigma, noise_rng, pooled_sigma
-from leukolite.usefulness import uselessness
+from leukolite.usefulness import no_better_than_guessing
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def result_row(row: NoiseMetrics, classes: Classes, latency_ms: Mapping[str, Map
     """One noise level as every JSON has it: its metrics, verdicts by label, latency, and why they are no better than a guess."""
     predicted = [sum(column) for column in zip(*row.confusion, strict=True)]
     by_label = dict(zip((*classes.labels, ABSTAIN), (*predicted, row.abstained), strict=True))
-    useless = uselessness(np.array(row.confusion), classes)
+    useless = no_better_than_guessing(np.array(row.confusion), classes)
     return row.model_dump() | {"by_label": by_label, "latency_ms": latency_ms, "no_better_than_guessing": useless}
 
 

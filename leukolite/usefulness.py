@@ -1,6 +1,6 @@
 """Is a network of use, or no better than guessing? Arithmetic on confusion matrices.
 
-Training, evaluation, conversion and the card all ask `uselessness`. Another guess that it may have to beat, such as the area of
+Conversion asks `uselessness`; training, evaluation and the card ask it through `no_better_than_guessing`. Another guess that it may have to beat, such as the area of
 a cell alone, needs verdicts of its own on the same pictures: it is compared where those are made.
 """
 
@@ -45,9 +45,7 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
     malignant = [k for k in classes.malignant_indices if counts[k]]
     missed = [f"0 of {counts[k]} pictures of {classes.labels[k]}" for k in malignant if not confusion[k, k]]
     found = int(confusion[np.ix_(malignant, classes.malignant_indices)].sum())
-    only = _only_answer(confusion)
-    answers = "" if only is None else f"answers {classes.labels[only]} to {confusion[:, only].sum()} of {n}, "
-    right = f"{answers}is right on {percent(accuracy_of(confusion))} of {n} labelled pictures"
+    right = f"is right on {percent(accuracy_of(confusion))} of {n} labelled pictures"
     if len(malignant) > 1 and not found:
         return f"{right} and gives 0 of {counts[malignant].sum()} pictures of malignant classes a malignant label"
     if missed:
@@ -65,16 +63,23 @@ def uselessness(confusion: np.ndarray, classes: Classes) -> str | None:
     if not is_better:
         always = f"the {percent(counts[common] / n)} of always saying {classes.labels[common]}"
         return f"{right}, which is not more than chance above {always}"
-    return None if only is None else f"{right}, and hardly looks at them"
+    answer = _one_answer(confusion, classes)
+    return None if answer is None else f"{right} and {answer}"
 
 
-def _only_answer(confusion: np.ndarray) -> int | None:
-    """The class that nearly all pictures are given, whatever they show; None: there is none, or no other class has pictures."""
+def no_better_than_guessing(confusion: np.ndarray, classes: Classes) -> str | None:
+    """The reason of `uselessness` for people, after the one answer that the model gives, if it gives but one."""
+    reason, answer = uselessness(confusion, classes), _one_answer(confusion, classes)
+    return reason if reason is None or answer is None or reason.endswith(answer) else f"{answer}, {reason}"
+
+
+def _one_answer(confusion: np.ndarray, classes: Classes) -> str | None:
+    """What nearly all pictures are given, whatever they show, in words; None: there is none, or no other class has pictures."""
     of_class, given = confusion.sum(axis=1), confusion.sum(axis=0)
     k = int(given.argmax())
     others, others_given = of_class.sum() - of_class[k], given[k] - confusion[k, k]
     is_given = others > 0 and others_given >= NEARLY_ALL * others and confusion[k, k] >= NEARLY_ALL * of_class[k]
-    return k if is_given else None
+    return f"answers {classes.labels[k]} to {given[k]} of {given.sum()}" if is_given else None
 
 
 def _beats_chance(confusion: np.ndarray) -> bool:

@@ -31,7 +31,7 @@ from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import RUN, load_run
 from leukolite.train.splits import Split
-from leukolite.usefulness import uselessness
+from leukolite.usefulness import no_better_than_guessing
 from leukolite.wording import count, percent, percent_with_interval
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _print_folds(runs: "Sequence[Run]") -> None:
     spread = ", ".join(percent(accuracy) for accuracy in accuracies)
     stdout().print(f"{count(len(runs), 'fold')}: test accuracy {spread}; all {count(n, 'image')} together {pooled}")
     confusion = np.sum([run.metrics["test"].confusion for run in runs], axis=0)
-    if reason := uselessness(confusion, runs[0].classes):
+    if reason := no_better_than_guessing(confusion, runs[0].classes):
         stdout().print(f"no better than guessing: of all folds together, the network {reason}")
 
 
@@ -250,7 +250,7 @@ def _print_run(out: Path, run: "Run") -> None:
         console.print(f"{part} accuracy {percent_with_interval(metrics.accuracy, metrics.accuracy_interval)}, n {metrics.n}")
     console.print(f"run folder: {out}")
     part, metrics = list(run.metrics.items())[-1]  # the test part, where there is one
-    if reason := uselessness(np.array(metrics.confusion), run.classes):
+    if reason := no_better_than_guessing(np.array(metrics.confusion), run.classes):
         console.print(f"no better than guessing: on its {part} part the network {reason}")
 
 

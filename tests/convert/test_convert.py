@@ -219,6 +219,18 @@ ANY = ("--max-drop", 100, "--max-recall-drop", 100, "--allow-useless")  # two ep
 
 
 @pytest.mark.long
+def test_a_bundle_measured_with_noise_at_the_input_says_so_in_manifest_card_and_report(call, finished_run, tmp_path):
+    out = tmp_path / "at-input"
+    result = call(leukolite, "convert", finished_run, "--out", out, *ANY, "--noise", "0,10", "--noise-at", "input")
+    assert result.exit_code == 0, result.output
+    assert "at sigma 10, noise at the network's input" in result.stdout
+    measured = json.loads((out / "manifest.json").read_text())["measured"]
+    assert measured["noise_at"] == "input"
+    assert 9 < measured["results"][1]["effective_sigma"] < 10.1
+    assert ") at the network's input; litert" in (out / "README.md").read_text()
+
+
+@pytest.mark.long
 def test_in_a_process_of_its_own_it_says_what_it_did_and_nothing_else(finished_run, tmp_path):
     command = [sys.executable, "-c", "from leukolite.cli import main; main()", "convert", str(finished_run)]
     options = ["--out", str(tmp_path / "tiny"), "--noise", "5", "--json", str(tmp_path / "result.json"), *map(str, ANY)]

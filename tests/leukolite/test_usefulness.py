@@ -5,7 +5,7 @@ import pytest
 
 from leukolite.classes import Classes
 from leukolite.metrics import confusion_matrix
-from leukolite.usefulness import informedness, uselessness
+from leukolite.usefulness import informedness, no_better_than_guessing, uselessness
 
 TWO = Classes.of(("healthy", "blast"), ("blast",))
 FOUR = Classes.of(("Benign", "Early", "Pre", "Pro"), ("Early", "Pre", "Pro"))
@@ -55,7 +55,15 @@ def test_a_model_of_two_classes_that_is_of_use_is_not(confusion):
 )
 def test_one_answer_to_nearly_everything_is_told(confusion):
     confusion = np.array(confusion)
-    assert f"answers blast to {confusion[:, 1].sum()} of {confusion.sum()}, is right on " in str(uselessness(confusion, TWO))
+    assert uselessness(confusion, TWO) is not None
+    assert f"answers blast to {confusion[:, 1].sum()} of {confusion.sum()}" in str(no_better_than_guessing(confusion, TWO))
+
+
+@pytest.mark.parametrize("confusion", [[[50, 50], [40, 60]], [[50, 0], [50, 0]], [[48, 2], [1, 49]]])
+def test_people_are_told_when_conversion_would_refuse_and_never_else(confusion):
+    said, refused = (ask(np.array(confusion), TWO) for ask in (no_better_than_guessing, uselessness))
+    assert (said is None) == (refused is None)
+    assert refused is None or said.endswith(refused)
 
 
 @pytest.mark.parametrize(
