@@ -1,7 +1,8 @@
 """Is a network of use, or no better than guessing? Arithmetic on confusion matrices.
 
-Conversion asks `uselessness`; training, evaluation and the card ask it through `no_better_than_guessing`. Another guess that it may have to beat, such as the area of
-a cell alone, needs verdicts of its own on the same pictures: it is compared where those are made.
+Conversion asks `uselessness`; training, evaluation and the card ask it through `no_better_than_guessing`. Another guess that a
+network may have to beat, as the area of a cell alone, needs verdicts of its own on the same pictures: it is compared where those
+are made.
 """
 
 import numpy as np
