@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import numpy as np
 from rich.table import Table
 
 from leukolite.benchmarks import evaluate as evaluation_of
@@ -13,11 +14,13 @@ from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import write_file, write_json
 from leukolite.image_files import describe_unusable
 from leukolite.imports import require
+from leukolite.noise import NOISE_PLACES, NoisePlace
 from leukolite.options import (
     BundlePath,
     SizeType,
     force_option,
     json_option,
+    noise_at_option,
     noise_option,
     runtime_option,
     seed_option,
@@ -33,6 +36,7 @@ from leukolite.train.backend import import_keras
 from leukolite.train.label_table import LabelTable
 from leukolite.train.options import labels_csv_options
 from leukolite.train.recipes import RECIPES
+from leukolite.usefulness import no_better_than_guessing
 from leukolite.wording import count, percent, percent_with_interval
 
 
@@ -41,6 +45,7 @@ from leukolite.wording import count, percent, percent_with_interval
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
 @labels_csv_options
 @noise_option("to add", (0.0,))
+@noise_at_option()
 @seed_option("the noise")
 @click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
 @click.option("--occlude", type=click.Choice(list(OCCLUSIONS)), help="Part of every picture to cover: a check for shortcuts.")
@@ -55,6 +60,7 @@ def evaluate(
     data: Path,
     table: LabelTable | None,
     noise: tuple[float, ...],
+    noise_at: NoisePlace,
     seed: int,
     unseen: bool,
     occlude: str | None,
@@ -91,6 +97,7 @@ def evaluate(
             noise,
             seed=seed,
             unseen_only=unseen,
+            noise_at=noise_at,
             occlude=occlude,
             table=table,
             on_start=lambda total: bar.reset(task, total=total),
@@ -119,6 +126,8 @@ def evaluate(
     console = stdout(json_path)
     for measured in _tables(evaluation):
         console.print(measured)
+    for line in _guessing_lines(evaluation):
+        console.print(line)
     if saliency is not None:
         write_file(saliency, evaluation_of.saliency_sheet(evaluation), force=force)
     if plots is not None:
@@ -243,15 +252,36 @@ def _tables(evaluation: evaluation_of.Evaluation) -> list[Table]:
         rates = [percent(value) for value in (row.precision, row.recall, row.specificity, row.f1, row.auc)]
         total = evaluation.latency(row.sigma)["total"]
         table.add_row(f"{row.sigma:g}", accuracy, *rates, f"{total['p50']:.2f}", f"{total['p99']:.2f}")
+    averages = results_table(
+        "Averages over the classes; balanced accuracy is the mean recall",
+        caption=f"noise {NOISE_PLACES[evaluation.noise_at]}; reached: its sigma at the network's input, measured",
+    )
+    for heading in ("sigma", "reached", "balanced accuracy", "prec. (macro)", "F1 (macro)", "F1 (weighted)"):
+        averages.add_column(heading, justify="right")
+    for row in results:
+        reached = "-" if row.effective_sigma is None else f"{row.effective_sigma:.1f}"
+        rates = [percent(value) for value in (row.balanced_accuracy, row.macro_precision, row.macro_f1, row.weighted_f1)]
+        averages.add_row(f"{row.sigma:g}", reached, *rates)
     first = results[0]
     confusion = results_table(f"Confusion at sigma {first.sigma:g} (row: truth, column: verdict)")
     for heading in ("", *evaluation.classifier.classes.labels):
         confusion.add_column(heading, justify="right")
     classes = results_table(f"Each class against the rest at sigma {first.sigma:g}")
-    for heading in ("", "n", "recall (95%)", "prec.", "spec.", "F1", "AUC"):
+    for heading in ("", "n", "recall (95%)", "acc.", "prec.", "spec.", "F1", "AUC"):
         classes.add_column(heading, justify="right")
     for one, counts in zip(first.classes, first.confusion, strict=True):
         confusion.add_row(one.label, *map(str, counts))
-        rates = [percent(value) for value in (one.precision, one.specificity, one.f1, one.auc)]
+        rates = [percent(value) for value in (one.accuracy, one.precision, one.specificity, one.f1, one.auc)]
         classes.add_row(one.label, str(one.n), percent_with_interval(one.recall, one.recall_interval), *rates)
-    return [table, confusion, classes]
+    return [table, averages, confusion, classes]
+
+
+def _guessing_lines(evaluation: evaluation_of.Evaluation) -> list[str]:
+    """One line at the lowest noise level where the model is no better than guessing; none: it is of use at each of them.
+
+    A further guess that it has to beat, as the area of a cell alone, adds its line here.
+    """
+    for row in evaluation.results:
+        if reason := no_better_than_guessing(np.array(row.confusion), evaluation.classifier.classes):
+            return [f"no better than guessing: at sigma {row.sigma:g} {evaluation.name} {reason}"]
+    return []

@@ -19,6 +19,7 @@ from leukolite.image_files import Unusable
 from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
 from leukolite.names import look_alikes
+from leukolite.noise import NoisePlace
 from leukolite.places import problem_at
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.runtime import RuntimeOptions
@@ -71,6 +72,7 @@ class Evaluation:
         splits_by: what makes the parts, in words.
         notes: what a person should know of how the data was read, a line each.
         seen_by: how those of both kinds are known: key of `WAYS_OF_SEEING` -> images.
+        noise_at: where the noise was put, see `NOISE_PLACES`.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Evaluation:
     part: str | None = None
     splits_by: str = "its folders"
     notes: tuple[str, ...] = ()
+    noise_at: NoisePlace = "capture"
 
     @cached_property  # a thousand bootstrap resamples a noise level
     def results(self) -> list[NoiseMetrics]:
@@ -111,6 +114,7 @@ class Evaluation:
             "unusable": [{"source": str(item.path), "reason": item.reason} for item in self.unusable],
             "runtime": self.classifier.runtime.info.model_dump(),
             "seed": self.seed,
+            "noise_at": self.noise_at,
             "occlude": self.occlude,
             "part": self.part,
             "results": [result_row(row, self.classifier.classes, self.latency(row.sigma)) for row in self.results],
@@ -155,6 +159,7 @@ def evaluate(
     *,
     seed: int,
     unseen_only: bool,
+    noise_at: NoisePlace = "capture",
     occlude: str | None = None,
     table: LabelTable | None = None,
     on_start: Callable[[int], None] = lambda _: None,
@@ -166,6 +171,7 @@ def evaluate(
 
     Args:
         unseen_only: leave out the images that fitted or chose the model.
+        noise_at: where the noise is put, see `NOISE_PLACES`.
         occlude: a key of `OCCLUSIONS`: cover that part of every picture.
         table: says the labels; None: folders and names do.
         on_start: called with the number of images, before they are compared and again before they are classified.
@@ -192,7 +198,9 @@ def evaluate(
         )
     on_start(len(chosen))
     change = OCCLUSIONS[occlude] if occlude is not None else _as_it_is
-    verdicts, unreadable = evaluate_files(model.classifier, chosen, sigmas, seed=seed, change=change, on_image=on_image)
+    verdicts, unreadable = evaluate_files(
+        model.classifier, chosen, sigmas, seed=seed, noise_at=noise_at, change=change, on_image=on_image
+    )
     unusable = (*dataset.unusable, *(Unusable(path, error.reason) for path, error in unreadable))
     if not verdicts:
         raise DatasetError(f"{data}: not one image could be read ({unusable[0].path}: {unusable[0].reason})")
@@ -209,6 +217,7 @@ def evaluate(
         part=part,
         splits_by=dataset.splits_by,
         notes=dataset.notes,
+        noise_at=noise_at,
     )
 
 

@@ -8,6 +8,7 @@ from leukolite.benchmarks.evaluate import Evaluation
 from leukolite.errors import LeukoliteError
 from leukolite.evaluation import ImageVerdict
 from leukolite.files import new_folder
+from leukolite.noise import NOISE_PLACES
 from leukolite.train.plots import plot_confusion
 from leukolite.wording import count, drawn
 
@@ -42,12 +43,14 @@ def _noise(evaluation: Evaluation, path: Path) -> None:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     rows = [row for row in evaluation.results if row.accuracy is not None and row.accuracy_interval is not None]
-    sigmas = [row.sigma for row in rows]
+    sigmas, where = [row.sigma for row in rows], NOISE_PLACES[evaluation.noise_at]
     low, high = np.array([row.accuracy_interval for row in rows], dtype=float).T
     axes.fill_between(sigmas, 100 * low, 100 * high, alpha=0.25, label="95% interval")
     axes.plot(sigmas, [100 * (row.accuracy or 0) for row in rows], marker="o", label="accuracy")
     axes.plot(sigmas, [100 * (row.recall or 0) for row in rows], marker="s", linestyle="--", label="recall")
-    axes.set(xlabel="sigma of the Gaussian noise, grey levels", ylabel="%", title=drawn(f"{evaluation.name}, n {rows[0].n}"))
+    axes.set(
+        xlabel=f"sigma of the Gaussian noise {where}, grey levels", ylabel="%", title=drawn(f"{evaluation.name}, n {rows[0].n}")
+    )
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)

@@ -20,6 +20,7 @@ from leukolite.evaluation import evaluate_files
 from leukolite.files import check_replaceable, write_json
 from leukolite.frozen import Frozen
 from leukolite.manifest import NoiseMetrics
+from leukolite.noise import NOISE_PLACES, NoisePlace
 from leukolite.path_text import path_of_text
 from leukolite.progress import OnEpoch, OnProgress
 from leukolite.schema import newer_schema
@@ -37,7 +38,17 @@ SETTINGS, RESULT, TABLES = "reproduce.json", "tables.json", "tables.txt"
 
 Arm = Literal["imbalanced", "balanced"]
 ARMS: tuple[Arm, ...] = ("imbalanced", "balanced")
-METRICS = ("accuracy", "precision", "recall", "specificity", "f1", "auc")
+ROWS = {  # row of the tables -> our metric, and the paper's of that name in `Published`; None: the paper prints none like it
+    "accuracy": ("accuracy", "accuracy"),
+    "precision (macro)": ("macro_precision", "precision"),
+    "recall (macro)": ("macro_recall", "recall"),
+    "F1 (macro)": ("macro_f1", "f1"),
+    # its precision, recall and F1 are macro averages, and its AUC is the mean of both recalls: worked out of Tables 6 to 9
+    "balanced accuracy (printed there as AUC)": ("balanced_accuracy", "auc"),
+    "spec. (of all)": ("specificity", "specificity"),
+    "AUC of the curve": ("auc", None),
+}
+AGAINST = tuple(row for row in ROWS if row != "recall (macro)")  # which is the balanced accuracy
 ALL_FOLDS = "mean"
 TABLE_1 = {  # the paper's: images of each fold
     "fold_0": {"all": 2397, "hem": 1130},
@@ -51,6 +62,7 @@ class Published(Frozen):
 
     Attributes:
         fold: as the data's folders are named, 'fold_0'; 'mean' over all folds.
+        metric: as the paper prints it: precision, recall and f1 are macro averages, auc is balanced accuracy.
     """
 
     fold: str
@@ -111,6 +123,7 @@ def reproduce(
     out: Path,
     *,
     sigmas: Sequence[float],
+    noise_at: NoisePlace = "input",
     split_by: str,
     seed: int,
     cache: Path | None,
@@ -125,8 +138,9 @@ def reproduce(
 
     Args:
         sigmas: noise levels, the first of them the clean one.
+        noise_at: where the noise is put, see `NOISE_PLACES`; by the captions of its Figures 3 and 4 the paper's is at the input.
         split_by: 'image', as the paper, or 'subject'.
-        force: replace tables and pictures of other noise levels or other figures of the paper; a run that was trained stays.
+        force: replace tables and pictures of other noise or other figures of the paper; a run that was trained stays.
 
     Raises:
         DatasetError: the data is not C-NMC 2019.
@@ -146,7 +160,7 @@ def reproduce(
     }
     _claim(out, settings)
     if not force:
-        _refuse_other_tables(out / RESULT, sigmas, published)
+        _refuse_other_tables(out / RESULT, sigmas, noise_at, published)
     measured = []
     for name, fold in folds.items():
         prepared = fit.prepare(fold, recipe, _named(progress, name), cache=cache)
@@ -167,11 +181,11 @@ def reproduce(
                 progress=stage,
                 on_epoch=_named_epoch(on_epoch, f"{name} {arm}"),
             )
-            evaluation = _evaluate(place, sigmas, seed, stage)
+            evaluation = _evaluate(place, sigmas, noise_at, seed, stage)
             # what is there by now is of a call that was stopped, the same, or not wanted any more: so are the tables
             write_pictures(evaluation, out / name / f"{arm}-pictures", force=True)
             measured.append(FoldResult(name, arm, load_run(place), tuple(evaluation.results)))
-    write_json(out / RESULT, to_json(measured, settings, published, sigmas), force=True)
+    write_json(out / RESULT, to_json(measured, settings, published, sigmas, noise_at), force=True)
     return measured
 
 
@@ -220,13 +234,18 @@ def in_arm(recipe: Recipe, arm: Arm) -> Recipe:
 
 
 def to_json(
-    measured: Iterable[FoldResult], settings: Mapping[str, Any], published: Iterable[Published], sigmas: Sequence[float]
+    measured: Iterable[FoldResult],
+    settings: Mapping[str, Any],
+    published: Iterable[Published],
+    sigmas: Sequence[float],
+    noise_at: NoisePlace,
 ) -> dict[str, Any]:
     """For machines: the settings, what was measured, and the paper's figures."""
     return {
         **settings,
         "schema": SCHEMA,
         "sigmas": list(sigmas),
+        "noise_at": noise_at,
         "measured": [
             {
                 "fold": one.fold,
@@ -244,24 +263,33 @@ def to_json(
     }
 
 
-def tables(measured: Sequence[FoldResult], published: Sequence[Published], sigmas: Sequence[float]) -> list[Table]:
+def tables(
+    measured: Sequence[FoldResult], published: Sequence[Published], sigmas: Sequence[float], noise_at: NoisePlace
+) -> list[Table]:
     """One table a fold over the noise levels, then imbalanced against balanced; each cell is ours|the paper's."""
-    paper: dict[tuple[str, str, float, str], float] = {(one.fold, one.arm, one.sigma, one.metric): one.value for one in published}
+    paper: dict[tuple[str, str, float, str | None], float] = {
+        (one.fold, one.arm, one.sigma, one.metric): one.value for one in published
+    }
     folds = list(dict.fromkeys(one.fold for one in measured))
     made = []
     for one in measured:
         if one.arm == "balanced":
-            title = f"{one.fold}, balanced and augmented, n {one.results[0].n}: ours|the paper's, %"
+            title = (
+                f"{one.fold}, balanced and augmented, n {one.results[0].n}, noise {NOISE_PLACES[noise_at]}: ours|the paper's, %"
+            )
             made.append(_table(title, [f"sigma {sigma:g}" for sigma in sigmas]))
-            for metric in METRICS:
-                cells = [_cell(one.value(sigma, metric), paper.get((one.fold, one.arm, sigma, metric))) for sigma in sigmas]
-                made[-1].add_row(metric, *cells)
+            for name, (ours, theirs) in ROWS.items():
+                cells = [_cell(one.value(sigma, ours), paper.get((one.fold, one.arm, sigma, theirs))) for sigma in sigmas]
+                made[-1].add_row(name, *cells)
     first = sigmas[0]
-    against = _table(f"Imbalanced without augmentation against balanced, sigma {first:g}: ours|the paper's, %", METRICS)
+    against = _table(f"Imbalanced without augmentation against balanced, sigma {first:g}: ours|the paper's, %", AGAINST)
     for fold in (*folds, *([ALL_FOLDS] if set(folds) == TABLE_1.keys() else [])):
         for arm in ARMS:
             of_arm = [one for one in measured if one.arm == arm and fold in (one.fold, ALL_FOLDS)]
-            cells = [_cell(_mean(of_arm, first, metric), paper.get((fold, arm, first, metric))) for metric in METRICS]
+            cells = [
+                _cell(_mean(of_arm, first, ours), paper.get((fold, arm, first, theirs)))
+                for ours, theirs in map(ROWS.__getitem__, AGAINST)
+            ]
             against.add_row(f"{fold} {arm}", *cells)
     return [*made, against]
 
@@ -284,7 +312,7 @@ def _table(title: str, headings: Iterable[str]) -> Table:
     return table
 
 
-def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgress) -> Evaluation:
+def _evaluate(place: Path, sigmas: Sequence[float], noise_at: NoisePlace, seed: int, progress: OnProgress) -> Evaluation:
     from leukolite.train.run_classifier import open_run_classifier
 
     classifier, run = open_run_classifier(place), load_run(place)
@@ -292,12 +320,14 @@ def _evaluate(place: Path, sigmas: Sequence[float], seed: int, progress: OnProgr
     files = [(root / path_of_text(entry.path), run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
     done = iter(range(1, len(files) + 1))
     verdicts, unreadable = evaluate_files(
-        classifier, files, sigmas, seed=seed, on_image=lambda: progress("test images", next(done), len(files))
+        classifier, files, sigmas, seed=seed, noise_at=noise_at, on_image=lambda: progress("test images", next(done), len(files))
     )
     if unreadable:
         raise TrainingError(f"{unreadable[0][1]}; the image was there when {place} was trained: restore it")
     name = f"{place.parent.name} {place.name}"
-    return Evaluation(name, classifier, tuple(verdicts), seen=0, dropped=0, seen_by={}, unusable=(), seed=seed, occlude=None)
+    return Evaluation(
+        name, classifier, tuple(verdicts), seen=0, dropped=0, seen_by={}, unusable=(), seed=seed, occlude=None, noise_at=noise_at
+    )
 
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:
@@ -320,16 +350,19 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
         raise LeukoliteError(f"{out}: holds a reproduction with another {', '.join(changed)}", advice="other-out")
 
 
-def _refuse_other_tables(path: Path, sigmas: Sequence[float], published: Sequence[Published]) -> None:
+def _refuse_other_tables(path: Path, sigmas: Sequence[float], noise_at: NoisePlace, published: Sequence[Published]) -> None:
     """Raises: LeukoliteError, if tables are there that this call would not make again."""
     try:
         before = read_json(path, "tables") if path.is_file() else None
     except LeukoliteError:  # whatever it is, it is not this call's
         before = {}
-    now = {"sigmas": list(sigmas), "published": [one.model_dump() for one in published]}
+    now = {"sigmas": list(sigmas), "noise_at": noise_at, "published": [one.model_dump() for one in published]}
+    if isinstance(before, dict):
+        before = {"noise_at": "capture"} | before  # where tables of before `noise_at` was recorded had their noise
     if before is not None and any(not isinstance(before, dict) or before.get(key) != value for key, value in now.items()):
         raise LeukoliteError(
-            f"{path}: exists, with other noise levels or other figures of the paper; choose another place", advice="force"
+            f"{path}: exists, with other noise levels, noise put elsewhere or other figures of the paper; choose another place",
+            advice="force",
         )
 
 

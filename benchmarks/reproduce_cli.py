@@ -8,7 +8,8 @@ from rich.console import Group
 
 from leukolite.benchmarks.reproduce import RESULT, TABLES, departures, load_published, tables
 from leukolite.files import write_file
-from leukolite.options import DEFAULT_SIGMAS, SEED, Sigmas, force_option
+from leukolite.noise import NoisePlace
+from leukolite.options import DEFAULT_SIGMAS, SEED, Sigmas, force_option, noise_at_option
 from leukolite.path_text import text_of_path
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
@@ -32,6 +33,7 @@ from leukolite.train.recipes import RECIPES, resolve
     help="What the folds share out: single images, or subjects with all of theirs.",
 )
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels.  [default: 0,2,5,8,10]")
+@noise_at_option("input")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the folds, the training and the noise.")
 @click.option("--published", type=click.Path(path_type=Path), help="The paper's figures, JSON; see docs/how-to/train.md.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
@@ -45,6 +47,7 @@ def reproduce(
     epochs: int | None,
     split_by: str,
     noise: tuple[float, ...],
+    noise_at: NoisePlace,
     seed: int,
     published: Path | None,
     settings: tuple[str, ...],
@@ -83,6 +86,7 @@ def reproduce(
             data,
             out,
             sigmas=noise,
+            noise_at=noise_at,
             split_by=split_by,
             seed=seed,
             cache=cache_folder(cache),
@@ -93,11 +97,12 @@ def reproduce(
         )
     for line in departures(measured):
         warn(f"note: {line}")
-    made = Group(*tables(measured, figures, noise))
+    made = Group(*tables(measured, figures, noise, noise_at))
     console = stdout()
     console.print(made)
     console.print(
-        "precision, recall, specificity, F1 and AUC are those of the class all; '-': the paper's figure is not known here"
+        "macro: averages over both classes, as the paper's figures are; the AUC of the curve is of the class all;"
+        " '-': the paper's figure is not known here"
     )
     with console.capture() as capture:
         console.print(made)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leukolite.bundle import Bundle
 from leukolite.manifest import Measurement
+from leukolite.noise import NOISE_PLACES, NoisePlace
 from leukolite.shipped import shipped_bundles, shipped_path
 from leukolite.wording import percent, percent_with_interval
 
@@ -21,6 +22,7 @@ def shipped() -> list[Bundle]:
 
 def table(bundles: list[Bundle]) -> list[str]:
     """Markdown: one row per bundle; accuracy of the int8 model on images that training never saw."""
+    noise_place(bundles)
     lines = [
         "| bundle | classifies | size | unseen images | float agreement | sigma 0 | sigma 5 | sigma 10 | sigma 20 |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -50,11 +52,22 @@ def draw(bundles: list[Bundle], path: Path) -> None:
         above = [max(0.0, 100 * high - value) for value, (_, high) in zip(accuracy, bounds, strict=True)]
         places = [row.sigma + 0.12 * (k - len(bundles) / 2) for row in rows]
         axes.errorbar(places, accuracy, yerr=[below, above], marker="o", capsize=3, label=bundle.manifest.name)
-    axes.set(xlabel="sigma of the Gaussian noise, grey levels", ylabel="accuracy on unseen images, %")
+    where = NOISE_PLACES[noise_place(bundles)]
+    axes.set(xlabel=f"sigma of the Gaussian noise {where}, grey levels", ylabel="accuracy on unseen images, %")
     axes.set_title("Shipped int8 bundles (95% intervals)", fontsize=11)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left", fontsize=8)
     figure.savefig(path, dpi=120)
+
+
+def noise_place(bundles: list[Bundle]) -> NoisePlace:
+    """Where the noise of their measurements was put. Raises: ValueError, where they differ."""
+    places = {_measured(bundle).noise_at for bundle in bundles}
+    if len(places) != 1:
+        raise ValueError(
+            f"expected bundles measured with noise in one place, found {' and '.join(sorted(places))}; measure them alike"
+        )
+    return places.pop()
 
 
 def _measured(bundle: Bundle) -> Measurement:

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from leukolite.appearance import describe
+from leukolite.classes import Classes
 from leukolite.convert.provenance import is_external
 from leukolite.convert.terms import terms
 from leukolite.convert.variants import VARIANTS
@@ -18,7 +21,9 @@ from leukolite.manifest import (
     Training,
 )
 from leukolite.network_input import NetworkInput
+from leukolite.noise import NOISE_PLACES
 from leukolite.preprocess import CROPS
+from leukolite.usefulness import no_better_than_guessing
 from leukolite.wording import RESEARCH_USE, markdown, percent, percent_with_interval, shown
 
 DATASETS = {
@@ -83,12 +88,15 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
             "",
             f"The {manifest.variant} model on the {_count(n, 'image')} of the {measured.part} part, {unseen}; Gaussian noise of"
             " standard deviation",
-            f"sigma (grey levels, seed {measured.noise_seed}) on the capture; {measured.runtime}; 95% intervals in brackets",
+            f"sigma (grey levels, seed {measured.noise_seed}) {NOISE_PLACES[measured.noise_at]}; {measured.runtime};"
+            " 95% intervals in brackets",
             "(Wilson; AUC: bootstrap). At sigma 0 it gives the float model's verdict on"
             f" {percent(measured.float_agreement)} of them.",
             "",
             *_table(measured.results),
             "",
+            *_averages(measured.results),
+            *_guessing(measured.results[0], manifest.classes),
             "Confusion at sigma 0 (row: truth, column: verdict):",
             "",
             *_confusion(measured.results[0], manifest.labels),
@@ -273,6 +281,25 @@ def _table(results: list[NoiseMetrics]) -> list[str]:
     ]
     header = f"| sigma | accuracy | precision ({whose}) | recall | specificity | F1 | AUC | ECE |"
     return [header + " abstained |" * abstains, "|---" * (8 + abstains) + "|", *rows]
+
+
+def _averages(results: list[NoiseMetrics]) -> list[str]:
+    """What was not recorded of bundles made before: how much noise reached the network, and what is averaged over the classes."""
+    if any(row.balanced_accuracy is None or row.effective_sigma is None for row in results):
+        return []
+    rows = [
+        f"| {row.sigma:g} | {row.effective_sigma:.1f} | {percent(row.balanced_accuracy)} | {percent(row.macro_precision)} |"
+        f" {percent(row.macro_f1)} | {percent(row.weighted_f1)} |"
+        for row in results
+    ]
+    header = "| sigma | at the network's input | balanced accuracy | precision (macro) | F1 (macro) | F1 (weighted) |"
+    return ["Of that noise reached the network, and the averages over the classes:", "", header, "|---" * 6 + "|", *rows, ""]
+
+
+def _guessing(row: NoiseMetrics, classes: Classes) -> list[str]:
+    """The line of a model that is of no use on the measured part."""
+    reason = no_better_than_guessing(np.array(row.confusion), classes)
+    return [] if reason is None else [f"**No better than guessing**: at sigma {row.sigma:g} it {markdown(reason)}.", ""]
 
 
 def _confusion(row: NoiseMetrics, labels: list[str]) -> list[str]:

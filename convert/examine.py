@@ -15,23 +15,20 @@ from leukolite.classes import Classes
 from leukolite.convert.fold import last_activation
 from leukolite.convert.usefulness import (
     CHANCE,
-    INFORMED,
     LEAST_GAIN,
     NOTED_CHANCE,
     NOTED_GAIN,
     UselessModelError,
-    accuracy_of,
     best_order,
     chance_of_gain,
-    informedness,
     positive_of_sigmoid,
-    uselessness,
 )
 from leukolite.errors import ConversionError
 from leukolite.metrics import confusion_matrix
 from leukolite.network_input import CAFFE, NAMED, Channels, NetworkInput, Triple, parse_values
 from leukolite.preprocess import CROPS, Crop
 from leukolite.progress import OnProgress, no_progress
+from leukolite.usefulness import INFORMED, accuracy_of, informedness, uselessness
 from leukolite.wording import percent
 
 if TYPE_CHECKING:

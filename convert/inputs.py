@@ -15,7 +15,6 @@ from leukolite.convert.images import Images, calibration_images, located, prepar
 from leukolite.convert.quantise import to_tflite
 from leukolite.convert.settings import ConversionSettings
 from leukolite.convert.source import ConversionSource
-from leukolite.convert.usefulness import uselessness
 from leukolite.convert.variants import VARIANTS
 from leukolite.copies import detail, perceptual_hashes
 from leukolite.images import read_rgb
@@ -24,6 +23,7 @@ from leukolite.metrics import confusion_matrix
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.progress import OnProgress
 from leukolite.train.fit import predict
+from leukolite.usefulness import uselessness
 
 BATCH = 32  # images at a time through the float model
 

@@ -295,7 +295,12 @@ def _measure(
     sigmas = tuple(dict.fromkeys((0.0, *settings.sigmas)))
     done = iter(range(1, len(holdout) + 1))
     verdicts, unreadable = evaluate_files(
-        classifier, holdout, sigmas, seed=settings.seed, on_image=lambda: inputs.progress("measuring", next(done), len(holdout))
+        classifier,
+        holdout,
+        sigmas,
+        seed=settings.seed,
+        noise_at=settings.noise_at,
+        on_image=lambda: inputs.progress("measuring", next(done), len(holdout)),
     )
     if unreadable:
         raise unreadable[0][1]
@@ -305,6 +310,7 @@ def _measure(
     measured = Measurement(
         part=source.holdout_part,
         noise_seed=settings.seed,
+        noise_at=settings.noise_at,
         runtime=f"litert {runtime.info.version}",
         float_agreement=1 - flips / len(truth),
         results=metrics_by_sigma(verdicts, source.classes),

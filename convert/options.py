@@ -19,7 +19,18 @@ from leukolite.errors import LeukoliteError
 from leukolite.imports import package_of
 from leukolite.lists import typed_list
 from leukolite.network_input import Triple, parse_values
-from leukolite.options import DEFAULT_SIGMAS, SEED, Finite, FunctionT, Sigmas, force_option, json_option, moved_option
+from leukolite.noise import NoisePlace
+from leukolite.options import (
+    DEFAULT_SIGMAS,
+    SEED,
+    Finite,
+    FunctionT,
+    Sigmas,
+    force_option,
+    json_option,
+    moved_option,
+    noise_at_option,
+)
 from leukolite.outputs import check_outputs
 from leukolite.preprocess import Crop
 from leukolite.terminal import add_task, progress_bar
@@ -101,6 +112,7 @@ class BundleOptions:
     cell_window: float | None
     on_black: bool
     noise: tuple[float, ...]
+    noise_at: NoisePlace
     seed: int
     json_path: Path | None
     force: bool
@@ -138,6 +150,7 @@ class BundleOptions:
             variants=self.variants or DEFAULT_VARIANTS,
             auto=auto,
             sigmas=self.noise,
+            noise_at=self.noise_at,
             calibration=self.calibration,
             seed=self.seed,
             max_drop=self.max_drop,
@@ -239,6 +252,7 @@ _BETWEEN = (
         default=DEFAULT_SIGMAS,
         help="Noise levels at which the bundle is measured, in grey levels.  [default: 0,2,5,8,10]",
     ),
+    noise_at_option(),
 )
 
 

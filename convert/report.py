@@ -12,6 +12,7 @@ from leukolite.convert.variants import VARIANTS
 from leukolite.decision import Decision
 from leukolite.manifest import Fitted, GateLevel, RuntimeCheck
 from leukolite.metrics import wilson_interval
+from leukolite.noise import NOISE_PLACES
 from leukolite.tables import results_table
 from leukolite.wording import count, percent, percent_with_interval
 
@@ -44,7 +45,8 @@ def outcome_lines(outcome: Outcome, float_bytes: int) -> list[str]:
         shown = [f"{percent_with_interval(row.accuracy, row.accuracy_interval)} at sigma {row.sigma:g}" for row in rows]
         silent = f", {rows[0].abstained} without a verdict at sigma 0" if rows[0].abstained else ""
         part = f"{manifest.measured.part} part, n {rows[0].n}{silent}"
-        lines.append(f"  {part}: accuracy {', '.join(shown if len(shown) < 2 else (shown[0], shown[-1]))}")
+        where = "" if manifest.measured.noise_at == "capture" else f", noise {NOISE_PLACES[manifest.measured.noise_at]}"
+        lines.append(f"  {part}: accuracy {', '.join(shown if len(shown) < 2 else (shown[0], shown[-1]))}{where}")
     return lines
 
 

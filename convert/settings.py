@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leukolite.manifest import CellPicture
+from leukolite.noise import NoisePlace
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class ConversionSettings:
         variants: keys of `VARIANTS`.
         auto: try those of `AUTO_ORDER` instead, until one passes the gate.
         sigmas: noise levels at which a bundle is measured, grey levels; 0 is added if missing.
+        noise_at: where the noise of those levels is put, see `NOISE_PLACES`; the gate's and the calibration's is on the capture.
         calibration: images for the activations' ranges.
         seed: of the choice of images, of the noise and of fine-tuning.
         max_drop: points of accuracy that a variant may lose against the float model, at each of `GATE_SIGMAS`.
@@ -30,6 +32,7 @@ class ConversionSettings:
     variants: tuple[str, ...] = ("int8",)
     auto: bool = False
     sigmas: tuple[float, ...] = (0.0,)
+    noise_at: NoisePlace = "capture"
     calibration: int = 200
     seed: int = 0
     max_drop: float = 0.5

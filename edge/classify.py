@@ -1,7 +1,7 @@
 """One frame, from pixels to verdicts: treatment, quality gate, regions, classifier. What the loop and the Python API share."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from leukolite.edge.events import RegionResult
 from leukolite.edge.field.exclusion import Exclusion
 from leukolite.edge.field.quality import no_white_cell
 from leukolite.edge.field.view import FrameInspection, QualityGate, Region, Treatment, whole_box
-from leukolite.noise import add_gaussian_noise, noise_rng
+from leukolite.noise import NoisePlace, add_gaussian_noise, effective_sigma, noise_rng
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class FrameProcessing:
         motion: a gate that knows the frames before; asked of what the treatment's gate lets pass.
         sigmas: standard deviations of the noise added, grey levels; (0,) for the frames as they are.
         seed: of the noise.
+        noise_at: 'capture' adds the noise to the frame, which is then searched for cells; 'input' to the network's picture of
+            each region that was found, and let pass, without noise. The gate of a frame sees it without noise either way.
         on_new_slide: called before a new slide's first frame.
     """
 
@@ -32,6 +34,7 @@ class FrameProcessing:
     motion: QualityGate | None = None
     sigmas: Sequence[float] = (0.0,)
     seed: int = 0
+    noise_at: NoisePlace = "capture"
     on_new_slide: Callable[[], None] = lambda: None
 
 
@@ -65,49 +68,69 @@ def classify_frame(
     if excluded is None and processing.motion is not None:
         excluded = processing.motion(frame.pixels)
     before_ms = (clock() - started) / 1e6 - inspection.shrink_ms
-    locate_ms, regions = before_ms, list[RegionResult]()
+    locate_ms, regions, clean = before_ms, list[RegionResult](), None
     for sigma in processing.sigmas if excluded is None else ():
-        locate_ms += _classify_at(frame, sigma, classifier, processing, treatment, inspection, before_ms, clock, regions)
+        if sigma and processing.noise_at == "capture":
+            pixels = add_gaussian_noise(frame.pixels, sigma, noise_rng(processing.seed, frame.index, sigma))
+            found = _find(pixels, treatment, clock)
+            locate_ms += found.locate_ms
+        else:
+            if clean is None:
+                clean = _find(frame.pixels, treatment, clock, inspection)
+                locate_ms += clean.locate_ms
+            found = clean
+        regions += _classify_at(frame, sigma, found, classifier, processing, before_ms)
     if excluded is None and not regions:
         excluded = no_white_cell(frame.pixels)
     return Classified(tuple(regions), excluded, round(locate_ms, 4))
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is to be classified of a frame, and what finding or shrinking it took, milliseconds."""
+
+    regions: Sequence[Region]
+    locate_ms: float
+    shrink_ms: float
+
+
+def _find(pixels: np.ndarray, treatment: Treatment, clock: Clock, inspection: FrameInspection | None = None) -> _Found:
+    """The regions of a frame.
+
+    Args:
+        inspection: of these very pixels, which may have shrunk them.
+    """
+    started = clock()
+    if treatment.locator is not None:
+        return _Found(treatment.locator(pixels), (clock() - started) / 1e6, 0.0)
+    if inspection is not None and inspection.square is not None:
+        square, shrink_ms = inspection.square, inspection.shrink_ms
+    else:
+        square = treatment.shrink(pixels)
+        shrink_ms = (clock() - started) / 1e6
+    return _Found((Region(whole_box(pixels), square, cut=treatment.shrink),), 0.0, shrink_ms)
+
+
 def _classify_at(
-    frame: Frame,
-    sigma: float,
-    classifier: Classifier,
-    processing: FrameProcessing,
-    treatment: Treatment,
-    inspection: FrameInspection,
-    before_ms: float,
-    clock: Clock,
-    results: list[RegionResult],
-) -> float:
-    """Add one noise level's regions and their verdicts.
+    frame: Frame, sigma: float, found: _Found, classifier: Classifier, processing: FrameProcessing, before_ms: float
+) -> Iterator[RegionResult]:
+    """One noise level's regions with their verdicts.
 
     Args:
         before_ms: what was spent on gates before any noise level.
-
-    Returns:
-        What finding the regions took at this level, milliseconds.
     """
-    pixels = frame.pixels
-    if sigma:
-        pixels = add_gaussian_noise(pixels, sigma, noise_rng(processing.seed, frame.index, sigma))
-    started = clock()
-    if treatment.locator is not None:
-        regions, shrink_ms = treatment.locator(pixels), 0.0
-        found_ms = (clock() - started) / 1e6
-    else:
-        square = inspection.square if not sigma or inspection.square is None else treatment.shrink(pixels)
-        shrink_ms, found_ms = (clock() - started) / 1e6 if sigma else inspection.shrink_ms, 0.0
-        regions = (Region(whole_box(pixels), square),)
-    for region in regions:
-        verdict = None
-        if region.excluded is None and region.square is not None:
+    for k, region in enumerate(found.regions):
+        verdict, reached, square = None, None, region.square
+        if region.excluded is None and square is not None:
+            if not sigma:
+                reached = 0.0
+            elif processing.noise_at == "input":
+                clean, rng = square, noise_rng(processing.seed, frame.index, sigma, k)
+                square = add_gaussian_noise(clean, sigma, rng)
+                reached = effective_sigma(square, clean)
+            elif region.cut is not None:
+                reached = effective_sigma(square, region.cut(frame.pixels))
             verdict = classifier.classify(
-                region.square, capture_ms=frame.capture_ms, locate_ms=before_ms + found_ms, preprocess_ms=shrink_ms
+                square, capture_ms=frame.capture_ms, locate_ms=before_ms + found.locate_ms, preprocess_ms=found.shrink_ms
             )
-        results.append(RegionResult(region.box, sigma, verdict, region.excluded))
-    return found_ms
+        yield RegionResult(region.box, sigma, verdict, region.excluded, reached)

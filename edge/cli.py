@@ -26,6 +26,7 @@ from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
 from leukolite.edge.settings import SessionSettings, changed_setting, first_record, settings_of
 from leukolite.errors import JournalError
 from leukolite.folder_kinds import what_folder
+from leukolite.noise import NoisePlace
 from leukolite.one_line import first_line_of
 from leukolite.options import (
     BundlePath,
@@ -35,6 +36,7 @@ from leukolite.options import (
     force_option,
     json_option,
     moved_option,
+    noise_at_option,
     runtime_option,
     seed_option,
     threads_option,
@@ -94,6 +96,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 )
 @click.option("--source", type=click.Path(path_type=Path), help="Folder of images, one image, or a video file.")
 @click.option("--noise", type=Sigmas(), default=(0.0,), help="Sigmas of the Gaussian noise to add, grey levels.  [default: 0]")
+@noise_at_option()
 @click.option("--frames", type=click.IntRange(1), help="Number of frames after which the session ends.")
 @click.option("--duration", type=Finite(0, min_open=True), metavar="SECONDS", help="Seconds after which the session ends.")
 @click.option(
@@ -175,6 +178,7 @@ def main(
     camera_size: Size | None,
     source: Path | None,
     noise: tuple[float, ...],
+    noise_at: NoisePlace,
     frames: int | None,
     duration: float | None,
     max_age: float | None,
@@ -242,6 +246,7 @@ def main(
             cells=cells,
             cell_diameter=cell_diameter,
             channel=channel,
+            noise_at=noise_at,
         )
         _check_settings(settings)
         settings = _with_login(settings, camera_login)

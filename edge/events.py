@@ -17,13 +17,15 @@ class RegionResult:
     """One verdict on one region, or why there is none: exactly one of `verdict` and `excluded` is None.
 
     Attributes:
-        sigma: of the noise added to the frame, grey levels.
+        sigma: of the noise added, grey levels.
+        effective_sigma: of the noise that reached the network, measured on its picture; None: not measured.
     """
 
     box: Box
     sigma: float
     verdict: Verdict | None
     excluded: Exclusion | None
+    effective_sigma: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

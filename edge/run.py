@@ -105,6 +105,7 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
         sigmas=settings.noise,
         source=settings.source_settings(),
         settings=settings.as_text(),
+        noise_at=settings.noise_at,
         slide=slide_of(options.slide, warn),
     )
     salt = _salt_of_page(options) if listener is not None else None  # as the slide's: before there is a half-made journal
@@ -236,7 +237,7 @@ class _Outputs:
     def show_end(self, options: RunOptions, session: Session) -> None:
         """The closing tables and lines."""
         if session.counts.frames:
-            self.lines.print(closing_tables(session))
+            self.lines.print(closing_tables(session, options.settings.noise_at))
         if session.stopped_by is not None:
             warn(f"stopped by {session.stopped_by}")
         if session.ending.by is not EndedBy.LIMIT:  # which the call itself set

@@ -18,6 +18,7 @@ from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import SourceSettings, StartRecord
 from leukolite.errors import JournalError
 from leukolite.manifest import Manifest
+from leukolite.noise import NOISE_PLACES, NoisePlace
 from leukolite.path_text import path_of_text, text_of_path
 from leukolite.runtime import RuntimeOptions
 from leukolite.shipped import shipped_bundles, shipped_path
@@ -35,6 +36,7 @@ class SessionSettings:
         cells: what a frame shows to a model that classifies cells, see `leukolite.edge.field.one_cell.is_whole_of`.
         cell_diameter: of a typical white cell, pixels; None measures each field.
         channel: the colour axis on which cells are looked for.
+        noise_at: see `FrameProcessing`.
     """
 
     bundle: Path
@@ -49,6 +51,7 @@ class SessionSettings:
     cells: Cells = "auto"
     cell_diameter: float | None = None
     channel: Channel = "a-b"
+    noise_at: NoisePlace = "capture"
 
     def as_text(self) -> dict[str, str]:
         """Those that a journal's first record has no field of its own for."""
@@ -59,6 +62,7 @@ class SessionSettings:
             "cells": None if self.cells == "auto" else self.cells,
             "cell_diameter": None if self.cell_diameter is None else repr(self.cell_diameter),
             "channel": None if self.channel == "a-b" else self.channel,
+            "noise_at": None if self.noise_at == "capture" else self.noise_at,
         }
         return {name: value for name, value in given.items() if value is not None}
 
@@ -108,6 +112,7 @@ def settings_of(start: StartRecord, bundle: Path | None) -> SessionSettings:
         cells=_one_of(CELLS, start.settings.get("cells", "auto")),
         cell_diameter=float(start.settings["cell_diameter"]) if "cell_diameter" in start.settings else None,
         channel=_one_of(CHANNELS, start.settings.get("channel", "a-b")),
+        noise_at=_one_of(tuple(NOISE_PLACES), start.settings.get("noise_at", "capture")),
     )
 
 
@@ -168,7 +173,7 @@ def processing_of(settings: SessionSettings, bundle: Bundle) -> FrameProcessing:
         ungated=settings.ungated,
         rendered=settings.is_rendered(manifest),
     )
-    return FrameProcessing(treatment_of, sigmas=settings.noise, seed=settings.seed)
+    return FrameProcessing(treatment_of, sigmas=settings.noise, seed=settings.seed, noise_at=settings.noise_at)
 
 
 Choice = TypeVar("Choice", bound=str)

@@ -99,9 +99,14 @@ class Classifier:
         Raises:
             ValueError: `pixels` is not uint8 RGB.
         """
+        square, shrink_ms = self.timed_shrink(pixels)
+        return self.classify(square, capture_ms=capture_ms, preprocess_ms=shrink_ms)
+
+    def timed_shrink(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
+        """What `shrink` makes, and the milliseconds that it took."""
         started = self._clock()
         square = self.shrink(pixels)
-        return self.classify(square, capture_ms=capture_ms, preprocess_ms=(self._clock() - started) / 1e6)
+        return square, (self._clock() - started) / 1e6
 
     def shrink(self, pixels: np.ndarray) -> np.ndarray:
         """The network's picture of an image: cropped and resized, uint8 RGB, shape (spec.height, spec.width, 3)."""

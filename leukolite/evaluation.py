@@ -14,7 +14,8 @@ from leukolite.errors import ImageError
 from leukolite.images import read_rgb
 from leukolite.manifest import NoiseMetrics
 from leukolite.metrics import compute_metrics
-from leukolite.noise import add_gaussian_noise, noise_rng
+from leukolite.noise import NoisePlace, add_gaussian_noise, effective_sigma, noise_rng, pooled_sigma
+from leukolite.usefulness import no_better_than_guessing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class ImageVerdict:
         index: the frame's number in its source, from 0.
         sigma: standard deviation of the noise added, grey levels.
         truth: label index, where it is known.
+        effective_sigma: of the noise that reached the network, measured on its picture; None: not measured.
     """
 
     source: str
@@ -33,6 +35,7 @@ class ImageVerdict:
     sigma: float
     truth: int | None
     verdict: Verdict
+    effective_sigma: float | None = None
 
 
 def classify_at_noise(
@@ -45,11 +48,22 @@ def classify_at_noise(
     index: int,
     truth: int | None,
     capture_ms: float = 0.0,
+    noise_at: NoisePlace = "capture",
 ) -> Iterator[ImageVerdict]:
-    """One verdict a noise level on one capture, uint8 RGB; the noise is added at its native resolution."""
+    """One verdict a noise level on one capture, uint8 RGB.
+
+    Args:
+        noise_at: 'capture' adds the noise at the capture's native resolution, 'input' to the network's picture of it.
+    """
+    clean, clean_ms = classifier.timed_shrink(pixels)
     for sigma in sigmas:
-        noisy = add_gaussian_noise(pixels, sigma, noise_rng(seed, index, sigma)) if sigma else pixels
-        yield ImageVerdict(source, index, sigma, truth, classifier(noisy, capture_ms=capture_ms))
+        square, shrink_ms, rng = clean, clean_ms, noise_rng(seed, index, sigma)
+        if sigma and noise_at == "input":
+            square = add_gaussian_noise(clean, sigma, rng)
+        elif sigma:
+            square, shrink_ms = classifier.timed_shrink(add_gaussian_noise(pixels, sigma, rng))
+        verdict = classifier.classify(square, capture_ms=capture_ms, preprocess_ms=shrink_ms)
+        yield ImageVerdict(source, index, sigma, truth, verdict, effective_sigma(square, clean) if sigma else 0.0)
 
 
 def evaluate_files(
@@ -58,6 +72,7 @@ def evaluate_files(
     sigmas: Sequence[float],
     *,
     seed: int,
+    noise_at: NoisePlace = "capture",
     change: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
     on_image: Callable[[], None] = lambda: None,
 ) -> tuple[list[ImageVerdict], list[tuple[Path, ImageError]]]:
@@ -65,6 +80,7 @@ def evaluate_files(
 
     Args:
         files: each path with its label index.
+        noise_at: see `classify_at_noise`.
         change: what is done to each capture, uint8 RGB, before the noise; nothing by default.
         on_image: called after each file, for a progress bar.
 
@@ -79,7 +95,10 @@ def evaluate_files(
         except ImageError as error:
             unreadable.append((path, error))
         else:
-            verdicts.extend(classify_at_noise(classifier, pixels, sigmas, seed=seed, source=str(path), index=index, truth=truth))
+            levels = classify_at_noise(
+                classifier, pixels, sigmas, seed=seed, source=str(path), index=index, truth=truth, noise_at=noise_at
+            )
+            verdicts.extend(levels)
         on_image()
     return verdicts, unreadable
 
@@ -96,15 +115,17 @@ def metrics_by_sigma(verdicts: Iterable[ImageVerdict], classes: Classes) -> list
         metrics = compute_metrics(
             truth, [item.verdict.index for item in items], np.array([item.verdict.probabilities for item in items]), classes
         )
-        rows.append(NoiseMetrics(sigma=sigma, **dict(metrics)))
+        reached = pooled_sigma(item.effective_sigma for item in items)
+        rows.append(NoiseMetrics(sigma=sigma, effective_sigma=reached, **dict(metrics)))
     return rows
 
 
 def result_row(row: NoiseMetrics, classes: Classes, latency_ms: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """One noise level as every JSON has it: its metrics, verdicts by label, latency."""
+    """One noise level as every JSON has it: its metrics, verdicts by label, latency, and why they are no better than a guess."""
     predicted = [sum(column) for column in zip(*row.confusion, strict=True)]
     by_label = dict(zip((*classes.labels, ABSTAIN), (*predicted, row.abstained), strict=True))
-    return row.model_dump() | {"by_label": by_label, "latency_ms": latency_ms}
+    useless = no_better_than_guessing(np.array(row.confusion), classes)
+    return row.model_dump() | {"by_label": by_label, "latency_ms": latency_ms, "no_better_than_guessing": useless}
 
 
 def latency_summary(verdicts: Sequence[Verdict], stages: Sequence[str] = STAGES) -> dict[str, dict[str, float]]:

@@ -9,6 +9,7 @@ from leukolite.appearance import describe
 from leukolite.bundle import Bundle
 from leukolite.files import is_stdout, write_json
 from leukolite.manifest import CellPicture, Manifest, NoiseMetrics
+from leukolite.noise import NOISE_PLACES
 from leukolite.options import BundlePath, force_option, json_option
 from leukolite.outputs import check_outputs
 from leukolite.preprocess import CROPS, InputSpec
@@ -163,7 +164,11 @@ def manifest_rows(manifest: Manifest, model_bytes: int) -> list[tuple[str, str]]
         ]
     if measured is not None:
         rows.append(
-            ("measured", f"{measured.part} part, {measured.runtime}; float agreement {percent(measured.float_agreement)}")
+            (
+                "measured",
+                f"{measured.part} part, noise {NOISE_PLACES[measured.noise_at]}, {measured.runtime};"
+                f" float agreement {percent(measured.float_agreement)}",
+            )
         )
         rows += [
             (f"  sigma {row.sigma:g}", f"accuracy {percent_with_interval(row.accuracy, row.accuracy_interval)}, n {row.n}")

@@ -11,6 +11,7 @@ from leukolite.decision import Decision
 from leukolite.frozen import Frozen
 from leukolite.metrics import Metrics
 from leukolite.network_input import NetworkInput
+from leukolite.noise import NoisePlace
 from leukolite.preprocess import InputSpec
 
 # 3: network_input, objections, crops, seen_hashes; 2: variant, calibration, gate, runtimes, compiled; 1: first
@@ -88,6 +89,9 @@ class NoiseMetrics(Metrics):
     """Metrics at one noise level."""
 
     sigma: float
+    effective_sigma: float | None = Field(
+        default=None, description="of the noise that reached the network, measured on its pictures; None in older records"
+    )
 
 
 class Measurement(Frozen):
@@ -95,6 +99,7 @@ class Measurement(Frozen):
 
     part: str
     noise_seed: int
+    noise_at: NoisePlace = "capture"
     runtime: str
     float_agreement: float = Field(description="share of these images (sigma 0) with the float model's verdict")
     results: list[NoiseMetrics]

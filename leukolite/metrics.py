@@ -30,6 +30,9 @@ class ClassMetrics(Frozen):
     specificity_interval: Interval | None
     f1: float
     auc: float | None
+    accuracy: float | None = Field(
+        default=None, description="share of all images rightly told to be of the class or not; None in older records too"
+    )
 
 
 class Metrics(Frozen):
@@ -37,6 +40,8 @@ class Metrics(Frozen):
 
     For two classes precision, recall, specificity, F1 and AUC are those of the `positive` class; for more they are
     macro averages over the classes that have images. Intervals are 95%: Wilson for rates, bootstrap for AUC.
+
+    What is averaged over the classes stands beside it for two classes too, as some papers print it; records of before have none.
     """
 
     n: int
@@ -54,6 +59,11 @@ class Metrics(Frozen):
     ece: float | None = Field(description="expected calibration error, 15 bins")
     confusion: list[list[int]] = Field(description="row: truth, column: verdict, in the order of the labels")
     classes: list[ClassMetrics]
+    balanced_accuracy: float | None = Field(default=None, description="mean recall of the classes that have images")
+    macro_precision: float | None = Field(default=None, description="mean over the same classes")
+    macro_recall: float | None = Field(default=None, description="the same as the balanced accuracy")
+    macro_f1: float | None = None
+    weighted_f1: float | None = Field(default=None, description="of the classes, weighted by their images")
 
 
 def confusion_matrix(truth: np.ndarray, verdicts: np.ndarray, classes: int) -> np.ndarray:
@@ -165,6 +175,7 @@ def class_metrics(confusion: np.ndarray, k: int, label: str, area: float | None)
         specificity_interval=wilson_interval(rejected, others),
         f1=2 * hit / (n + predicted) if n + predicted else 0.0,
         auc=area,
+        accuracy=(hit + rejected) / (n + others) if n + others else None,
     )
 
 
@@ -192,7 +203,8 @@ def compute_metrics(truth: Sequence[int], verdicts: Sequence[int | None], probab
         k = list(labels).index(positive)
         return auc(kept_truth[chosen] == k, kept[chosen, k])
 
-    present = [row for row in rows if row.n] if positive is None else [row for row in rows if row.label == positive]
+    averaged = [row for row in rows if row.n]
+    present = averaged if positive is None else [row for row in rows if row.label == positive]
     return Metrics(
         n=n,
         abstained=len(verdicts) - n,
@@ -209,6 +221,11 @@ def compute_metrics(truth: Sequence[int], verdicts: Sequence[int | None], probab
         ece=expected_calibration_error(kept_truth, kept),
         confusion=confusion.tolist(),
         classes=rows,
+        balanced_accuracy=balanced_accuracy(confusion),
+        macro_precision=_mean([row.precision for row in averaged]),
+        macro_recall=_mean([row.recall for row in averaged]),
+        macro_f1=_mean([row.f1 for row in averaged]),
+        weighted_f1=weighted_f1(confusion),
     )
 
 

@@ -1,8 +1,19 @@
-"""Seeded Gaussian noise on uint8 captures, as the robustness tables of Makem et al. 2025 (Tables 6 to 8) add it."""
+"""Seeded Gaussian noise on uint8 pictures, as the robustness tables of Makem et al. 2025 (Tables 6 to 8) add it.
+
+Where it is put decides how much of it reaches the network: a resize averages the capture's pixels, and their noise with them.
+"""
 
 import math
+from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
+
+NoisePlace = Literal["capture", "input"]
+NOISE_PLACES: dict[NoisePlace, str] = {  # where noise is put, in words
+    "capture": "on the capture",  # at its native resolution, as a camera's sensor does
+    "input": "at the network's input",  # after crop and resize: the captions of Makem et al. 2025, Figures 3 and 4
+}
 
 _AT_ONCE = 1 << 22  # samples: as floats, a picture of 49 megapixels would take 600 MB
 
@@ -19,10 +30,10 @@ def check_sigma(sigma: float) -> float:
 
 
 def add_gaussian_noise(pixels: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """Add zero-mean Gaussian noise, one draw per pixel and channel, at the capture's native resolution.
+    """Add zero-mean Gaussian noise, one draw per pixel and channel.
 
     Args:
-        pixels: uint8, any shape; an RGB capture has (height, width, 3).
+        pixels: uint8, any shape; RGB, a capture or the network's picture of one, has (height, width, 3).
         sigma: standard deviation in grey levels, 0 to 255.
         rng: source of the noise; the same seed gives the same image.
 
@@ -51,6 +62,25 @@ def add_gaussian_noise(pixels: np.ndarray, sigma: float, rng: np.random.Generato
     return result.reshape(pixels.shape)
 
 
-def noise_rng(seed: int, index: int, sigma: float) -> np.random.Generator:
-    """The generator for image number `index` at `sigma`: independent of what came before it."""
-    return np.random.default_rng([seed, index, round(sigma * 1000)])
+def noise_rng(seed: int, index: int, sigma: float, region: int = 0) -> np.random.Generator:
+    """The generator for image number `index` at `sigma`: independent of what came before it.
+
+    Args:
+        region: of several cells of one image, each with noise of its own, which this is.
+    """
+    return np.random.default_rng([seed, index, round(sigma * 1000), *([region] if region else [])])
+
+
+def effective_sigma(noisy: np.ndarray, clean: np.ndarray) -> float:
+    """Standard deviation of what noise changed in a picture, grey levels.
+
+    Args:
+        noisy, clean: the network's picture with and without noise, uint8 of the same shape.
+    """
+    return float(np.std(noisy.astype(np.float32) - clean))
+
+
+def pooled_sigma(deviations: Iterable[float | None]) -> float | None:
+    """One standard deviation of several pictures of the same size; None where none is known."""
+    squares = [deviation**2 for deviation in deviations if deviation is not None]
+    return math.sqrt(sum(squares) / len(squares)) if squares else None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from leukolite.lists import typed_list
-from leukolite.noise import check_sigma
+from leukolite.noise import NOISE_PLACES, NoisePlace, check_sigma
 from leukolite.runtime import RUNTIMES
 from leukolite.shipped import given_path
 
@@ -106,6 +106,17 @@ def noise_option(what: str, default: tuple[float, ...]) -> Callable[[FunctionT],
     shown = ",".join(f"{sigma:g}" for sigma in default)
     return click.option(
         "--noise", type=Sigmas(), default=default, help=f"Sigmas of the noise {what}, grey levels.  [default: {shown}]"
+    )
+
+
+def noise_at_option(default: NoisePlace = "capture") -> Callable[[FunctionT], FunctionT]:
+    """`--noise-at capture|input`."""
+    return click.option(
+        "--noise-at",
+        type=click.Choice(list(NOISE_PLACES)),
+        default=default,
+        show_default=True,
+        help="Where the noise is put: capture, the picture as it was taken; input, after crop and resize for the network.",
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from leukolite.frozen import Frozen
 from leukolite.manifest import Manifest
 from leukolite.metrics import Interval, wilson_interval
+from leukolite.noise import NoisePlace
 
 WANTED_WIDTH = 0.1  # five points either way
 LEAST_YOUDEN = 0.2  # below, the correction divides by next to nothing
@@ -156,13 +157,15 @@ def _clip(share: float) -> float:
     return min(1.0, max(0.0, share))
 
 
-def validation_of(manifest: Manifest, sigma: float) -> Validation | None:
+def validation_of(manifest: Manifest, sigma: float, noise_at: NoisePlace = "capture") -> Validation | None:
     """The manifest's confusion matrix at this noise level, malignant against the rest.
 
     Returns:
-        None where the bundle has no matrix at this very level, or knows no malignant or no other label.
+        None where the bundle has no matrix at this very level and place of the noise, or knows no malignant or no other label.
     """
-    rows = [] if manifest.measured is None else [row for row in manifest.measured.results if row.sigma == sigma]
+    measured = manifest.measured
+    is_comparable = measured is not None and (sigma == 0 or measured.noise_at == noise_at)
+    rows = [row for row in measured.results if row.sigma == sigma] if measured is not None and is_comparable else []
     is_malignant = np.array([label in manifest.malignant for label in manifest.labels])
     if not rows or is_malignant.all() or not is_malignant.any():
         return None

@@ -132,7 +132,7 @@ def _of_records() -> dict[str, Any]:
         "variants": variants.to_json([variants.VariantTrial("m", conversion)], host="x"),
         "calibration-study": report.study_json([StudyRow(calibration, (level,))]),
         "quantisation-errors": inspection_record(Inspection((layer,), 32, 200, "validation", 0)),
-        "reproduction": reproduce.to_json(measured, settings, published, (0.0, 10.0)),
+        "reproduction": reproduce.to_json(measured, settings, published, (0.0, 10.0), "input"),
     }
 
 

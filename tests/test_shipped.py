@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -29,6 +30,20 @@ EXPECTED = {"light_cnn-taleqani", "mobilenet_m-allidb2", "mobilenet_m-cnmc", "mo
 
 def test_all_five_bundles_are_shipped() -> None:
     assert set(shipped_bundles()) == EXPECTED
+
+
+def test_bundles_measured_with_noise_in_different_places_stand_in_no_table_together() -> None:
+    first, *others = shipped()
+    assert first.manifest.measured is not None
+    measured = first.manifest.measured.model_copy(update={"noise_at": "input"})
+    moved = replace(first, manifest=first.manifest.model_copy(update={"measured": measured}))
+    with pytest.raises(ValueError, match="noise in one place, found capture and input"):
+        table([moved, *others])
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_no_shipped_network_is_no_better_than_guessing(name: str) -> None:
+    assert "No better than guessing" not in (find_bundle(Path(name)) / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))

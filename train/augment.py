@@ -24,7 +24,9 @@ Factors = Annotated[tuple[Factor, Factor], AfterValidator(_ordered)]
 class Augmentation(Frozen):
     """Ranges of the random changes; each is drawn again for every image and epoch. The defaults change nothing."""
 
-    noise_sigmas: tuple[Sigma, ...] = Field(default=(0.0,), min_length=1, description="grey levels; one is drawn, in equal parts")
+    noise_sigmas: tuple[Sigma, ...] = Field(
+        default=(0.0,), min_length=1, description="grey levels, at the network's input; one is drawn, in equal parts"
+    )
     rotation: float = Field(default=0.0, ge=0, le=180, description="degrees either way")
     horizontal_flip: bool = False
     vertical_flip: bool = False
@@ -44,10 +46,11 @@ _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
 
 def augment(pixels: np.ndarray, spec: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """One random variant of an image: geometry first, then light and stain, then sensor noise.
+    """One random variant of an image: geometry first, then light and stain, then noise.
 
     Args:
-        pixels: uint8 RGB, shape (height, width, 3).
+        pixels: the network's picture, cropped and resized, so that the noise reaches the network whole; uint8 RGB, shape
+            (height, width, 3).
 
     Returns:
         uint8 RGB of the same shape. What the geometry uncovers is filled by reflection.

@@ -31,6 +31,7 @@ from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import RUN, load_run
 from leukolite.train.splits import Split
+from leukolite.usefulness import no_better_than_guessing
 from leukolite.wording import count, percent, percent_with_interval
 
 if TYPE_CHECKING:
@@ -221,6 +222,9 @@ def _print_folds(runs: "Sequence[Run]") -> None:
     pooled = percent_with_interval(correct / n, wilson_interval(correct, n))
     spread = ", ".join(percent(accuracy) for accuracy in accuracies)
     stdout().print(f"{count(len(runs), 'fold')}: test accuracy {spread}; all {count(n, 'image')} together {pooled}")
+    confusion = np.sum([run.metrics["test"].confusion for run in runs], axis=0)
+    if reason := no_better_than_guessing(confusion, runs[0].classes):
+        stdout().print(f"no better than guessing: of all folds together, the network {reason}")
 
 
 def _malignant(dataset: Dataset, said: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
@@ -245,6 +249,9 @@ def _print_run(out: Path, run: "Run") -> None:
     for part, metrics in run.metrics.items():
         console.print(f"{part} accuracy {percent_with_interval(metrics.accuracy, metrics.accuracy_interval)}, n {metrics.n}")
     console.print(f"run folder: {out}")
+    part, metrics = list(run.metrics.items())[-1]  # the test part, where there is one
+    if reason := no_better_than_guessing(np.array(metrics.confusion), run.classes):
+        console.print(f"no better than guessing: on its {part} part the network {reason}")
 
 
 @click.command(cls=Command)

@@ -1,5 +1,7 @@
 """Each white cell of a field cut out to scale, as the model's training pictures show theirs."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 
@@ -77,8 +79,13 @@ class CellLocator:
             excluded = self._not_one_cell(cell, red_cell_diameter_px)
         if excluded is not None or red_cell_diameter_px is None:
             return Region(cell.box, None, excluded)
-        square = self._shrink(cut_out(pixels, cell, self._picture, red_cell_diameter_px))
-        return Region(cell.box, square, None if self._gate is None else self._gate(square))
+        cut = partial(self._cut, cell=cell, red_cell_diameter_px=red_cell_diameter_px)
+        square = cut(pixels)
+        return Region(cell.box, square, None if self._gate is None else self._gate(square), cut)
+
+    def _cut(self, pixels: np.ndarray, cell: Cell, red_cell_diameter_px: float) -> np.ndarray:
+        """The network's picture of a cell."""
+        return self._shrink(cut_out(pixels, cell, self._picture, red_cell_diameter_px))
 
     def _not_one_cell(self, cell: Cell, red_cell_diameter_px: float) -> Exclusion | None:
         """Why what was found is not one whole cell."""

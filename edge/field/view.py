@@ -18,11 +18,13 @@ class Region:
         box: where it lies in the frame.
         square: the network's picture of it, uint8 RGB; None where it was excluded before one was made.
         excluded: why it must not be classified; None if it may.
+        cut: makes the same picture of the same place in another frame, as the one without noise; None where nothing can.
     """
 
     box: Box
     square: np.ndarray | None
     excluded: Exclusion | None = None
+    cut: "Shrink | None" = None
 
 
 QualityGate = Callable[[np.ndarray], Exclusion | None]  # uint8 RGB picture -> why it must not be classified, None if it may

@@ -23,6 +23,7 @@ from leukolite.edge.field.exclusion import Exclusion
 from leukolite.frozen import Frozen
 from leukolite.geometry import Box
 from leukolite.manifest import Manifest, Sha256, Unit
+from leukolite.noise import NoisePlace
 from leukolite.path_text import name_of_text, path_of_text, text_of_path
 from leukolite.prevalence import Validation, validation_of
 from leukolite.runtime import RuntimeInfo, RuntimeOptions
@@ -190,7 +191,7 @@ class VerdictRecord(Frozen):
     Attributes:
         index: the frame's number in its source.
         box: x0, y0, x1, y1 in the frame's pixels.
-        sigma: noise that was added to the frame, grey levels.
+        sigma: of the noise that was added, grey levels.
         label: a label of the model's, or 'abstain'; None where the region was excluded.
         probability: calibrated, of the label, or of the top class where the model abstains.
         probabilities: calibrated, of each label in the manifest's order.
@@ -291,11 +292,13 @@ def start_record(
     sigmas: Sequence[float],
     source: SourceSettings,
     settings: Mapping[str, str],
+    noise_at: NoisePlace = "capture",
     slide: str | None = None,
 ) -> StartRecord:
     """What a session with this bundle begins with.
 
     Args:
+        noise_at: where the noise of these levels is put, which decides whether the bundle was measured under it.
         settings: every setting beside these that changes a verdict.
         slide: a salted id, never a name.
     """
@@ -314,7 +317,7 @@ def start_record(
         settings=dict(settings),
         versions=versions(),
         slide=slide,
-        validation=validation_of(manifest, sigmas[0]),
+        validation=validation_of(manifest, sigmas[0], noise_at),
     )
 
 

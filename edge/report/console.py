@@ -12,6 +12,7 @@ from leukolite.edge.counts import Session, by_kind
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.field.view import whole_box
 from leukolite.edge.host.health import Health
+from leukolite.noise import NOISE_PLACES, NoisePlace
 from leukolite.tables import results_table
 from leukolite.wording import count, percent_with_interval, shown, shown_label, wrapped
 
@@ -92,7 +93,7 @@ def _region_line(region: RegionResult) -> str:
     )
 
 
-def closing_tables(session: Session) -> Group:
+def closing_tables(session: Session, noise_at: NoisePlace = "capture") -> Group:
     """Latency percentiles, frames, verdicts by label, and accuracy at each noise level where the truth is known."""
     latency = results_table("Latency, ms")
     for heading in ("stage", "p50", "p90", "p99", "mean"):
@@ -103,7 +104,8 @@ def closing_tables(session: Session) -> Group:
     rates, lines = session.counts.rates(), Text("\n".join(map(shown, _closing_lines(session))))
     if not rates:
         return Group(latency, lines) if stages else Group(lines)
-    accuracy = results_table("Accuracy under Gaussian noise (95% interval)")
+    where = "" if noise_at == "capture" else f" {NOISE_PLACES[noise_at]}"
+    accuracy = results_table(f"Accuracy under Gaussian noise{where} (95% interval)")
     for heading in ("sigma", "n", "accuracy", "recall", "specificity"):
         accuracy.add_column(heading, justify="right")
     for row in rates:

@@ -15,6 +15,7 @@ from leukolite.edge.host.health import Health
 from leukolite.errors import text_of
 from leukolite.evaluation import ImageVerdict, metrics_by_sigma, result_row
 from leukolite.image_files import Unusable
+from leukolite.noise import pooled_sigma
 
 SCHEMA = {"name": "session", "version": 3}  # 3: counts, stages that add up, kinds of exclusions; 2: regions; 1: first
 
@@ -42,7 +43,9 @@ class ResultCollector:
             case FrameResult():
                 self.rows += frame_rows(event, self._labels, self._sigmas)
                 self.verdicts += [
-                    ImageVerdict(event.frame.source, event.frame.index, region.sigma, event.truth, region.verdict)
+                    ImageVerdict(
+                        event.frame.source, event.frame.index, region.sigma, event.truth, region.verdict, region.effective_sigma
+                    )
                     for region in event.regions
                     if region.verdict is not None
                 ]
@@ -86,6 +89,7 @@ def session_json(
         "restarts": session.restarts,
         "source": session.source,
         "seed": seed,
+        "noise_at": settings.get("noise_at", "capture"),
         "settings": dict(settings),
         "counts": counts.to_json(),
         "hottest_c": counts.hottest_c,
@@ -130,6 +134,7 @@ def frame_rows(result: FrameResult, labels: Sequence[str], sigmas: Sequence[floa
             common
             | {
                 "sigma": sigma,
+                "effective_sigma": pooled_sigma(region.effective_sigma for region in regions),
                 **_excluded(excluded),
                 "label": None if only is None else only.label,
                 "probability": None if only is None else round(only.probability, 6),

@@ -11,9 +11,11 @@ from bundles import unsealed
 from PIL import Image
 
 from leukolite.cli import main as leukolite
+from leukolite.noise import NOISE_PLACES
 from leukolite.synthetic import render_cell
 
 SHIPPED = "synthetic-cells"  # knows its cells, where two epochs on forty pictures leave a network at chance
+REASON = "answers healthy to 40 of 40, is right on 50.0% of 40 labelled pictures and recognises 0 of 20 pictures of blast"
 METRICS = {"sigma", "accuracy", "precision", "recall", "specificity", "f1", "auc", "confusion", "latency_ms"}
 PERCENTILES = {"p50", "p90", "p99", "mean"}
 
@@ -207,8 +209,50 @@ def test_unreadable_images_are_named_and_left_out(call, evaluated, tiny_bundle, 
 def test_the_tables_fit_80_columns_and_name_every_level_and_class(call, model, cells):
     result = call(leukolite, "evaluate", model, "--data", cells, "--noise", "0,2.5,10")
     assert result.exit_code == 0
-    assert max(map(len, result.stdout.splitlines())) <= 80
-    assert all(word in result.stdout for word in ("2.5", "blast", "healthy", "40 images", "Confusion at sigma 0"))
+    tables = result.stdout.partition("no better than guessing")[0]
+    assert max(map(len, tables.splitlines())) <= 80
+    assert all(word in tables for word in ("2.5", "blast", "healthy", "40 images", "Confusion at sigma 0", "balanced"))
+
+
+def test_the_tables_of_a_good_model_under_noise_fit_80_columns_too(call, cells):
+    tables = call(leukolite, "evaluate", SHIPPED, "--data", cells, "--noise", "0,12.5,60").stdout.partition("no better")[0]
+    assert max(map(len, tables.splitlines())) <= 80
+
+
+def test_the_result_says_where_the_noise_was_put_and_how_much_reached_the_network(call, evaluated, cells):
+    results = {place: evaluated(SHIPPED, cells, "--noise", "0,10", "--noise-at", place) for place in NOISE_PLACES}
+    assert evaluated(SHIPPED, cells, "--noise", "0,10") | {"results": []} == results["capture"] | {"results": []}
+    assert {place: result["noise_at"] for place, result in results.items()} == {place: place for place in NOISE_PLACES}
+    on_capture, at_input = ([row["effective_sigma"] for row in results[place]["results"]] for place in ("capture", "input"))
+    assert on_capture[0] == at_input[0] == 0
+    assert 5 < on_capture[1] < 8  # enlarging 48 pixels to 96 mixes neighbours
+    assert 9 < at_input[1] < 10.1
+    assert results["capture"]["results"][0]["confusion"] == results["input"]["results"][0]["confusion"]
+    for place, words in NOISE_PLACES.items():
+        assert f"noise {words}" in call(leukolite, "evaluate", SHIPPED, "--data", cells, "--noise-at", place).stdout
+
+
+def test_averages_over_both_classes_stand_beside_those_of_the_positive_one(evaluated, model, cells):
+    (row,) = evaluated(model, cells)["results"]
+    recalls = [one["recall"] for one in row["classes"]]
+    assert row["balanced_accuracy"] == row["macro_recall"] == pytest.approx(sum(recalls) / 2)
+    assert {one["accuracy"] for one in row["classes"]} == {row["accuracy"]}  # of two, either against the other
+    assert 0 <= row["weighted_f1"] <= 1
+
+
+def test_a_network_that_gives_one_answer_to_everything_is_told_in_one_line(call, evaluated, model, cells):
+    (row,) = evaluated(model, cells)["results"]
+    assert row["no_better_than_guessing"] == REASON
+    lines = call(leukolite, "evaluate", model, "--data", cells, "--noise", "0,10").stdout.splitlines()
+    assert [line for line in lines if line == f"no better than guessing: at sigma 0 tiny {REASON}"] == lines[-1:]
+
+
+def test_a_network_that_is_of_use_is_told_at_the_noise_level_where_it_is_none(call, evaluated, cells):
+    results = evaluated(SHIPPED, cells, "--noise", "0,60", "--noise-at", "input")["results"]
+    assert [row["no_better_than_guessing"] is None for row in results] == [True, False]
+    assert "no better" not in call(leukolite, "evaluate", SHIPPED, "--data", cells).stdout
+    stdout = call(leukolite, "evaluate", SHIPPED, "--data", cells, "--noise", "0,60", "--noise-at", "input").stdout
+    assert "no better than guessing: at sigma 60 synthetic-cells is right on 50.0%" in stdout
 
 
 @pytest.mark.parametrize("part", ["scale-bar", "border", "background"])

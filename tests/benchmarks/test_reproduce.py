@@ -7,12 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolite.benchmarks.reproduce import KNOWN, Published, folds_of, load_published
+from leukolite.benchmarks.reproduce import ARMS, KNOWN, FoldResult, Published, folds_of, load_published, tables
+from leukolite.classes import Classes
 from leukolite.cli import main
 from leukolite.errors import LeukoliteError
+from leukolite.manifest import NoiseMetrics
+from leukolite.metrics import compute_metrics
 from leukolite.synthetic import render_cell
 from leukolite.train.datasets import open_dataset
+from leukolite.train.runs import load_run
 
+CLASSES = Classes.of(["all", "hem"], ["all"])
 SMALL = ("small_cnn", "--epochs", 1, "--set", "side=32", "--set", "balance=desaturate", "--noise", "0,10", "--cache", "none")
 
 
@@ -61,6 +66,38 @@ def test_the_paper_s_figure_stands_beside_ours(done):
     assert "|95.0" in accuracy
 
 
+def test_noise_is_put_where_the_paper_put_it_and_the_tables_say_so(done):
+    found = json.loads((done[0] / "tables.json").read_text())
+    assert found["noise_at"] == "input"
+    reached = [row["effective_sigma"] for one in found["measured"] for row in one["results"]]
+    assert [round(sigma) for sigma in reached] == [0, 10] * 4
+    assert "noise at the network's input" in " ".join(done[1].output.split())
+
+
+def test_the_paper_s_auc_stands_beside_our_balanced_accuracy_and_our_own_beside_nothing(done):
+    given = [
+        Published(fold="fold_0", arm="balanced", sigma=0, metric=name, value=0.25) for name in ("auc", "recall", "precision")
+    ]
+    row = NoiseMetrics(sigma=0, **dict(compute_metrics([0, 0, 0, 1], [0, 0, 1, 1], np.eye(2)[[0, 0, 1, 1]], CLASSES)))
+    run = load_run(done[0] / "fold_0" / "balanced")
+    measured = [FoldResult("fold_0", arm, run, (row,)) for arm in ARMS]
+    first = tables(measured, given, (0,), "input")[0]
+    cells = dict(zip(first.columns[0].cells, first.columns[1].cells, strict=True))
+    assert cells == {
+        "accuracy": "75.0|-",
+        "precision (macro)": "75.0|25.0",
+        "recall (macro)": "83.3|25.0",
+        "F1 (macro)": "73.3|-",
+        "balanced accuracy (printed there as AUC)": "83.3|25.0",
+        "spec. (of all)": "100.0|-",
+        "AUC of the curve": "83.3|-",
+    }
+
+
+def test_the_tables_fit_80_columns(done):
+    assert max(map(len, (done[0] / "tables.txt").read_text().splitlines())) <= 80
+
+
 def test_pictures_of_both_arms_are_left(done):
     for arm in ("imbalanced", "balanced"):
         assert (done[0] / "fold_1" / f"{arm}-pictures" / "roc.png").is_file()
@@ -81,6 +118,16 @@ def test_tables_of_other_noise_levels_are_not_replaced_unasked(done, cnmc, refus
     assert "tables.json: exists, with other noise levels" in line
     assert line.endswith("--force replaces it")
     assert (done[0] / "tables.json").read_bytes() == before
+
+
+def test_tables_with_noise_in_another_place_are_not_replaced_unasked(done, cnmc, refuses, tmp_path):
+    line = refuses(main, "reproduce", *SMALL, "--data", cnmc, "--out", done[0], "--noise-at", "capture")
+    assert "tables.json: exists, with other noise levels, noise put elsewhere" in line
+    older = shutil.copytree(done[0], tmp_path / "out")  # whose noise was on the capture, before that was recorded
+    record = json.loads((older / "tables.json").read_text())
+    del record["noise_at"]
+    (older / "tables.json").write_text(json.dumps(record))
+    assert "noise put elsewhere" in refuses(main, "reproduce", *SMALL, "--data", cnmc, "--out", older)
 
 
 def test_other_settings_are_refused_in_the_same_place(done, cnmc, refuses):

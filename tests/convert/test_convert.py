@@ -159,6 +159,27 @@ def test_the_card_has_counts_intervals_and_the_warning(bundle):
         assert f"| **{label}** | {row[0]} | {row[1]} |" in card
 
 
+def test_the_card_says_where_the_noise_was_put_and_how_much_of_it_reached_the_network(bundle):
+    card = model_card(bundle.manifest, 1)
+    assert ") on the capture; litert" in card
+    (row,) = [row for row in bundle.manifest.measured.results if row.sigma == 10]
+    assert f"| 10 | {row.effective_sigma:.1f} | {100 * row.balanced_accuracy:.1f}% |" in card
+    at_input = bundle.manifest.measured.model_copy(update={"noise_at": "input"})
+    assert ") at the network's input; litert" in model_card(bundle.manifest.model_copy(update={"measured": at_input}), 1)
+
+
+def test_the_card_of_a_useless_network_says_so_in_one_line_and_that_of_another_does_not(bundle):
+    def card_of(confusion: list[list[int]]) -> str:
+        results = [row.model_copy(update={"confusion": confusion}) for row in bundle.manifest.measured.results]
+        measured = bundle.manifest.measured.model_copy(update={"results": results})
+        return model_card(bundle.manifest.model_copy(update={"measured": measured}), 1)
+
+    (line,) = [line for line in card_of([[0, 40], [0, 40]]).splitlines() if "No better than guessing" in line]
+    assert "answers healthy to 80 of 80, is right on 50.0%" in line
+    assert "recognises 0 of 40 pictures of blast" in line
+    assert "No better than guessing" not in card_of([[38, 2], [3, 37]])
+
+
 def test_the_card_says_of_which_malignant_class_no_recall_was_held(bundle):
     gate = bundle.manifest.gate
     levels = [level.model_copy(update={"recall": {}, "float_recall": {}}) for level in gate.levels]
@@ -195,6 +216,18 @@ def test_a_bundle_measured_on_its_validation_part_says_that_the_figures_flatter(
 
 
 ANY = ("--max-drop", 100, "--max-recall-drop", 100, "--allow-useless")  # two epochs make a network that anything turns round
+
+
+@pytest.mark.long
+def test_a_bundle_measured_with_noise_at_the_input_says_so_in_manifest_card_and_report(call, finished_run, tmp_path):
+    out = tmp_path / "at-input"
+    result = call(leukolite, "convert", finished_run, "--out", out, *ANY, "--noise", "0,10", "--noise-at", "input")
+    assert result.exit_code == 0, result.output
+    assert "at sigma 10, noise at the network's input" in result.stdout
+    measured = json.loads((out / "manifest.json").read_text())["measured"]
+    assert measured["noise_at"] == "input"
+    assert 9 < measured["results"][1]["effective_sigma"] < 10.1
+    assert ") at the network's input; litert" in (out / "README.md").read_text()
 
 
 @pytest.mark.long

@@ -10,16 +10,19 @@ from fakes import Colour, Item, Listed, Remembers, a_frame, colour_classifier
 from leukolite.edge.camera.capture import ReconnectPolicy
 from leukolite.edge.camera.remaining import NothingLeft
 from leukolite.edge.camera.source import Frame, Gap, Note
+from leukolite.edge.classify import classify_frame
 from leukolite.edge.control import Control
 from leukolite.edge.counts import Session
 from leukolite.edge.ending import EndedBy, Ending
-from leukolite.edge.events import Event, FrameResult, SessionEnd
+from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
 from leukolite.edge.field.exclusion import NO_WHITE_CELL, Exclusion, ExclusionKind
 from leukolite.edge.field.view import Locator, QualityGate, Region, Treatment
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import RestartPolicy, WatchedRuntime
 from leukolite.edge.pipeline import FrameProcessing, Limits, run
 from leukolite.errors import JournalError, RuntimeUnavailable, SourceError
+from leukolite.evaluation import classify_at_noise
+from leukolite.noise import NOISE_PLACES, NoisePlace
 
 SECOND = 1_000_000_000
 SHRINK = colour_classifier().shrink
@@ -68,6 +71,77 @@ def test_noise_changes_the_probability_and_not_the_clean_verdict():
 def test_a_frame_is_classified_alike_whatever_came_before_it():
     (_, alone), (_, after) = classify_all([a_frame(7)], (9.0,)), classify_all([a_frame(0), a_frame(7)], (9.0,))
     assert probability(alone, 0) == probability(after, 1)
+
+
+class Halves:
+    """A locator of the left and the right half, which keeps the frames that it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[np.ndarray] = []
+
+    def __call__(self, pixels: np.ndarray) -> list[Region]:
+        self.given.append(pixels)
+        cuts = (lambda frame: SHRINK(frame[:, :24]), lambda frame: SHRINK(frame[:, 24:]))
+        return [Region((24 * k, 0, 24 * k + 24, 48), cut(pixels), cut=cut) for k, cut in enumerate(cuts)]
+
+
+GREY = np.full((48, 48, 3), 128, np.uint8)
+
+
+def noisy(sigmas: tuple[float, ...], noise_at: NoisePlace, locator: Locator | None = None) -> tuple[RegionResult, ...]:
+    processing = treated(locator=locator, sigmas=sigmas, noise_at=noise_at)
+    frame = Frame(GREY, 3, 0, 0.0, "x", None)
+    return classify_frame(frame, colour_classifier(), processing).regions
+
+
+@pytest.mark.parametrize("noise_at", NOISE_PLACES)
+def test_at_sigma_zero_it_is_the_same_wherever_noise_would_be_put(noise_at):
+    (region,) = noisy((0.0,), noise_at)
+    assert region.effective_sigma == 0
+    assert np.array_equal(region.verdict.probabilities, noisy((0.0,), "capture")[0].verdict.probabilities)
+
+
+def test_noise_on_the_frame_reaches_the_network_averaged_and_noise_at_the_input_whole():
+    on_frame, at_input = (noisy((10.0,), place)[0].effective_sigma for place in ("capture", "input"))
+    assert on_frame == pytest.approx(10 / 6, rel=0.15)  # 48 pixels to 8
+    assert at_input == pytest.approx(10, rel=0.15)
+
+
+def test_the_edge_puts_the_noise_at_the_input_that_evaluation_puts_there():
+    (item,) = classify_at_noise(colour_classifier(), GREY, (10.0,), seed=0, source="", index=3, truth=None, noise_at="input")
+    (region,) = noisy((10.0,), "input")
+    assert np.array_equal(region.verdict.probabilities, item.verdict.probabilities)
+    assert region.effective_sigma == item.effective_sigma
+
+
+def test_cells_are_looked_for_once_and_without_noise_where_it_is_put_at_the_input():
+    on_frame, at_input = Halves(), Halves()
+    noisy((0.0, 5.0, 10.0), "capture", on_frame)
+    results = noisy((5.0, 10.0), "input", at_input)
+    assert [np.array_equal(pixels, GREY) for pixels in on_frame.given] == [True, False, False]
+    assert [np.array_equal(pixels, GREY) for pixels in at_input.given] == [True]
+    assert [(region.sigma, region.box[0]) for region in results] == [(5, 0), (5, 24), (10, 0), (10, 24)]
+
+
+@pytest.mark.parametrize(("noise_at", "reached"), [("capture", 10 / 3), ("input", 10)])
+def test_each_cell_has_noise_of_its_own_which_is_measured_on_its_own_picture(noise_at, reached):
+    left, right = noisy((10.0,), noise_at, Halves())
+    assert left.effective_sigma != right.effective_sigma
+    assert left.effective_sigma == pytest.approx(reached, rel=0.35)
+
+
+def test_a_region_that_nothing_can_cut_again_has_no_effective_sigma_of_noise_on_the_frame():
+    locate = lambda pixels: [Region((0, 0, 48, 48), SHRINK(pixels))]  # noqa: E731
+    assert noisy((10.0,), "capture", locate)[0].effective_sigma is None
+    assert noisy((10.0,), "input", locate)[0].effective_sigma == pytest.approx(10, rel=0.15)
+
+
+def test_the_gate_sees_the_picture_without_noise_wherever_it_is_put():
+    seen = []
+    for noise_at in NOISE_PLACES:
+        processing = treated(gate=lambda square: seen.append(square), sigmas=(30.0,), noise_at=noise_at)
+        classify_frame(Frame(GREY, 3, 0, 0.0, "x", None), colour_classifier(), processing)
+    assert [np.ptp(square) for square in seen] == [0, 0]
 
 
 def test_the_capture_is_part_of_the_total_latency():

@@ -155,6 +155,7 @@ OTHERWISE = {
     "cells": ("--cells", "many", "with --cells auto, now it is asked for with --cells many"),
     "cell_diameter": ("--cell-diameter", 30, "without --cell-diameter, now it is asked for with --cell-diameter 30"),
     "channel": ("--channel", "a", "with --channel a-b, now it is asked for with --channel a"),
+    "noise_at": ("--noise-at", "input", "with --noise-at capture, now it is asked for with --noise-at input"),
     "threads": ("--threads", 2, "with --threads 1, now it is asked for with --threads 2"),
 }
 

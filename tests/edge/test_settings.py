@@ -1,5 +1,6 @@
 """`edge-run --journal`, `--resume` and `leukolite journal replay`: what was recorded goes on, and can be repeated."""
 
+import html
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from leukolite.edge.journal.format import read
 from leukolite.edge.journal.records import EventRecord, FrameRecord, StartRecord
 from leukolite.edge.journal_cli import replay_command
 from leukolite.edge.settings import SessionSettings
+from leukolite.noise import NOISE_PLACES, pooled_sigma
 from leukolite.synthetic import LABELS, render_cell
 
 
@@ -52,6 +54,31 @@ def test_a_recorded_session_is_repeated_to_the_last_verdict(call, record):
     result = call(leukolite, "journal", "replay", session)
     assert result.exit_code == 0, result.output
     assert "12 frames classified again, 24 verdicts compared, 0 differ" in result.stdout
+
+
+def test_noise_at_the_input_is_recorded_and_repeated_to_the_last_verdict(call, record):
+    session = record("--noise", "0,40", "--noise-at", "input")
+    start = next(read(session)).record
+    assert isinstance(start, StartRecord)
+    assert (start.settings, start.sigmas) == ({"noise_at": "input"}, (0, 40))
+    assert "24 verdicts compared, 0 differ" in call(leukolite, "journal", "replay", session).stdout
+
+
+def test_a_session_says_where_its_noise_was_put_and_how_much_of_it_reached_the_network(call, slides, tmp_path):
+    places = {}
+    for place in ("capture", "input"):
+        given = ("--noise", "0,10", "--noise-at", place, "--quiet", "--out", tmp_path / place)
+        result = call(edge_run, "--bundle", "synthetic-cells", "--source", slides, *given)
+        assert (f"Gaussian noise {NOISE_PLACES['input']}" in result.stdout) == (place == "input")
+        places[place] = json.loads((tmp_path / place / "report.json").read_text())
+        assert places[place]["noise_at"] == place
+        assert f"noise added {NOISE_PLACES[place]}" in html.unescape((tmp_path / place / "summary.html").read_text())
+    reached = {place: [row["effective_sigma"] for row in session["results"]] for place, session in places.items()}
+    assert reached["capture"][0] == reached["input"][0] == 0
+    assert 2 < reached["capture"][1] < 7  # of 256 pixels to 96
+    assert 9 < reached["input"][1] < 10.1
+    of_frames = [row["effective_sigma"] for row in places["input"]["frames"] if row["sigma"] == 10]
+    assert pooled_sigma(of_frames) == pytest.approx(reached["input"][1])
 
 
 def test_a_frame_that_has_changed_since_is_told(call, record, slides):
@@ -153,6 +180,7 @@ GIVEN = {
     "cells": ("auto",),
     "cell_diameter": ("40",),
     "channel": ("a-b",),
+    "noise_at": ("capture",),
 }
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ from leukolite.classes import Classes
 from leukolite.classifier import Latency, Verdict, open_classifier
 from leukolite.evaluation import ImageVerdict, classify_at_noise, evaluate_files, latency_summary, metrics_by_sigma
 from leukolite.images import read_rgb
+from leukolite.noise import NOISE_PLACES, add_gaussian_noise, noise_rng
+from leukolite.preprocess import InputSpec, crop_and_resize
 
 CLASSES = Classes.of(["healthy", "blast"], ["blast"])
 SIGMAS = (0.0, 5.0, 10.0)
@@ -21,14 +24,28 @@ def verdict(blast: float, *, abstains: bool = False, milliseconds: float = 0.0) 
 
 
 class KeepingClassifier:
-    """Keeps what it was shown, and calls the brighter half blasts."""
+    """Takes pictures of any size, keeps what it was shown, and calls the brighter half blasts."""
 
     def __init__(self) -> None:
         self.shown: list[np.ndarray] = []
 
-    def __call__(self, pixels: np.ndarray, *, capture_ms: float = 0.0) -> Verdict:
-        self.shown.append(pixels)
-        return verdict(pixels.mean() / 255, milliseconds=capture_ms)
+    def timed_shrink(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
+        return pixels, 0.0
+
+    def classify(self, square: np.ndarray, *, capture_ms: float = 0.0, preprocess_ms: float = 0.0) -> Verdict:
+        self.shown.append(square)
+        return verdict(square.mean() / 255, milliseconds=capture_ms + preprocess_ms)
+
+
+class ShrinkingClassifier(KeepingClassifier):
+    """The same for a network's input."""
+
+    def __init__(self, **spec: object) -> None:
+        super().__init__()
+        self.spec = InputSpec(**{"height": 224, "width": 224, "kernel": "halve-linear", **spec})
+
+    def timed_shrink(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
+        return crop_and_resize(pixels, self.spec), 3.0
 
 
 @pytest.fixture
@@ -98,6 +115,69 @@ def test_the_capture_time_reaches_every_verdict():
         KeepingClassifier(), pixels, SIGMAS, seed=0, source="camera", index=4, truth=None, capture_ms=7
     )
     assert [(item.index, item.verdict.latency.total) for item in classified] == [(4, 7)] * 3
+
+
+def at_noise(classifier: KeepingClassifier, pixels: np.ndarray, sigma: float, noise_at: str) -> ImageVerdict:
+    (item,) = classify_at_noise(classifier, pixels, [sigma], seed=0, source="", index=2, truth=1, noise_at=noise_at)
+    return item
+
+
+GREY = np.full((450, 450, 3), 128, np.uint8)
+
+
+@pytest.mark.parametrize("noise_at", NOISE_PLACES)
+def test_sigma_zero_changes_nothing_wherever_the_noise_is_put(noise_at):
+    classifier = ShrinkingClassifier()
+    pixels = np.random.default_rng(0).integers(0, 256, (450, 500, 3), np.uint8)
+    assert at_noise(classifier, pixels, 0, noise_at).effective_sigma == 0
+    assert np.array_equal(classifier.shown[0], crop_and_resize(pixels, classifier.spec))
+
+
+def test_noise_at_the_input_is_added_to_the_networks_picture():
+    classifier = ShrinkingClassifier()
+    at_noise(classifier, GREY, 10, "input")
+    assert np.array_equal(classifier.shown[0], add_gaussian_noise(GREY[:224, :224], 10, noise_rng(0, 2, 10)))
+
+
+@pytest.mark.parametrize("sigma", [2, 10, 30])
+def test_capture_and_input_agree_on_a_picture_of_the_networks_size(sigma):
+    pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    at_capture, at_input = ShrinkingClassifier(), ShrinkingClassifier()
+    both = at_noise(at_capture, pixels, sigma, "capture"), at_noise(at_input, pixels, sigma, "input")
+    assert np.array_equal(at_capture.shown[0], at_input.shown[0])
+    assert both[0].effective_sigma == both[1].effective_sigma > 0
+
+
+@pytest.mark.parametrize("sigma", [2, 10, 20])
+def test_noise_at_the_input_reaches_the_network_whole_and_is_less_where_it_is_clipped(sigma):
+    assert at_noise(ShrinkingClassifier(), GREY, sigma, "input").effective_sigma == pytest.approx(sigma, rel=0.03)
+    dark = at_noise(ShrinkingClassifier(), np.zeros_like(GREY), sigma, "input")
+    assert dark.effective_sigma == pytest.approx(0.584 * sigma, rel=0.05)  # of a half normal: sqrt(1/2 - 1/(2 pi))
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "crop_fraction", "reached"),
+    [
+        (448, "area", 1, 5),  # a mean of four
+        (448, "halve-linear", 1, 5),
+        (450, "area", 0.9, 4.5),  # as the shipped bundle of C-NMC
+        (450, "halve-linear", 0.9, 6.7),
+    ],
+)
+def test_noise_on_a_capture_reaches_the_network_as_its_resize_leaves_it(side, kernel, crop_fraction, reached):
+    classifier = ShrinkingClassifier(kernel=kernel, crop_fraction=crop_fraction)
+    assert at_noise(classifier, GREY[:side, :side], 10, "capture").effective_sigma == pytest.approx(reached, rel=0.02)
+
+
+def test_the_time_of_the_shrink_is_in_the_verdict_wherever_the_noise_is_put():
+    assert [at_noise(ShrinkingClassifier(), GREY, 10, place).verdict.latency.total for place in NOISE_PLACES] == [3, 3]
+
+
+def test_the_effective_sigma_of_a_level_is_pooled_over_its_pictures():
+    items = [replace(classified(10, 1, 0.9), effective_sigma=reached) for reached in (3.0, 4.0, None)]
+    (row,) = metrics_by_sigma(items, CLASSES)
+    assert row.effective_sigma == pytest.approx(12.5**0.5)
+    assert metrics_by_sigma([classified(10, 1, 0.9)], CLASSES)[0].effective_sigma is None
 
 
 def test_a_real_bundle_is_measured_on_real_files(bundle, tmp_path):

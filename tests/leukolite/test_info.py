@@ -61,7 +61,7 @@ def test_rows_say_where_a_model_comes_from_and_how_well_it_does(full):
     assert rows["model"].startswith("2.72 MB, sha256 ")
     assert rows["trained on"] == "synthetic (train 15, test 2), seed 3, fingerprint abababababab"
     assert rows["recipe"] == "small_cnn: this project"
-    assert rows["measured"] == "test part, litert 2.3.0; float agreement 99.5%"
+    assert rows["measured"] == "test part, noise on the capture, litert 2.3.0; float agreement 99.5%"
     assert rows["  sigma 10"].startswith("accuracy 100.0% (")
     assert rows["  sigma 10"].endswith("n 2")
 

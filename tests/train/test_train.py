@@ -260,8 +260,29 @@ def test_results_go_to_stdout_and_progress_to_stderr(call, cells, tmp_path):
     result = call(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "run", *SMALL)
     assert "recipe small_cnn (network small_cnn) on synthetic: train 28, validation 4, test 8 images" in result.stdout
     assert f"run folder: {tmp_path / 'run'}" in result.stdout
-    assert len(result.stdout.splitlines()) == 4
+    assert len(result.stdout.partition("no better than guessing")[0].splitlines()) == 4
     assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+
+
+@pytest.mark.parametrize(
+    ("confusion", "says"),
+    [
+        (
+            [[0, 40], [0, 40]],
+            "answers healthy to 80 of 80, is right on 50.0% of 80 labelled pictures and recognises 0 of 40 pictures of blast",
+        ),
+        ([[22, 18], [19, 21]], "is right on 53.8% of 80 labelled pictures, which is not more than chance above the 50.0%"),
+        ([[38, 2], [1, 39]], None),
+    ],
+)
+def test_a_network_that_is_no_better_than_guessing_is_told_in_the_last_line(call, finished_run, cells, tmp_path, confusion, says):
+    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    record = json.loads((run / "run.json").read_text())
+    record["metrics"]["test"]["confusion"] = confusion
+    (run / "run.json").write_text(json.dumps(record))
+    last = call(leukolite, "train", "small_cnn", "--data", cells, "--out", run, *SMALL, "--resume").stdout.splitlines()[-1]
+    assert last.startswith("run folder: " if says is None else "no better than guessing: on its test part the network ")
+    assert says is None or says in last
 
 
 def test_files_that_were_skipped_are_listed_and_counted(call, cells, tmp_path):

@@ -87,6 +87,12 @@ def test_every_cell_of_a_field_is_a_region_of_its_own(field):
     assert {region.excluded for region in regions} == {None}
 
 
+def test_a_region_cuts_the_same_place_out_of_another_frame(field):
+    region = CellLocator(KEPT, as_cut)(field.pixels)[0]
+    assert np.array_equal(region.cut(field.pixels), region.square)
+    assert np.array_equal(region.cut(255 - field.pixels), 255 - region.square)
+
+
 def test_a_cell_cut_by_the_edge_is_excluded(field):
     x0, y0, x1, y1 = field.cells[0].box
     regions = CellLocator(KEPT, as_cut)(np.ascontiguousarray(field.pixels[:, (x0 + x1) // 2 :]))

@@ -209,6 +209,17 @@ def test_a_manifests_matrix_is_folded_to_malignant_against_the_rest():
     assert validation_of(manifest, 3.3) is None
 
 
+def test_a_matrix_under_noise_on_the_capture_corrects_no_session_with_noise_at_the_input():
+    manifest = Bundle.load(find_bundle(Path("mobilenet_m-taleqani"))).manifest
+    assert validation_of(manifest, 0.0, "input") == validation_of(manifest, 0.0)
+    assert validation_of(manifest, 10.0) is not None
+    assert validation_of(manifest, 10.0, "input") is None
+    measured = manifest.measured.model_copy(update={"noise_at": "input"})
+    at_input = manifest.model_copy(update={"measured": measured})
+    assert validation_of(at_input, 10.0) is None
+    assert validation_of(at_input, 10.0, "input") == validation_of(manifest, 10.0)
+
+
 # --- what is counted
 
 
