@@ -20,7 +20,7 @@ ADVICE = {
     "positive": "say it with --positive LABEL",
     "resume": "--resume goes on with it",
     "serve": "give --serve another port or address",
-    "split-image": "use --split image or kfold:N",
+    "split-image": "say them with --subject-from PATTERN or a column of --labels-csv, or use --split image",
     "split-of-run": "leukolite train --split RUN takes the split of a run",
     "to-int8": "convert with --to int8",
     "weights-file": "as --weights FILE",

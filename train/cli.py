@@ -26,11 +26,13 @@ from leukolite.train.cache import cache_folder
 from leukolite.train.datasets import Dataset, open_dataset
 from leukolite.train.label_table import LabelTable
 from leukolite.train.models import weights_file
-from leukolite.train.options import labels_csv_options
+from leukolite.train.options import SplitBy, check_folds, folds_option, labels_csv_options, subject_from_option
+from leukolite.train.people import describe_people
 from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import RUN, load_run
-from leukolite.train.splits import Split
+from leukolite.train.splits import LEAVE_ONE_OUT, Split
+from leukolite.train.subjects import SubjectPattern
 from leukolite.wording import count, percent, percent_with_interval
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes, help="List the recipes.")
 @click.option("--data", type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
 @labels_csv_options
+@subject_from_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
 @click.option("--from", "from_run", type=click.Path(path_type=Path), help="Repeat this run: its recipe, data, split, seed.")
 @click.option("--weights", help="Weights to begin with: imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
@@ -74,9 +77,11 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option(
     "--split",
     "split_by",
-    help="What no two parts share: image, subject or kfold:N; folders: as the data's train, validation and test folders say; or a"
-    " run or split.json to repeat.  [default: folders where there are such, else image]",
+    type=SplitBy(),
+    help="What no two parts share: image or subject; leave-one-subject-out: a fold a person; folders: as the data's train,"
+    " validation and test folders say; or a run or split.json to repeat.  [default: folders where there are such, else image]",
 )
+@folds_option
 @click.option("--unit", type=click.Choice(["cell", "field"]), help="What an image shows.  [default: the layout's, else field]")
 @malignant_option("the layout's")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
@@ -88,6 +93,7 @@ def train(
     model: str | None,
     data: Path | None,
     table: LabelTable | None,
+    subject_from: SubjectPattern | None,
     out: Path | None,
     from_run: Path | None,
     weights: str | None,
@@ -95,6 +101,7 @@ def train(
     batch_size: int | None,
     seed: int | None,
     split_by: str | None,
+    folds: int | None,
     unit: str | None,
     malignant: tuple[str, ...],
     settings: tuple[str, ...],
@@ -111,8 +118,10 @@ def train(
     Example:
       leukolite train mobilenet_m --data taleqani --out runs/m --weights imagenet --epochs 14 --set schedule=cosine
       leukolite train --from runs/m --out runs/again
+      leukolite train mobilenet_m --data C-NMC_Leukemia --out runs/folds --split subject --folds 5
       leukolite train mobilenet_m --data C-NMC_Leukemia --preview seen.png
     """
+    check_folds(split_by, folds)
     repeated = load_run(from_run) if from_run is not None else None
     if (model is None) == (repeated is None):
         raise click.UsageError("name a RECIPE, or a run to repeat with --from; `leukolite train --list` shows the recipes")
@@ -125,13 +134,16 @@ def train(
     recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
     if table is None and repeated is not None and repeated.labels_csv is not None:
         table = LabelTable(path_of_text(repeated.labels_csv), repeated.csv_columns)
+    if subject_from is None and repeated is not None and repeated.subject_from is not None:
+        subject_from = SubjectPattern(repeated.subject_from)
     read = [None if table is None else table.path]
-    first = _fold_place(out, 0) if out is not None and (split_by or "").startswith("kfold:") else out
+    has_folds = folds is not None or split_by == LEAVE_ONE_OUT
+    first = _fold_place(out, 0) if out is not None and has_folds else out
     if preview is not None:
         check_outputs(files=[preview], inputs=read, data=[data], force=force)
     else:
         check_outputs(folders={first: RUN}, inputs=read, data=[data], force=force or resume)
-    dataset = open_dataset(data, table)
+    dataset = open_dataset(data, table, subject_from)
     for line in dataset.notes:
         warn(f"note: {line}")
     chosen_malignant = _malignant(dataset, malignant, dataset.malignant if repeated is None else repeated.malignant)
@@ -140,7 +152,7 @@ def train(
     chosen_split = split_by or (str(from_run) if from_run is not None else "folders" if dataset.parts else "image")
     if recipe.weights not in ("none", "imagenet"):
         weights_file(recipe.weights)
-    libraries = (*LIBRARIES, "sklearn.model_selection") if chosen_split.startswith("kfold:") else LIBRARIES
+    libraries = (*LIBRARIES, "sklearn.model_selection") if has_folds else LIBRARIES
     if preview is None:
         import_keras("leukolite train", *libraries, "matplotlib.figure")
     else:
@@ -160,7 +172,9 @@ def train(
                 warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
 
         prepared = fit.prepare(dataset, recipe, show, cache=cache_folder(cache))
-        planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
+        for line in describe_people(prepared.dataset):
+            warn(f"note: {line}")
+        planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed, folds=folds)
         if chosen_split == "folders":
             sizes = ", ".join(f"{part} {len(planned.splits[0].part(part)):,}" for part in PARTS)
             own = "" if "validation" in dataset.parts else "; validation is split off train"
