@@ -67,7 +67,7 @@ def failure(module: str) -> str | None:
         (
             "sklearn",
             leukolite,
-            ("train", "small_cnn", "--data", "DIR", "--out", "OUT", "--split", "kfold:3"),
+            ("train", "small_cnn", "--data", "DIR", "--out", "OUT", "--split", "image", "--folds", "3"),
             "needs scikit-learn",
         ),
         ("keras", leukolite, ("train", "small_cnn", *OUT), "pip install 'leukolite[train]'"),

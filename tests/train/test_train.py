@@ -192,10 +192,10 @@ def test_a_finished_run_is_not_replaced_unasked(refuses, cells, finished_run):
 def test_folds_are_not_replaced_unasked_and_none_is_trained_before_that_is_said(refuses, cells, finished_run, tmp_path):
     for k in range(2):
         shutil.copytree(finished_run, tmp_path / "folds" / f"fold-{k}")
-        line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "kfold:2")
+        line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "image", "--folds", 2)
         assert "fold-0: exists" in line
     shutil.rmtree(tmp_path / "folds" / "fold-0")
-    line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "kfold:2")
+    line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "image", "--folds", 2)
     assert "fold-1: exists" in line
     assert names(tmp_path / "folds") == ["fold-1"]
 
@@ -210,7 +210,7 @@ def test_a_preview_leaves_the_run_that_is_there_alone(call, cells, finished_run,
 @pytest.mark.long
 def test_folds_leave_a_run_each_and_one_line_over_all(call, cells, tmp_path):
     out = tmp_path / "folds"
-    options = ("--epochs", 1, "--set", "side=32", "--split", "kfold:2")
+    options = ("--epochs", 1, "--set", "side=32", "--split", "image", "--folds", 2)
     result = call(leukolite, "train", "small_cnn", "--data", cells, "--out", out, *options)
     assert result.exit_code == 0, result.output
     assert names(out) == ["fold-0", "fold-1"]
