@@ -9,6 +9,7 @@ from rich.table import Table
 from leukolite.benchmarks import evaluate as evaluation_of
 from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
+from leukolite.benchmarks.people_report import people_lines, people_tables
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import write_file, write_json
 from leukolite.image_files import describe_unusable
@@ -31,18 +32,33 @@ from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 from leukolite.train.label_table import LabelTable
-from leukolite.train.options import labels_csv_options
+from leukolite.train.options import SplitBy, check_folds, folds_option, labels_csv_options, subject_from_option
 from leukolite.train.recipes import RECIPES
+from leukolite.train.subjects import SubjectPattern
 from leukolite.wording import count, percent, percent_with_interval
 
 
 @click.command(cls=Command)
-@click.argument("model", metavar="BUNDLE|RUN", type=BundlePath())
+@click.argument("model", metavar="BUNDLE|RUN|FOLDS", type=BundlePath())
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
 @labels_csv_options
+@subject_from_option
+@click.option(
+    "--split",
+    "split_by",
+    type=SplitBy(),
+    help="Folds on which the baselines beside figures over people are fitted: leave-one-subject-out, or image or subject with"
+    " --folds, all of the measured images; folders or a run: its test part is measured, its training part fits."
+    "  [default: leave-one-subject-out; of a folder of folds theirs]",
+)
+@folds_option
 @noise_option("to add", (0.0,))
 @seed_option("the noise")
-@click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
+@click.option(
+    "--unseen",
+    is_flag=True,
+    help="Leave out the images that trained or chose the model, and where its split was by subject all of those people.",
+)
 @click.option("--occlude", type=click.Choice(list(OCCLUSIONS)), help="Part of every picture to cover: a check for shortcuts.")
 @click.option("--saliency", type=click.Path(path_type=Path), help="PNG to write: what verdicts depend on.")
 @click.option("--plots", type=click.Path(path_type=Path), help="Folder to write: pictures of noise, ROC, reliability, confusion.")
@@ -54,6 +70,9 @@ def evaluate(
     model: Path,
     data: Path,
     table: LabelTable | None,
+    subject_from: SubjectPattern | None,
+    split_by: str | None,
+    folds: int | None,
     noise: tuple[float, ...],
     seed: int,
     unseen: bool,
@@ -67,11 +86,16 @@ def evaluate(
 ) -> None:
     """Accuracy under Gaussian noise beside latency, on a labelled folder.
 
+    Where it is known whose blood the pictures are of, also figures over people, beside the majority class and the cell's area.
+    Of FOLDS, a folder of `leukolite train --folds`, each run classifies its own test part.
+
     \b
     Example:
       leukolite evaluate bundles/m --data taleqani --unseen --noise 0,2,5,8,10 --json result.json
       leukolite evaluate bundles/m --data taleqani --unseen --occlude scale-bar --saliency depends-on.png
+      leukolite evaluate runs/folds --data C-NMC_Leukemia
     """
+    check_folds(split_by, folds)
     check_outputs(
         files=[json_path, saliency],
         folders={plots: "noise.png"},
@@ -79,7 +103,7 @@ def evaluate(
         data=[data],
         force=force,
     )
-    require("leukolite evaluate", "scipy.sparse", extra="report")
+    require("leukolite evaluate", "scipy.sparse", "sklearn.linear_model", extra="report")
     if plots is not None:
         require("--plots", "matplotlib.figure", "sklearn.metrics", "sklearn.calibration", extra="report")
     opened = evaluation_of.open_model(find_bundle(model), RuntimeOptions(name=runtime, threads=threads))
@@ -93,6 +117,9 @@ def evaluate(
             unseen_only=unseen,
             occlude=occlude,
             table=table,
+            subject_from=subject_from,
+            split_by=split_by,
+            folds=folds,
             on_start=lambda total: bar.reset(task, total=total),
             on_image=lambda: bar.advance(task),
         )
@@ -119,6 +146,11 @@ def evaluate(
     console = stdout(json_path)
     for measured in _tables(evaluation):
         console.print(measured)
+    if evaluation.people is not None:
+        for table_of_people in people_tables(evaluation.people):
+            console.print(table_of_people)
+        for line in people_lines(evaluation.people):
+            console.print(line)
     if saliency is not None:
         write_file(saliency, evaluation_of.saliency_sheet(evaluation), force=force)
     if plots is not None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from leukolite.class_folders import PARTS
 from leukolite.errors import DatasetError, LeukoliteError
+from leukolite.places import problem_at
 from leukolite.train.baselines import Fold
 from leukolite.train.datasets import Dataset
 from leukolite.train.runs import load_split
@@ -74,7 +75,41 @@ def saved_parts(dataset: Dataset, place: Path) -> dict[str, list[int]]:
     return {name: sorted({i for entry in saved[name] for i in index_of.get(entry.sha256, [])}) for name in PARTS}
 
 
-def check_split(split_by: str | None, folds: int | None) -> None:
-    """Raises: LeukoliteError, where a kind of split is named that leaves images unmeasured."""
+def is_given(split_by: str | None) -> bool:
+    """Whether a split says by itself which images are measured: folders, or a run."""
+    return split_by not in (None, LEAVE_ONE_OUT, BY_IMAGE, BY_SUBJECT)
+
+
+def parts_given(dataset: Dataset, split_by: str) -> tuple[list[int], list[int]]:
+    """Indices of the samples that fit baselines and of those that are measured, as folders or a run's split say.
+
+    Raises:
+        DatasetError: folders make no such parts, or images of the run's test part are not in the data.
+        LeukoliteError: there is no such run.
+    """
+    if split_by == "folders":
+        parts = dataset.parts
+        measured = next((parts[name] for name in ("test", "validation") if name in parts), ())
+        if not measured or "train" not in parts:
+            found = f"only {' and '.join(parts)}" if parts else "no train, validation or test"
+            raise DatasetError(f"{dataset.root}: expected a training part and one to measure, there is {found}")
+        return list(parts["train"]), list(measured)
+    if problem := problem_at(Path(split_by), "file or folder", noun="run or split.json"):
+        kinds = f"{LEAVE_ONE_OUT}, {BY_SUBJECT} or {BY_IMAGE}, folders, a run or its split.json"
+        raise LeukoliteError(f"{split_by}: {problem}; expected {kinds}")
+    saved = saved_parts(dataset, Path(split_by))
+    if not saved["test"]:
+        raise DatasetError(f"{split_by}: the split has no test part, so nothing could be measured")
+    return saved["train"], saved["test"]
+
+
+def check_split(split_by: str | None, folds: int | None, *, has_folds: bool) -> None:
+    """Raises: LeukoliteError, where a split does not go with the model, or leaves images unmeasured.
+
+    Args:
+        has_folds: the model is a folder of folds.
+    """
+    if has_folds and split_by is not None:
+        raise LeukoliteError(f"split by {split_by}: the folds of this model say already who is measured by which network")
     if split_by in (BY_IMAGE, BY_SUBJECT) and folds is None:
         raise LeukoliteError(f"split by {split_by}: here it fits baselines on folds of the measured images", advice="say-folds")

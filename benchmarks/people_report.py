@@ -175,7 +175,11 @@ def people_tables(report: PeopleReport) -> list[Table]:
         people.add_column(heading, justify="left" if heading in ("person", "class", "majority") else "right")
     for row in report.first.rows:
         people.add_row(
-            shown(row.person), shown(row.label), str(row.cells), percent(row.share_right), "right" if row.is_right_by_majority else "wrong"
+            shown(row.person),
+            shown(row.label),
+            str(row.cells),
+            percent(row.share_right),
+            "right" if row.is_right_by_majority else "wrong",
         )
     return [figures, people]
 
@@ -184,7 +188,10 @@ def people_lines(report: PeopleReport) -> list[str]:
     """What the tables say in short, a line each."""
     first = report.first
     lines = [f"{first.right_by_majority} of {count(len(first.rows), 'person', 'people')} right by majority"]
-    lines += [f"linked: {' and '.join(map(shown, ids))}: pictures of theirs are the same, so they count as one person" for ids in report.links]
+    lines += [
+        f"linked: {' and '.join(map(shown, ids))}: pictures of theirs are the same, so they count as one person"
+        for ids in report.links
+    ]
     return lines + ([report.no_better] if report.no_better is not None else [])
 
 

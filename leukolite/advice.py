@@ -19,6 +19,7 @@ ADVICE = {
     "other-out": "choose another --out",
     "positive": "say it with --positive LABEL",
     "resume": "--resume goes on with it",
+    "say-folds": "say how many with --folds N, or use --split leave-one-subject-out",
     "serve": "give --serve another port or address",
     "split-image": "say them with --subject-from PATTERN or a column of --labels-csv, or use --split image",
     "split-of-run": "leukolite train --split RUN takes the split of a run",

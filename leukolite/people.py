@@ -37,6 +37,12 @@ def hashed_person(subject: str, salt: str) -> str:
     return hashlib.pbkdf2_hmac("sha256", key, salt.encode(), _HASH_ROUNDS).hex()[:_HASH_CHARACTERS]
 
 
+def hashed_people(subjects: Iterable[str | None], salt: str) -> list[str]:
+    """`hashed_person` of every id that is known, sorted, each once."""
+    keys = {person_key(subject) for subject in subjects if subject is not None}
+    return sorted(hashed_person(key, salt) for key in keys)
+
+
 def keeps_people_apart(split_by: str) -> bool:
     """Whether a split, as runs and bundles record it, has no person on two sides."""
     return split_by.endswith("subject")

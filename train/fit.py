@@ -152,7 +152,9 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int, *,
         split, moved = split_by_folders(dataset, prepared.copies, recipe.split, seed)
         return SplitPlan((split,), f"folders {_apart(dataset, split)}", moved)
     if problem := problem_at(Path(split_by), "file or folder", noun="run or split.json"):
-        raise TrainingError(f"{split_by}: {problem}; expected image, subject, leave-one-subject-out, folders, a run or its split.json")
+        raise TrainingError(
+            f"{split_by}: {problem}; expected image, subject, leave-one-subject-out, folders, a run or its split.json"
+        )
     saved = runs.load_split(Path(split_by))
     split, moved = split_from_hashes(dataset, prepared.copies, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
     left_out = len(dataset.samples) - sum(len(split.part(name)) for name in PARTS)

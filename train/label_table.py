@@ -249,7 +249,9 @@ def _rows(path: Path, width: int, rows: Sequence[tuple[int, list[str]]], places:
             )
         if not (file := cell(row, "file")):
             raise DatasetError(f"{path}: line {line} names no file; give it one, or delete the line")
-        found.append(_Row(line, file, _whole(cell(row, "label")), _whole(cell(row, "subject")) or None, cell(row, "split") or None))
+        found.append(
+            _Row(line, file, _whole(cell(row, "label")), _whole(cell(row, "subject")) or None, cell(row, "split") or None)
+        )
     return found
 
 

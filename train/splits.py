@@ -114,7 +114,9 @@ def refuse_nameless(dataset: Dataset) -> None:
     if not nameless:
         return
     n = len(dataset.samples)
-    which = "no subjects" if len(nameless) == n else f"no subject of {len(nameless):,} of {count(n, 'image')} ({nameless[0].name})"
+    which = (
+        "no subjects" if len(nameless) == n else f"no subject of {len(nameless):,} of {count(n, 'image')} ({nameless[0].name})"
+    )
     raise TrainingError(f"{dataset.root}: the layout {dataset.layout} names {which}", advice="split-image")
 
 

@@ -192,10 +192,14 @@ def test_a_finished_run_is_not_replaced_unasked(refuses, cells, finished_run):
 def test_folds_are_not_replaced_unasked_and_none_is_trained_before_that_is_said(refuses, cells, finished_run, tmp_path):
     for k in range(2):
         shutil.copytree(finished_run, tmp_path / "folds" / f"fold-{k}")
-        line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "image", "--folds", 2)
+        line = refuses(
+            leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "image", "--folds", 2
+        )
         assert "fold-0: exists" in line
     shutil.rmtree(tmp_path / "folds" / "fold-0")
-    line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "image", "--folds", 2)
+    line = refuses(
+        leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "image", "--folds", 2
+    )
     assert "fold-1: exists" in line
     assert names(tmp_path / "folds") == ["fold-1"]
 
