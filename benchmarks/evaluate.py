@@ -327,7 +327,9 @@ def _people_notes(
         lines.append(f"no figures over people: nobody says whose blood {nameless:,} of {count(len(chosen), 'image')} are of")
     if people is not None:
         split_by = model.folds[0].run.split_by if model.folds else None
-        lines += describe_seen(model.name, model.seen_people, split_by, person_seen, people, unseen_only=unseen_only)
+        lines += describe_seen(
+            model.name, model.seen_people, split_by, person_seen, people, dataset.layout, unseen_only=unseen_only
+        )
     return lines
 
 

@@ -62,8 +62,8 @@ def open_folds(folder: Path) -> list[FoldRun]:
     untested = first.hashes(*PARTS) - set(tested)
     if untested:
         raise TrainingError(
-            f"{folder}: {count(len(places), 'finished fold')} ({places[-1].name} is the last), and {count(len(untested), 'image')}"
-            " of the split that no fold tests; train the others",
+            f"{folder}: {count(len(places), 'finished fold')}, the last {places[-1].name}, and"
+            f" {count(len(untested), 'image')} of the split that none of them tests; train the others",
             advice="resume",
         )
     return folds
@@ -74,14 +74,14 @@ def part_indices(dataset: Dataset, folds: Sequence[FoldRun], parts: Sequence[str
 
     Raises:
         DatasetError: images that a fold tests are not in the data.
-        TrainingError: one person is in what trained or chose a fold's network and in what it tests, though its split is by subject.
+        TrainingError: a fold whose split is by subject tests a person who is in what trained or chose its network.
     """
     present = {sample.sha256 for sample in dataset.samples}
     for fold in folds:
         if missing := [entry for entry in fold.split["test"] if entry.sha256 not in present]:
             raise DatasetError(
-                f"{dataset.root}: {count(len(missing), 'image')} that {fold.place} tests {'is' if len(missing) == 1 else 'are'} not"
-                f" here ({missing[0].path}); give the folder that the folds were made of"
+                f"{dataset.root}: not in this folder: {count(len(missing), 'image')} that {fold.place} tests"
+                f" ({missing[0].path}); give the folder that the folds were made of"
             )
         if keeps_people_apart(fold.run.split_by):
             learnt, tests = fold.hashes("train", "validation"), fold.hashes("test")

@@ -120,7 +120,7 @@ def report_people(
         at = [place[item.source] for item in items]
         scores = np.array([item.verdict.probabilities for item in items])
         by_sigma[sigma] = people_metrics(
-            [names[i] for i in at], measured.truth[at], [item.verdict.index for item in items], scores, classes
+            [names[i] for i in at], measured.truth[at].tolist(), [item.verdict.index for item in items], scores, classes
         )
     classified = {place[item.source] for item in verdicts}
     found: dict[str, BaselineVerdicts] = {}
@@ -137,7 +137,7 @@ def report_people(
     baselines = {
         name: people_metrics(
             [names[i] for i in one.indices],
-            measured.truth[one.indices],
+            measured.truth[one.indices].tolist(),
             [int(k) for k in one.verdicts],
             one.probabilities,
             classes,
@@ -165,7 +165,7 @@ def people_tables(report: PeopleReport) -> list[Table]:
     )
     headings = ("", "accuracy (95%)", "balanced (95%)", "weighted F1 (95%)", "AUC (95%)", "people right")
     for heading in headings:
-        figures.add_column(heading, justify="left" if not heading else "right", no_wrap=heading == "people right")
+        figures.add_column(heading, justify="right" if heading else "left", no_wrap=heading in ("", "people right"))
     rows = [(f"sigma {sigma:g}", found) for sigma, found in report.by_sigma.items()]
     for name, found in [*rows, *report.baselines.items()]:
         cells = [_cell(figure) for figure in found.figures().values()]

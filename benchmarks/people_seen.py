@@ -58,6 +58,7 @@ def describe_seen(
     folds_split_by: str | None,
     people_seen: set[str],
     report: PeopleReport,
+    layout: str,
     *,
     unseen_only: bool,
 ) -> list[str]:
@@ -66,10 +67,11 @@ def describe_seen(
     Args:
         folds_split_by: how the folds of a folder of folds were made; None: the model is no such.
         people_seen: of `SeenPeople.among`.
+        layout: of the data that was measured.
     """
     if folds_split_by is not None:
         return [] if keeps_people_apart(folds_split_by) else [_by_image(name, "")]
-    if seen is None:
+    if seen is None or layout != seen.layout:  # other people
         return []
     if report.left_out_people:
         whose = count(report.left_out_people, "person", "people")

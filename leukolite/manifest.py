@@ -70,8 +70,7 @@ class Training(Frozen):
     dataset: str = Field(description="the layout's name")
     dataset_fingerprint: Sha256
     split_by: str = Field(
-        default="image",
-        description="what was kept together: image, subject, folds of them, leave-one-subject-out, or a saved split",
+        default="image", description="what was kept together: image, subject, folds, leave-one-subject-out, or a saved split"
     )
     split: dict[str, dict[str, int]] = Field(description="images per part and class")
     seed: int

@@ -49,8 +49,8 @@ class Pattern(click.ParamType):
 subject_from_option = click.option(
     "--subject-from",
     type=Pattern(),
-    help="Regular expression whose one group is the subject's id, searched in each file's path below the data folder, whatever its"
-    " case, as 'UID_(\\w+?)_'.  [default: C-NMC's names or the table say it]",
+    help="Regular expression whose one group is the subject's id, searched in each file's path below the data folder,"
+    " whatever its case, as 'UID_(\\w+?)_'.  [default: C-NMC's names or the table say it]",
 )
 
 

@@ -114,8 +114,9 @@ def is_same_picture(one: Path, other: Path) -> bool:
     if min(float(first.std()), float(second.std())) < 1:
         return False
     turned = max(_symmetries(second), key=lambda picture: _correlation(first, picture))
+    everywhere = np.full((_SIDE, _SIDE), 255, np.uint8)
     try:
-        _, warp = cv2.findTransformECC(first, turned, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, _STEPS, None, 5)
+        _, warp = cv2.findTransformECC(first, turned, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, _STEPS, everywhere, 5)
     except cv2.error:  # it found no way to lay one over the other
         return False
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

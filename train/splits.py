@@ -100,8 +100,8 @@ def leave_one_out(dataset: Dataset, groups: np.ndarray, seed: int) -> list[Split
     for k, label in enumerate(dataset.labels):
         if (n := len(np.unique(groups[truth == k]))) < 3:
             raise DatasetError(
-                f"{dataset.root}: class {label} has {count(n, 'person', 'people')}, and to leave one out needs 3, for one tests, one"
-                " validates and one trains; add people"
+                f"{dataset.root}: class {label} has {count(n, 'person', 'people')}, and to leave one out needs 3, for one"
+                " tests, one validates and one trains; add people"
             )
     people = np.unique(groups)
     in_order = sorted(people, key=lambda person: int(np.flatnonzero(groups == person)[0]))
