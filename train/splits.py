@@ -60,6 +60,7 @@ def split_by_group(dataset: Dataset, groups: np.ndarray, fractions: Sequence[flo
     for g in largest_first:
         part_of[g] = int(np.argmax((room * counts[g]).sum(axis=1)))
         room[part_of[g]] -= counts[g]
+    _fill(part_of, counts, fractions)
     split = Split(*(tuple(int(i) for i in np.flatnonzero(part_of[groups] == p)) for p in range(3)))
     for name, fraction in zip(PARTS, fractions, strict=True):
         empty = [label for label, n in dataset.counts(split.part(name)).items() if n == 0]
@@ -69,6 +70,33 @@ def split_by_group(dataset: Dataset, groups: np.ndarray, fractions: Sequence[flo
                 f" {name} part; split by image, or add subjects"
             )
     return split
+
+
+def _fill(part_of: np.ndarray, counts: np.ndarray, fractions: Sequence[float]) -> None:
+    """Give each part that has no image of a class the smallest group of it from the part that can best spare one, in place.
+
+    Of few large groups, such as people, the part with the most room takes all.
+
+    Args:
+        part_of: part of each group.
+        counts: images of each group and class.
+    """
+    for _ in range(len(counts)):
+        missing = [
+            (p, k)
+            for p, fraction in enumerate(fractions)
+            for k in range(counts.shape[1])
+            if fraction > 0 and not counts[part_of == p, k].sum()
+        ]
+        for p, k in missing:
+            spare = [q for q in range(3) if np.count_nonzero(counts[part_of == q, k]) > 1]
+            if spare:
+                richest = max(spare, key=lambda q, k=k: int(counts[part_of == q, k].sum()))
+                own = np.flatnonzero((part_of == richest) & (counts[:, k] > 0))
+                part_of[own[np.argmin(counts[own].sum(axis=1))]] = p
+                break
+        else:
+            return
 
 
 def k_folds(dataset: Dataset, groups: np.ndarray, folds: int, seed: int) -> list[Split]:
