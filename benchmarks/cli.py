@@ -9,7 +9,6 @@ from rich.table import Table
 from leukolite.benchmarks import evaluate as evaluation_of
 from leukolite.benchmarks.occlusion import OCCLUSIONS
 from leukolite.benchmarks.overhead import measure_overhead
-from leukolite.benchmarks.people_report import people_lines, people_tables
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.files import write_file, write_json
 from leukolite.image_files import describe_unusable
@@ -33,6 +32,7 @@ from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 from leukolite.train.label_table import LabelTable
 from leukolite.train.options import SplitBy, check_folds, folds_option, labels_csv_options, subject_from_option
+from leukolite.train.people_report import people_lines, people_tables
 from leukolite.train.recipes import RECIPES
 from leukolite.train.subjects import SubjectPattern
 from leukolite.wording import count, percent, percent_with_interval
@@ -103,7 +103,7 @@ def evaluate(
         data=[data],
         force=force,
     )
-    require("leukolite evaluate", "scipy.sparse", "sklearn.linear_model", extra="report")
+    require("leukolite evaluate", "scipy.sparse", extra="report")
     if plots is not None:
         require("--plots", "matplotlib.figure", "sklearn.metrics", "sklearn.calibration", extra="report")
     opened = evaluation_of.open_model(find_bundle(model), RuntimeOptions(name=runtime, threads=threads))

@@ -11,7 +11,6 @@ import numpy as np
 from leukolite.benchmarks.fold_runs import FoldRun, fold_places, open_classifier_of, open_folds, part_indices
 from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
 from leukolite.benchmarks.people_folds import check_split, cross_validated, is_given, parts_given
-from leukolite.benchmarks.people_report import MeasuredPeople, PeopleReport, report_people
 from leukolite.benchmarks.people_seen import SeenPeople, describe_seen, seen_of_bundle, seen_of_run
 from leukolite.bundle import MANIFEST
 from leukolite.classes import Classes
@@ -21,8 +20,10 @@ from leukolite.errors import DatasetError, ImageError, LeukoliteError
 from leukolite.evaluation import ImageVerdict, evaluate_files, latency_summary, metrics_by_sigma, result_row
 from leukolite.image_files import Unusable
 from leukolite.images import read_rgb
+from leukolite.imports import require
 from leukolite.manifest import NoiseMetrics, Unit
 from leukolite.names import look_alikes
+from leukolite.people import keeps_people_apart
 from leukolite.places import problem_at
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.runtime import RuntimeOptions
@@ -35,6 +36,7 @@ from leukolite.train.datasets import Dataset, open_dataset
 from leukolite.train.duplicates import pairs_of, without_contradictions
 from leukolite.train.label_table import LabelTable
 from leukolite.train.people import link_people
+from leukolite.train.people_report import MeasuredPeople, PeopleReport, SaidOfImages, report_people
 from leukolite.train.runs import RUN
 from leukolite.train.splits import LEAVE_ONE_OUT, refuse_nameless
 from leukolite.train.subjects import SubjectPattern
@@ -212,10 +214,14 @@ def evaluate(
     """
     check_split(split_by, folds, has_folds=bool(model.folds))
     try:
-        dataset = open_dataset(data, table, subject_from)
+        recorded = model.folds[0].run.subject_from if model.folds else None
+        pattern = subject_from or (SubjectPattern(recorded) if recorded is not None else None)
+        dataset = open_dataset(data, table, pattern)
     except DatasetError as error:
         labels = ", ".join(model.classifier.classes.labels)
         raise DatasetError(f"{error}; the classes of {model.name} are {labels}", advice=error.advice) from error
+    if any(sample.subject is not None for sample in dataset.samples):
+        require("figures over people", "sklearn.linear_model", extra="report")
     part = next((name for name in ("test", "validation") if name in dataset.parts), None)
     if part is not None and not (model.folds or is_given(split_by)):
         dataset = replace(dataset, samples=tuple(sample for sample in dataset.samples if sample.part == part))
@@ -265,7 +271,11 @@ def evaluate(
     if measured is not None:
         gone = {dataset.samples[i].person for i in of_people} if unseen_only else set()
         people = report_people(
-            verdicts, measured, model.classifier.classes, left_out_people=len(gone), left_out_images=len(of_people) if gone else 0
+            _said(verdicts, dataset),
+            measured,
+            model.classifier.classes,
+            left_out_people=len(gone),
+            left_out_images=len(of_people) if gone else 0,
         )
     known = [ways[i] for i in candidates]
     return Evaluation(
@@ -283,6 +293,22 @@ def evaluate(
         notes=(*dataset.notes, *_people_notes(model, dataset, chosen, len(candidates), person_seen, people, unseen_only)),
         people=people,
     )
+
+
+def _said(verdicts: Sequence[ImageVerdict], dataset: Dataset) -> dict[float, SaidOfImages]:
+    """The verdicts at each noise level, by the images' places in the dataset."""
+    place = {str(sample.path): i for i, sample in enumerate(dataset.samples)}
+    levels: dict[float, list[ImageVerdict]] = {}
+    for item in verdicts:
+        levels.setdefault(item.sigma, []).append(item)
+    return {
+        sigma: SaidOfImages(
+            [place[item.source] for item in items],
+            [item.verdict.index for item in items],
+            np.array([item.verdict.probabilities for item in items]),
+        )
+        for sigma, items in levels.items()
+    }
 
 
 def _measured_people(
@@ -323,7 +349,8 @@ def _people_notes(
     if model.folds and len(dataset.samples) > candidates:
         lines.append(f"left out: {count(len(dataset.samples) - candidates, 'image')} that no fold of {model.name} tests")
     nameless = sum(dataset.samples[i].subject is None for i in chosen)
-    if people is None and nameless < len(chosen):
+    is_apart = bool(model.folds) and keeps_people_apart(model.folds[0].run.split_by)
+    if people is None and (nameless < len(chosen) or is_apart):
         lines.append(f"no figures over people: nobody says whose blood {nameless:,} of {count(len(chosen), 'image')} are of")
     if people is not None:
         split_by = model.folds[0].run.split_by if model.folds else None

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leukolite.benchmarks.people_report import PeopleReport
 from leukolite.manifest import Training
 from leukolite.people import hashed_people, hashed_person, keeps_people_apart
 from leukolite.train.datasets import Dataset
+from leukolite.train.people_report import PeopleReport
 from leukolite.train.runs import Run, SplitFile
 from leukolite.wording import count
 

@@ -14,10 +14,12 @@ from leukolite.classes import choose_malignant
 from leukolite.files import new_folder, write_file, write_json
 from leukolite.image_files import SYNTHETIC_MARK, describe_unusable
 from leukolite.imports import require
+from leukolite.manifest import Unit
 from leukolite.metrics import wilson_interval
 from leukolite.options import SEED, force_option, malignant_option
 from leukolite.outputs import check_outputs
 from leukolite.path_text import path_of_text, text_of_path
+from leukolite.people import keeps_people_apart
 from leukolite.sheets import encode_png
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
@@ -28,6 +30,7 @@ from leukolite.train.label_table import LabelTable
 from leukolite.train.models import weights_file
 from leukolite.train.options import SplitBy, check_folds, folds_option, labels_csv_options, subject_from_option
 from leukolite.train.people import describe_people
+from leukolite.train.people_report import people_lines, people_tables
 from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
 from leukolite.train.runs import RUN, load_run
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 
 LIBRARIES = ("scipy.sparse",)  # which know copies
+OF_FOLDS = ("sklearn.linear_model", "sklearn.model_selection")  # which make folds, and fit what a network must beat
 
 
 def as_override(text: str) -> tuple[str, str]:
@@ -147,12 +151,13 @@ def train(
     for line in dataset.notes:
         warn(f"note: {line}")
     chosen_malignant = _malignant(dataset, malignant, dataset.malignant if repeated is None else repeated.malignant)
-    chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
+    said_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
+    chosen_unit: Unit = "cell" if said_unit == "cell" else "field"
     chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
     chosen_split = split_by or (str(from_run) if from_run is not None else "folders" if dataset.parts else "image")
     if recipe.weights not in ("none", "imagenet"):
         weights_file(recipe.weights)
-    libraries = (*LIBRARIES, "sklearn.model_selection") if has_folds else LIBRARIES
+    libraries = (*LIBRARIES, *OF_FOLDS) if has_folds or dataset.names_people else LIBRARIES
     if preview is None:
         import_keras("leukolite train", *libraries, "matplotlib.figure")
     else:
@@ -195,7 +200,7 @@ def train(
                 split,
                 place,
                 split_by=planned.by,
-                unit="cell" if chosen_unit == "cell" else "field",
+                unit=chosen_unit,
                 malignant=chosen_malignant,
                 seed=chosen_seed,
                 # of the folds, some are finished, one was stopped, and the others have not begun
@@ -206,12 +211,24 @@ def train(
             )
             for split, place in places
         ]
+        people = None
+        if keeps_people_apart(planned.by) and places:
+            from leukolite.train.people_of_runs import people_of_runs
+
+            people = people_of_runs(
+                prepared, places, chosen_malignant, chosen_unit, lambda done: show("people", done, len(places))
+            )
     for line in describe_unusable(prepared.dataset.unusable):
         warn(line)
     for run, (_, place) in zip(runs, places, strict=True):
         _print_run(place, run)
     if len(runs) > 1:
         _print_folds(runs)
+    if people is not None:
+        for table_of_people in people_tables(people):
+            stdout().print(table_of_people)
+        for line in people_lines(people):
+            stdout().print(line)
     if preview is not None:
         stdout().print(f"{preview}: what the network would see")
 

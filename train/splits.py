@@ -91,7 +91,8 @@ def _fill(part_of: np.ndarray, counts: np.ndarray, fractions: Sequence[float]) -
         for p, k in missing:
             spare = [q for q in range(3) if np.count_nonzero(counts[part_of == q, k]) > 1]
             if spare:
-                richest = max(spare, key=lambda q, k=k: int(counts[part_of == q, k].sum()))
+                images = {q: int(counts[part_of == q, k].sum()) for q in spare}
+                richest = max(images, key=images.__getitem__)
                 own = np.flatnonzero((part_of == richest) & (counts[:, k] > 0))
                 part_of[own[np.argmin(counts[own].sum(axis=1))]] = p
                 break

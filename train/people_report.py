@@ -8,7 +8,6 @@ import numpy as np
 from rich.table import Table
 
 from leukolite.classes import Classes
-from leukolite.evaluation import ImageVerdict
 from leukolite.people import Figure, PeopleMetrics, people_metrics
 from leukolite.tables import results_table
 from leukolite.train.baselines import BaselineVerdicts, Fold, area_baseline, majority_baseline
@@ -100,29 +99,43 @@ def no_better_than_area(found: PeopleMetrics, area: PeopleMetrics) -> str | None
     return f"no better than the cell's area alone ({'; '.join(behind)})" if behind else None
 
 
+@dataclass(frozen=True)
+class SaidOfImages:
+    """What a classifier said of some images.
+
+    Attributes:
+        indices: of the samples.
+        verdicts: class indices; None where it abstained.
+        probabilities: shape (n, classes).
+    """
+
+    indices: Sequence[int]
+    verdicts: Sequence[int | None]
+    probabilities: np.ndarray
+
+
 def report_people(
-    verdicts: Sequence[ImageVerdict],
+    said: Mapping[float, SaidOfImages],
     measured: MeasuredPeople,
     classes: Classes,
     *,
     left_out_people: int = 0,
     left_out_images: int = 0,
 ) -> PeopleReport:
-    """Figures over people of an evaluation's verdicts, and of the baselines on the images that have one."""
+    """Figures over people of what a classifier said at each noise level, and of the baselines on the same images."""
     samples = measured.dataset.samples
-    place = {str(sample.path): i for i, sample in enumerate(samples)}
     names = [str(sample.person) for sample in samples]
-    levels: dict[float, list[ImageVerdict]] = {}
-    for item in verdicts:
-        levels.setdefault(item.sigma, []).append(item)
-    by_sigma = {}
-    for sigma, items in levels.items():
-        at = [place[item.source] for item in items]
-        scores = np.array([item.verdict.probabilities for item in items])
-        by_sigma[sigma] = people_metrics(
-            [names[i] for i in at], measured.truth[at].tolist(), [item.verdict.index for item in items], scores, classes
+    by_sigma = {
+        sigma: people_metrics(
+            [names[i] for i in one.indices],
+            [int(measured.truth[i]) for i in one.indices],
+            one.verdicts,
+            one.probabilities,
+            classes,
         )
-    classified = {place[item.source] for item in verdicts}
+        for sigma, one in said.items()
+    }
+    classified = {int(i) for one in said.values() for i in one.indices}
     found: dict[str, BaselineVerdicts] = {}
     if measured.folds:
         usable = np.ones(len(samples), dtype=bool) if measured.areas is None else ~np.isnan(measured.areas)
