@@ -45,7 +45,7 @@ def hashed_people(subjects: Iterable[str | None], salt: str) -> list[str]:
 
 def keeps_people_apart(split_by: str) -> bool:
     """Whether a split, as runs and bundles record it, has no person on two sides."""
-    return split_by.endswith("subject")
+    return split_by.endswith(("subject", "leave-one-subject-out"))
 
 
 @dataclass(frozen=True)
