@@ -74,6 +74,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     exports = ("--json", folder / "journal.json", "--csv", folder / "journal.csv")
     _call(leukolite, "journal", "export", folder / "recorded", *exports)
     _call(leukolite, "evaluate", BUNDLE, "--data", folder / "cells", "--noise", "0,5", "--json", folder / "evaluation.json")
+    named = ("--subject-from", r"(\w+)\.png", "--json", folder / "people.json")
+    _call(leukolite, "evaluate", BUNDLE, "--data", folder / "cells", *named)
     _call(leukolite, "overhead", BUNDLE, "--rounds", 1, "--frames", 10, "--json", folder / "overhead.json")
     _call(leukolite, "data", folder / "cells", "--json", folder / "data.json")
     _call(leukolite, "bundles", "--json", folder / "bundles.json")
@@ -86,7 +88,8 @@ def documents(place: Path) -> Documents:
     files = {
         "session": ["out/report.json", "fields.json", "empty.json"],
         "summary": ["out/summary.json", "summary/summary.json"],
-        **{name: [f"{name}.json"] for name in COMMANDS if name not in ("session", "summary")},
+        **{name: [f"{name}.json"] for name in COMMANDS if name not in ("session", "summary", "evaluation")},
+        "evaluation": ["evaluation.json", "people.json"],
     }
     made = {name: [json.loads((place / path).read_text()) for path in paths] for name, paths in files.items()}
     return made | {name: [json.loads(json.dumps(content))] for name, content in _of_records().items()}
