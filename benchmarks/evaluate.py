@@ -271,7 +271,7 @@ def evaluate(
     if measured is not None:
         gone = {dataset.samples[i].person for i in of_people} if unseen_only else set()
         people = report_people(
-            _said(verdicts, dataset),
+            said_of(verdicts, dataset),
             measured,
             model.classifier.classes,
             left_out_people=len(gone),
@@ -295,7 +295,7 @@ def evaluate(
     )
 
 
-def _said(verdicts: Sequence[ImageVerdict], dataset: Dataset) -> dict[float, SaidOfImages]:
+def said_of(verdicts: Sequence[ImageVerdict], dataset: Dataset) -> dict[float, SaidOfImages]:
     """The verdicts at each noise level, by the images' places in the dataset."""
     place = {str(sample.path): i for i, sample in enumerate(dataset.samples)}
     levels: dict[float, list[ImageVerdict]] = {}

@@ -36,9 +36,11 @@ from leukolite.edge.field.exclusion import ExclusionKind
 from leukolite.edge.journal.records import EventName, EventRecord, HealthRecord
 from leukolite.manifest import Calibration, CompiledModel, FineTuning, GateLevel, Manifest, NoiseMetrics, RuntimeCheck
 from leukolite.network_input import NetworkInput
+from leukolite.people import Figure, PeopleMetrics, PersonRow
 from leukolite.runtime import RuntimeInfo
 from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.synthetic import LABELS, render_cell
+from leukolite.train.people_report import PeopleReport
 from leukolite.train.recipes import RECIPES
 from leukolite.train.runs import Run
 
@@ -121,11 +123,14 @@ def _of_records() -> dict[str, Any]:
         "schema": 1,
         "recipe": RECIPES["small_cnn"].training_settings(),
         "folds": {"fold_0": "ab"},
-        "split_by": "image",
+        "split_by": "5 folds subject",
+        "subject_from": "(x)",
         "seed": 0,
     }
     assert manifest.measured is not None
-    measured = [reproduce.FoldResult("fold_0", "balanced", _run(), (manifest.measured.results[0],))]
+    row = PeopleMetrics(*[Figure(0.5, (0.4, 0.6))] * 4, rows=(PersonRow("17=20", "all", 9, 1, 8),))
+    people = PeopleReport(2, 1, (("17", "20"),), "fitted on the same folds", {0.0: row}, {"majority class": row})
+    measured = [reproduce.FoldResult("fold_0", "balanced", _run(), (manifest.measured.results[0],), (_run(),), people)]
     folders = {"BCCD": score.to_json()}
     return {
         "soak": Soak("m", RuntimeInfo(name="litert", version="1", threads=1), 60.0, (window,) * 5, None).to_json(),

@@ -33,7 +33,7 @@ from leukolite.train.people import describe_people
 from leukolite.train.people_report import people_lines, people_tables
 from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
-from leukolite.train.runs import RUN, load_run
+from leukolite.train.runs import RUN, fold_places_of, load_run
 from leukolite.train.splits import LEAVE_ONE_OUT, Split
 from leukolite.train.subjects import SubjectPattern
 from leukolite.wording import count, percent, percent_with_interval
@@ -142,7 +142,7 @@ def train(
         subject_from = SubjectPattern(repeated.subject_from)
     read = [None if table is None else table.path]
     has_folds = folds is not None or split_by == LEAVE_ONE_OUT
-    first = _fold_place(out, 0) if out is not None and has_folds else out
+    first = fold_places_of(out, 2)[0] if out is not None and has_folds else out
     if preview is not None:
         check_outputs(files=[preview], inputs=read, data=[data], force=force)
     else:
@@ -235,15 +235,7 @@ def train(
 
 def _places(out: Path | None, splits: Sequence[Split]) -> list[tuple[Split, Path]]:
     """Where each split's run goes: OUT, or OUT/fold-K."""
-    if out is None:
-        return []
-    if len(splits) == 1:
-        return [(splits[0], out)]
-    return [(split, _fold_place(out, k)) for k, split in enumerate(splits)]
-
-
-def _fold_place(out: Path, k: int) -> Path:
-    return out / f"fold-{k}"
+    return [] if out is None else list(zip(splits, fold_places_of(out, len(splits)), strict=True))
 
 
 def _print_folds(runs: "Sequence[Run]") -> None:

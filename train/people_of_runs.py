@@ -41,14 +41,20 @@ def people_of_runs(
         on_run(k + 1)
     found = np.concatenate(outputs)
     said = SaidOfImages(indices, [int(k) for k in found.argmax(axis=1)], found)
-    measured = MeasuredPeople(
-        dataset,
-        np.array([sample.label for sample in dataset.samples]),
-        np.array([_area(sample.path) for sample in dataset.samples]) if unit == "cell" else None,
-        [(np.array(split.train, dtype=int), np.array(split.test, dtype=int)) for split, _ in tested],
-        "fitted on the same folds" if len(tested) > 1 else "fitted on the training part",
-    )
+    measured = people_of_splits(prepared, [split for split, _ in tested], unit)
     return report_people({0.0: said}, measured, Classes.of(dataset.labels, malignant))
+
+
+def people_of_splits(prepared: Prepared, splits: Sequence[Split], unit: Unit = "cell") -> MeasuredPeople:
+    """The people of a dataset, with baselines to be fitted on each split's training part and measured on its test part."""
+    samples = prepared.dataset.samples
+    return MeasuredPeople(
+        prepared.dataset,
+        np.array([sample.label for sample in samples]),
+        np.array([_area(sample.path) for sample in samples]) if unit == "cell" else None,
+        [(np.array(split.train, dtype=int), np.array(split.test, dtype=int)) for split in splits],
+        "fitted on the same folds" if len(splits) > 1 else "fitted on the training part",
+    )
 
 
 def _area(path: Path) -> float:

@@ -151,6 +151,11 @@ def split_record(dataset: Dataset, split: Split, groups: np.ndarray, hashes: Seq
     return json.dumps({name: [file.model_dump() for file in files] for name, files in parts.items()}, indent=0) + "\n"
 
 
+def fold_places_of(out: Path, n: int) -> list[Path]:
+    """Where the runs of `n` splits go: `out`, or of several `out`/fold-K."""
+    return [out] if n == 1 else [out / f"fold-{k}" for k in range(n)]
+
+
 def load_run(folder: Path) -> Run:
     """Read a finished run's record.
 
