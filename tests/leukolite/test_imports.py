@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from leukolite.imports import explained, failed_import, package_of, require
 
 OUT = ("--data", "DIR", "--out", "OUT")
 SERVE = ("--bundle", "synthetic-cells", "--camera", "synthetic", "--serve", "0")
+WITH_KERAS = pytest.mark.skipif(find_spec("keras") is None, reason="Keras, which is asked for first, is not installed")
 
 
 @pytest.fixture
@@ -61,14 +63,15 @@ def failure(module: str) -> str | None:
             "leukolite data needs scipy, which is not installed; pip install 'leukolite[report]'",
         ),
         ("scipy", leukolite, ("evaluate", "synthetic-cells", "--data", "DIR"), "leukolite evaluate needs scipy"),
-        ("scipy", leukolite, ("train", "small_cnn", *OUT), "leukolite train needs scipy"),
+        pytest.param("scipy", leukolite, ("train", "small_cnn", *OUT), "leukolite train needs scipy", marks=WITH_KERAS),
         ("scipy", leukolite, ("train", "small_cnn", "--data", "DIR", "--preview", "OUT.png"), "--preview needs scipy"),
-        ("matplotlib", leukolite, ("train", "small_cnn", *OUT), "leukolite train needs matplotlib"),
-        (
+        pytest.param("matplotlib", leukolite, ("train", "small_cnn", *OUT), "leukolite train needs matplotlib", marks=WITH_KERAS),
+        pytest.param(
             "sklearn",
             leukolite,
             ("train", "small_cnn", "--data", "DIR", "--out", "OUT", "--split", "image", "--folds", "3"),
             "needs scikit-learn",
+            marks=WITH_KERAS,
         ),
         ("keras", leukolite, ("train", "small_cnn", *OUT), "pip install 'leukolite[train]'"),
         ("matplotlib", leukolite, ("evaluate", "synthetic-cells", "--data", "DIR", "--plots", "OUT"), "--plots needs matplotlib"),
@@ -77,8 +80,16 @@ def failure(module: str) -> str | None:
         ("keras", leukolite, ("convert", "RUN", "--out", "OUT"), "leukolite convert needs keras, which is not installed"),
         ("tensorflow", leukolite, ("convert", "RUN", "--out", "OUT"), "pip install 'leukolite[convert]'"),
         ("keras", leukolite, ("calibration-study", "RUN"), "leukolite calibration-study needs keras"),
-        ("matplotlib", leukolite, ("debug-quantisation", "RUN", "--plot", "OUT.png"), "debug-quantisation needs matplotlib"),
-        ("matplotlib", leukolite, ("reproduce", "small_cnn", *OUT), "leukolite reproduce needs matplotlib"),
+        pytest.param(
+            "matplotlib",
+            leukolite,
+            ("debug-quantisation", "RUN", "--plot", "OUT.png"),
+            "debug-quantisation needs matplotlib",
+            marks=WITH_KERAS,
+        ),
+        pytest.param(
+            "matplotlib", leukolite, ("reproduce", "small_cnn", *OUT), "leukolite reproduce needs matplotlib", marks=WITH_KERAS
+        ),
         ("keras", leukolite, ("variants", "RUN"), "leukolite variants needs keras"),
         ("starlette", edge_run, SERVE, "pip install 'leukolite[web]'"),
         ("uvicorn", edge_run, SERVE, "the live page needs uvicorn"),
