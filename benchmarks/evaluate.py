@@ -32,7 +32,7 @@ from leukolite.shipped import open_bundle
 from leukolite.train.backend import import_keras
 from leukolite.train.baselines import Fold
 from leukolite.train.cell_area import cell_area
-from leukolite.train.datasets import Dataset, open_dataset
+from leukolite.train.datasets import Dataset, open_dataset, with_subjects
 from leukolite.train.duplicates import pairs_of, without_contradictions
 from leukolite.train.label_table import LabelTable
 from leukolite.train.people import link_people
@@ -214,12 +214,13 @@ def evaluate(
     """
     check_split(split_by, folds, has_folds=bool(model.folds))
     try:
-        recorded = model.folds[0].run.subject_from if model.folds else None
-        pattern = subject_from or (SubjectPattern(recorded) if recorded is not None else None)
-        dataset = open_dataset(data, table, pattern)
+        dataset = open_dataset(data, table)
     except DatasetError as error:
         labels = ", ".join(model.classifier.classes.labels)
         raise DatasetError(f"{error}; the classes of {model.name} are {labels}", advice=error.advice) from error
+    recorded = model.folds[0].run.subject_from if model.folds else None
+    if pattern := subject_from or (SubjectPattern(recorded) if recorded is not None else None):
+        dataset = with_subjects(dataset, pattern)
     if any(sample.subject is not None for sample in dataset.samples):
         require("figures over people", "sklearn.linear_model", extra="report")
     part = next((name for name in ("test", "validation") if name in dataset.parts), None)
@@ -288,7 +289,7 @@ def evaluate(
         unusable=unusable,
         seed=seed,
         occlude=occlude,
-        part=None if model.folds else part,
+        part=part if split_by == "folders" or not (model.folds or is_given(split_by)) else None,
         splits_by=dataset.splits_by,
         notes=(*dataset.notes, *_people_notes(model, dataset, chosen, len(candidates), person_seen, people, unseen_only)),
         people=people,

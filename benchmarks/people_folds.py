@@ -10,7 +10,7 @@ from leukolite.errors import DatasetError, LeukoliteError
 from leukolite.places import problem_at
 from leukolite.train.baselines import Fold
 from leukolite.train.datasets import Dataset
-from leukolite.train.runs import load_split
+from leukolite.train.runs import load_saved_split
 from leukolite.train.splits import BY_IMAGE, BY_SUBJECT, LEAVE_ONE_OUT
 
 
@@ -63,7 +63,7 @@ def saved_parts(dataset: Dataset, place: Path) -> dict[str, list[int]]:
         TrainingError: it is no split, or it leaks.
         DatasetError: images of its test part are not in the data.
     """
-    saved = load_split(place)
+    saved = load_saved_split(place)
     index_of: dict[str, list[int]] = {}
     for i, sample in enumerate(dataset.samples):
         index_of.setdefault(sample.sha256, []).append(i)

@@ -144,9 +144,16 @@ def open_dataset(root: Path, table: LabelTable | None = None, subject_from: Subj
             path the pattern does not fit.
     """
     dataset = _opened(root, table)
-    if subject_from is None:
-        return dataset
-    subjects = subject_from.subjects([sample.path for sample in dataset.samples], root)
+    return dataset if subject_from is None else with_subjects(dataset, subject_from)
+
+
+def with_subjects(dataset: Dataset, subject_from: SubjectPattern) -> Dataset:
+    """The dataset with the subjects that a pattern finds in its files' paths.
+
+    Raises:
+        DatasetError: a picture's path does not fit.
+    """
+    subjects = subject_from.subjects([sample.path for sample in dataset.samples], dataset.root)
     named = tuple(replace(sample, subject=subject) for sample, subject in zip(dataset.samples, subjects, strict=True))
     return replace(dataset, samples=named, subject_from=subject_from)
 

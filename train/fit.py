@@ -155,7 +155,7 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int, *,
         raise TrainingError(
             f"{split_by}: {problem}; expected image, subject, leave-one-subject-out, folders, a run or its split.json"
         )
-    saved = runs.load_split(Path(split_by))
+    saved = runs.load_saved_split(Path(split_by))
     split, moved = split_from_hashes(dataset, prepared.copies, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
     left_out = len(dataset.samples) - sum(len(split.part(name)) for name in PARTS)
     return SplitPlan((split,), _apart(dataset, split), moved, left_out)

@@ -192,6 +192,17 @@ def load_run_split(folder: Path) -> dict[str, list[SplitFile]]:
     return load_split(folder, by_subject=load_run(folder).keeps_subjects_apart)
 
 
+def load_saved_split(place: Path) -> dict[str, list[SplitFile]]:
+    """The split of a run folder or of a split.json; where its run says that it keeps people apart, checked to do so.
+
+    Raises:
+        TrainingError: it is missing, damaged or leaks.
+    """
+    folder = place if place.is_dir() else place.parent
+    is_run = (folder / RUN).is_file() and (folder / MODEL).is_file() and (place.is_dir() or place.name == SPLIT)
+    return load_split(place, by_subject=is_run and load_run(folder).keeps_subjects_apart)
+
+
 def load_split(place: Path, *, by_subject: bool = False) -> dict[str, list[SplitFile]]:
     """The files of each part of a split, checked not to leak.
 

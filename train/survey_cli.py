@@ -88,7 +88,7 @@ def summary_lines(found: Survey, splits_by: str = "its folders") -> list[str]:
     )
     lines += [f"  {first} ~ {second}" for first, second in found.near_copies[:EXAMPLES_SHOWN]]
     if found.subjects:
-        lines.append(f"people: {found.people}" + (", of linked ids one each" if found.linked else ""))
+        lines.append(f"people: {found.people}")
         lines += [f"  {' = '.join(ids)}: pictures of theirs are the same" for ids in found.linked]
     for corner, shares in found.marks.items():
         by_class = ", ".join(f"{label} {percent(share)}" for label, share in shares.items())

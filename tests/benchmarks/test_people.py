@@ -132,6 +132,17 @@ def test_a_person_on_two_sides_of_a_fold_is_refused(refuses, folds: Path, people
     assert "the split leaks" in refuses(leukolite, "evaluate", folds, "--data", people)
 
 
+def test_a_person_on_two_sides_of_a_saved_split_is_refused(refuses, folds: Path, people: Path, tmp_path: Path) -> None:
+    path = folds / "fold-0" / "split.json"
+    record = json.loads(path.read_text())
+    record["train"].append(record["test"].pop())
+    path.write_text(json.dumps(record))
+    for split in (path, path.parent):
+        line = refuses(leukolite, "evaluate", SHIPPED, "--data", people, "--subject-from", PATTERN, "--split", split)
+        assert "the split leaks" in line
+        assert "have one subject" in line
+
+
 def test_data_without_the_images_of_a_fold_is_refused(refuses, folds: Path, people: Path, tmp_path: Path) -> None:
     for label in LABELS:
         (tmp_path / "fewer" / label).mkdir(parents=True)
