@@ -297,8 +297,10 @@ def evaluate(
 
 
 def said_of(verdicts: Sequence[ImageVerdict], dataset: Dataset) -> dict[float, SaidOfImages]:
-    """The verdicts at each noise level, by the images' places in the dataset."""
-    place = {str(sample.path): i for i, sample in enumerate(dataset.samples)}
+    """The verdicts at each noise level, by the images' places in the dataset; their sources may be below its resolved root."""
+    root = dataset.root.resolve()
+    place = {str(root / sample.path.relative_to(dataset.root)): i for i, sample in enumerate(dataset.samples)}
+    place |= {str(sample.path): i for i, sample in enumerate(dataset.samples)}
     levels: dict[float, list[ImageVerdict]] = {}
     for item in verdicts:
         levels.setdefault(item.sigma, []).append(item)
