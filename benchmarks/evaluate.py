@@ -10,8 +10,8 @@ import numpy as np
 
 from leukolite.benchmarks.fold_runs import FoldRun, fold_places, open_classifier_of, open_folds, part_indices
 from leukolite.benchmarks.occlusion import OCCLUSIONS, saliency_tiles
-from leukolite.benchmarks.people_folds import check_split, cross_validated, is_given, parts_given
-from leukolite.benchmarks.people_seen import SeenPeople, describe_seen, seen_of_bundle, seen_of_run
+from leukolite.benchmarks.people_folds import check_split, is_given, measured_people, parts_given, said_of
+from leukolite.benchmarks.people_seen import SeenPeople, describe_people_of, seen_of_bundle, seen_of_run
 from leukolite.bundle import MANIFEST
 from leukolite.classes import Classes
 from leukolite.classifier import Classifier, open_classifier
@@ -23,22 +23,20 @@ from leukolite.images import read_rgb
 from leukolite.imports import require
 from leukolite.manifest import NoiseMetrics, Unit
 from leukolite.names import look_alikes
-from leukolite.people import keeps_people_apart
 from leukolite.places import problem_at
 from leukolite.preprocess import crop_and_resize, picture_id
 from leukolite.runtime import RuntimeOptions
 from leukolite.sheets import encode_png, sheet
 from leukolite.shipped import open_bundle
 from leukolite.train.backend import import_keras
-from leukolite.train.baselines import Fold
 from leukolite.train.cell_area import cell_area
 from leukolite.train.datasets import Dataset, open_dataset, with_subjects
 from leukolite.train.duplicates import pairs_of, without_contradictions
 from leukolite.train.label_table import LabelTable
 from leukolite.train.people import link_people
-from leukolite.train.people_report import MeasuredPeople, PeopleReport, SaidOfImages, report_people
+from leukolite.train.people_report import PeopleReport, report_people
 from leukolite.train.runs import RUN
-from leukolite.train.splits import LEAVE_ONE_OUT, refuse_nameless
+from leukolite.train.splits import refuse_nameless
 from leukolite.train.subjects import SubjectPattern
 from leukolite.wording import count
 
@@ -267,7 +265,17 @@ def evaluate(
     unusable = (*dataset.unusable, *(Unusable(path, error.reason) for path, error in unreadable))
     if not verdicts:
         raise DatasetError(f"{data}: not one image could be read ({unusable[0].path}: {unusable[0].reason})")
-    measured = _measured_people(model, compared, index_of, fits, tests, split_by, folds, seed)
+    measured = measured_people(
+        dataset,
+        np.array([index_of[sample.label] for sample in dataset.samples]),
+        compared.areas if model.unit == "cell" else None,
+        compared.copies,
+        fits,
+        tests,
+        split_by=split_by,
+        folds=folds,
+        seed=seed,
+    )
     people = None
     if measured is not None:
         gone = {dataset.samples[i].person for i in of_people} if unseen_only else set()
@@ -278,6 +286,18 @@ def evaluate(
             left_out_people=len(gone),
             left_out_images=len(of_people) if gone else 0,
         )
+    notes = describe_people_of(
+        model.name,
+        dataset,
+        chosen,
+        people,
+        seen=model.seen_people,
+        people_seen=person_seen,
+        folds_split_by=model.folds[0].run.split_by if model.folds else None,
+        unseen_only=unseen_only,
+    )
+    if model.folds and len(dataset.samples) > len(candidates):
+        notes.append(f"left out: {count(len(dataset.samples) - len(candidates), 'image')} that no fold of {model.name} tests")
     known = [ways[i] for i in candidates]
     return Evaluation(
         name=model.name,
@@ -291,76 +311,9 @@ def evaluate(
         occlude=occlude,
         part=part if split_by == "folders" or not (model.folds or is_given(split_by)) else None,
         splits_by=dataset.splits_by,
-        notes=(*dataset.notes, *_people_notes(model, dataset, chosen, len(candidates), person_seen, people, unseen_only)),
+        notes=(*dataset.notes, *notes),
         people=people,
     )
-
-
-def said_of(verdicts: Sequence[ImageVerdict], dataset: Dataset) -> dict[float, SaidOfImages]:
-    """The verdicts at each noise level, by the images' places in the dataset; their sources may be below its resolved root."""
-    root = dataset.root.resolve()
-    place = {str(root / sample.path.relative_to(dataset.root)): i for i, sample in enumerate(dataset.samples)}
-    place |= {str(sample.path): i for i, sample in enumerate(dataset.samples)}
-    levels: dict[float, list[ImageVerdict]] = {}
-    for item in verdicts:
-        levels.setdefault(item.sigma, []).append(item)
-    return {
-        sigma: SaidOfImages(
-            [place[item.source] for item in items],
-            [item.verdict.index for item in items],
-            np.array([item.verdict.probabilities for item in items]),
-        )
-        for sigma, items in levels.items()
-    }
-
-
-def _measured_people(
-    model: EvaluatedModel,
-    compared: "_Compared",
-    index_of: dict[int, int],
-    fits: list[list[int]],
-    tests: list[list[int]],
-    split_by: str | None,
-    folds: int | None,
-    seed: int,
-) -> MeasuredPeople | None:
-    """The people among the measured images, with the folds for baselines; None where nobody says whose blood some are of."""
-    dataset, chosen = compared.dataset, [i for test in tests for i in test]
-    if any(dataset.samples[i].subject is None for i in chosen):
-        return None
-    if fits:
-        pairs: list[Fold] = [(np.array(fit, dtype=int), np.array(test, dtype=int)) for fit, test in zip(fits, tests, strict=True)]
-        protocol = "fitted on the same folds" if model.folds else f"fitted on the training part of {split_by}"
-    else:
-        pairs, protocol = cross_validated(dataset, chosen, compared.copies, split_by or LEAVE_ONE_OUT, folds, seed)
-    truth = np.array([index_of[sample.label] for sample in dataset.samples])
-    areas = compared.areas if model.unit == "cell" else None
-    return MeasuredPeople(dataset, truth, areas, pairs, protocol)
-
-
-def _people_notes(
-    model: EvaluatedModel,
-    dataset: Dataset,
-    chosen: Sequence[int],
-    candidates: int,
-    person_seen: set[str],
-    people: PeopleReport | None,
-    unseen_only: bool,
-) -> list[str]:
-    """What a person should know of who was measured, a line each."""
-    lines = []
-    if model.folds and len(dataset.samples) > candidates:
-        lines.append(f"left out: {count(len(dataset.samples) - candidates, 'image')} that no fold of {model.name} tests")
-    nameless = sum(dataset.samples[i].subject is None for i in chosen)
-    is_apart = bool(model.folds) and keeps_people_apart(model.folds[0].run.split_by)
-    if people is None and (nameless < len(chosen) or is_apart):
-        lines.append(f"no figures over people: nobody says whose blood {nameless:,} of {count(len(chosen), 'image')} are of")
-    if people is not None:
-        split_by = model.folds[0].run.split_by if model.folds else None
-        lines += describe_seen(
-            model.name, model.seen_people, split_by, person_seen, people, dataset.layout, unseen_only=unseen_only
-        )
-    return lines
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""On which folds of an evaluation's images the baselines are fitted."""
+"""Who is measured in an evaluation, and on which folds of the images the baselines beside it are fitted."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +7,11 @@ import numpy as np
 
 from leukolite.class_folders import PARTS
 from leukolite.errors import DatasetError, LeukoliteError
+from leukolite.evaluation import ImageVerdict
 from leukolite.places import problem_at
 from leukolite.train.baselines import Fold
 from leukolite.train.datasets import Dataset
+from leukolite.train.people_report import MeasuredPeople, SaidOfImages
 from leukolite.train.runs import load_saved_split
 from leukolite.train.splits import BY_IMAGE, BY_SUBJECT, LEAVE_ONE_OUT
 
@@ -113,3 +115,54 @@ def check_split(split_by: str | None, folds: int | None, *, has_folds: bool) -> 
         raise LeukoliteError(f"split by {split_by}: the folds of this model say already who is measured by which network")
     if split_by in (BY_IMAGE, BY_SUBJECT) and folds is None:
         raise LeukoliteError(f"split by {split_by}: here it fits baselines on folds of the measured images", advice="say-folds")
+
+
+def measured_people(
+    dataset: Dataset,
+    truth: np.ndarray,
+    areas: np.ndarray | None,
+    copies: np.ndarray,
+    fits: list[list[int]],
+    tests: list[list[int]],
+    *,
+    split_by: str | None,
+    folds: int | None,
+    seed: int,
+) -> MeasuredPeople | None:
+    """The people among the measured images, with the folds for baselines; None where nobody says whose blood some are of.
+
+    Args:
+        truth: class of each sample in the model's order.
+        areas: the cell's area of each; None: fields.
+        copies: group of each, of images that belong together.
+        fits: samples that fit baselines, for each of `tests`; empty: these are cross-validated among themselves.
+        tests: measured samples.
+        split_by: as of `cross_validated`; what gave the fits, None where a folder of folds did.
+    """
+    chosen = [i for test in tests for i in test]
+    if any(dataset.samples[i].subject is None for i in chosen):
+        return None
+    if fits:
+        pairs: list[Fold] = [(np.array(fit, dtype=int), np.array(test, dtype=int)) for fit, test in zip(fits, tests, strict=True)]
+        protocol = "fitted on the same folds" if split_by is None else f"fitted on the training part of {split_by}"
+    else:
+        pairs, protocol = cross_validated(dataset, chosen, copies, split_by or LEAVE_ONE_OUT, folds, seed)
+    return MeasuredPeople(dataset, truth, areas, pairs, protocol)
+
+
+def said_of(verdicts: Sequence[ImageVerdict], dataset: Dataset) -> dict[float, SaidOfImages]:
+    """The verdicts at each noise level, by the images' places in the dataset; their sources may be below its resolved root."""
+    root = dataset.root.resolve()
+    place = {str(root / sample.path.relative_to(dataset.root)): i for i, sample in enumerate(dataset.samples)}
+    place |= {str(sample.path): i for i, sample in enumerate(dataset.samples)}
+    levels: dict[float, list[ImageVerdict]] = {}
+    for item in verdicts:
+        levels.setdefault(item.sigma, []).append(item)
+    return {
+        sigma: SaidOfImages(
+            [place[item.source] for item in items],
+            [item.verdict.index for item in items],
+            np.array([item.verdict.probabilities for item in items]),
+        )
+        for sigma, items in levels.items()
+    }

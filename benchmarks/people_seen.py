@@ -52,7 +52,35 @@ def seen_of_bundle(training: Training) -> SeenPeople:
     return SeenPeople(training.split_by, training.dataset, training.dataset_fingerprint, frozenset(training.seen_people))
 
 
-def describe_seen(
+def describe_people_of(
+    name: str,
+    dataset: Dataset,
+    chosen: Sequence[int],
+    report: PeopleReport | None,
+    *,
+    seen: SeenPeople | None,
+    people_seen: set[str],
+    folds_split_by: str | None,
+    unseen_only: bool,
+) -> list[str]:
+    """What a reader must know of who was measured, and of who trained the model, a line each.
+
+    Args:
+        chosen: indices of the measured samples.
+        report: None: nobody says whose blood some of them are of.
+        seen: of whom the model was trained, where that is recorded.
+        people_seen: of `SeenPeople.among`.
+        folds_split_by: how the folds of a folder of folds were made; None: the model is no such.
+    """
+    if report is not None:
+        return _describe_seen(name, seen, folds_split_by, people_seen, report, dataset.layout, unseen_only=unseen_only)
+    nameless = sum(dataset.samples[i].subject is None for i in chosen)
+    is_expected = nameless < len(chosen) or (folds_split_by is not None and keeps_people_apart(folds_split_by))
+    missing = f"{nameless:,} of {count(len(chosen), 'image')}"
+    return [f"no figures over people: nobody says whose blood {missing} are of"] if is_expected else []
+
+
+def _describe_seen(
     name: str,
     seen: SeenPeople | None,
     folds_split_by: str | None,
@@ -62,13 +90,6 @@ def describe_seen(
     *,
     unseen_only: bool,
 ) -> list[str]:
-    """What a reader of figures over people must know of who trained the model, a line each.
-
-    Args:
-        folds_split_by: how the folds of a folder of folds were made; None: the model is no such.
-        people_seen: of `SeenPeople.among`.
-        layout: of the data that was measured.
-    """
     if folds_split_by is not None:
         return [] if keeps_people_apart(folds_split_by) else [_by_image(name, "")]
     if seen is None or layout != seen.layout:  # other people

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from rich.table import Table
 
-from leukolite.benchmarks.evaluate import Evaluation, said_of
+from leukolite.benchmarks.evaluate import Evaluation
+from leukolite.benchmarks.people_folds import said_of
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.errors import DatasetError, LeukoliteError, TrainingError, first_line
 from leukolite.evaluation import ImageVerdict, evaluate_files

@@ -180,6 +180,9 @@ def train(
         for line in describe_people(prepared.dataset):
             warn(f"note: {line}")
         planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed, folds=folds)
+        given = Path(chosen_split)
+        if (given / RUN).is_file() and load_run(given).keeps_subjects_apart and not keeps_people_apart(planned.by):
+            warn(f"note: {given} was split by subject; by what is known now one person is on two sides, so this is by image")
         if chosen_split == "folders":
             sizes = ", ".join(f"{part} {len(planned.splits[0].part(part)):,}" for part in PARTS)
             own = "" if "validation" in dataset.parts else "; validation is split off train"
