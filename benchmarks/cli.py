@@ -34,20 +34,36 @@ from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 from leukolite.train.label_table import LabelTable
-from leukolite.train.options import labels_csv_options
+from leukolite.train.options import SplitBy, check_folds, folds_option, labels_csv_options, subject_from_option
+from leukolite.train.people_report import people_lines, people_tables
 from leukolite.train.recipes import RECIPES
+from leukolite.train.subjects import SubjectPattern
 from leukolite.usefulness import no_better_than_guessing
 from leukolite.wording import count, percent, percent_with_interval
 
 
 @click.command(cls=Command)
-@click.argument("model", metavar="BUNDLE|RUN", type=BundlePath())
+@click.argument("model", metavar="BUNDLE|RUN|FOLDS", type=BundlePath())
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
 @labels_csv_options
+@subject_from_option
+@click.option(
+    "--split",
+    "split_by",
+    type=SplitBy(),
+    help="Folds on which the baselines beside figures over people are fitted: leave-one-subject-out, or image or subject with"
+    " --folds, all of the measured images; folders or a run: its test part is measured, its training part fits."
+    "  [default: leave-one-subject-out; of a folder of folds theirs]",
+)
+@folds_option
 @noise_option("to add", (0.0,))
 @noise_at_option()
 @seed_option("the noise")
-@click.option("--unseen", is_flag=True, help="Leave out the images that trained or chose the model.")
+@click.option(
+    "--unseen",
+    is_flag=True,
+    help="Leave out the images that trained or chose the model, and where its split was by subject all of those people.",
+)
 @click.option("--occlude", type=click.Choice(list(OCCLUSIONS)), help="Part of every picture to cover: a check for shortcuts.")
 @click.option("--saliency", type=click.Path(path_type=Path), help="PNG to write: what verdicts depend on.")
 @click.option("--plots", type=click.Path(path_type=Path), help="Folder to write: pictures of noise, ROC, reliability, confusion.")
@@ -59,6 +75,9 @@ def evaluate(
     model: Path,
     data: Path,
     table: LabelTable | None,
+    subject_from: SubjectPattern | None,
+    split_by: str | None,
+    folds: int | None,
     noise: tuple[float, ...],
     noise_at: NoisePlace,
     seed: int,
@@ -73,11 +92,16 @@ def evaluate(
 ) -> None:
     """Accuracy under Gaussian noise beside latency, on a labelled folder.
 
+    Where it is known whose blood the pictures are of, also figures over people, beside the majority class and the cell's area.
+    Of FOLDS, a folder of `leukolite train --folds`, each run classifies its own test part.
+
     \b
     Example:
       leukolite evaluate bundles/m --data taleqani --unseen --noise 0,2,5,8,10 --json result.json
       leukolite evaluate bundles/m --data taleqani --unseen --occlude scale-bar --saliency depends-on.png
+      leukolite evaluate runs/folds --data C-NMC_Leukemia
     """
+    check_folds(split_by, folds)
     check_outputs(
         files=[json_path, saliency],
         folders={plots: "noise.png"},
@@ -100,6 +124,9 @@ def evaluate(
             noise_at=noise_at,
             occlude=occlude,
             table=table,
+            subject_from=subject_from,
+            split_by=split_by,
+            folds=folds,
             on_start=lambda total: bar.reset(task, total=total),
             on_image=lambda: bar.advance(task),
         )
@@ -128,6 +155,11 @@ def evaluate(
         console.print(measured)
     for line in _guessing_lines(evaluation):
         console.print(line)
+    if evaluation.people is not None:
+        for table_of_people in people_tables(evaluation.people):
+            console.print(table_of_people)
+        for line in people_lines(evaluation.people):
+            console.print(line)
     if saliency is not None:
         write_file(saliency, evaluation_of.saliency_sheet(evaluation), force=force)
     if plots is not None:

@@ -5,7 +5,7 @@ augmentation against the balanced, augmented one.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,26 +14,30 @@ from pydantic import Field, TypeAdapter, ValidationError
 from rich.table import Table
 
 from leukolite.benchmarks.evaluate import Evaluation
+from leukolite.benchmarks.people_folds import said_of
 from leukolite.benchmarks.plots import write_pictures
 from leukolite.errors import DatasetError, LeukoliteError, TrainingError, first_line
-from leukolite.evaluation import evaluate_files
+from leukolite.evaluation import ImageVerdict, evaluate_files
 from leukolite.files import check_replaceable, write_json
 from leukolite.frozen import Frozen
 from leukolite.manifest import NoiseMetrics
 from leukolite.noise import NOISE_PLACES, NoisePlace
 from leukolite.path_text import path_of_text
+from leukolite.people import keeps_people_apart
 from leukolite.progress import OnEpoch, OnProgress
 from leukolite.schema import newer_schema
 from leukolite.tables import results_table
 from leukolite.textfiles import read_json
 from leukolite.train.augment import Augmentation
 from leukolite.train.datasets import FOLD_NAME, Dataset, open_dataset
+from leukolite.train.people_report import PeopleReport, report_people
 from leukolite.train.recipes import Recipe
-from leukolite.train.runs import Run, load_run, load_run_split
+from leukolite.train.runs import Run, fold_places_of, load_run, load_run_split
+from leukolite.train.subjects import SubjectPattern
 from leukolite.wording import percent
 
 SETTINGS_VERSION = 1  # of the record by which a folder is known again
-SCHEMA = {"name": "reproduction", "version": 2}  # 2: schema with a name, images_per_epoch; 1: first
+SCHEMA = {"name": "reproduction", "version": 3}  # 3: splits, people; 2: schema with a name, images_per_epoch; 1: first
 SETTINGS, RESULT, TABLES = "reproduce.json", "tables.json", "tables.txt"
 
 Arm = Literal["imbalanced", "balanced"]
@@ -83,12 +87,19 @@ KNOWN = (
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold in one arm: the run that was trained and what it does on the fold's test part."""
+    """One fold in one arm: the run that was trained and what it does on the fold's test part.
+
+    Attributes:
+        further: runs of a fold that was itself split into several, each tested on its own part; `results` are of all together.
+        people: figures over people; None where the split is by image.
+    """
 
     fold: str
     arm: Arm
     run: Run
     results: tuple[NoiseMetrics, ...]
+    further: tuple[Run, ...] = ()
+    people: PeopleReport | None = None
 
     def value(self, sigma: float, metric: str) -> float | None:
         row = next(row for row in self.results if row.sigma == sigma)
@@ -127,6 +138,8 @@ def reproduce(
     split_by: str,
     seed: int,
     cache: Path | None,
+    folds: int | None = None,
+    subject_from: SubjectPattern | None = None,
     published: Sequence[Published],
     progress: OnProgress,
     on_epoch: OnEpoch,
@@ -139,7 +152,9 @@ def reproduce(
     Args:
         sigmas: noise levels, the first of them the clean one.
         noise_at: where the noise is put, see `NOISE_PLACES`; by the captions of its Figures 3 and 4 the paper's is at the input.
-        split_by: 'image', as the paper, or 'subject'.
+        split_by: 'image', as the paper, 'subject' or 'leave-one-subject-out'.
+        folds: with image or subject: so many parts of each fold, each tested once; None: one split.
+        subject_from: says whose blood each picture is of; None: C-NMC's names do.
         force: replace tables and pictures of other noise or other figures of the paper; a run that was trained stays.
 
     Raises:
@@ -148,43 +163,54 @@ def reproduce(
         LeukoliteError: `out` holds something else, or cannot be written.
     """
     from leukolite.train import fit
+    from leukolite.train.people_of_runs import people_of_splits
 
     check_replaceable(out, SETTINGS, force=True)
-    folds = folds_of(open_dataset(data))
-    settings = {
+    of_cnmc = folds_of(open_dataset(data, subject_from=subject_from))
+    settings: dict[str, Any] = {
         "schema": SETTINGS_VERSION,
         "recipe": recipe.training_settings(),
-        "folds": {name: fold.fingerprint() for name, fold in folds.items()},
-        "split_by": split_by,
+        "folds": {name: fold.fingerprint() for name, fold in of_cnmc.items()},
+        "split_by": split_by if folds is None else f"{folds} folds {split_by}",
         "seed": seed,
     }
+    if subject_from is not None:
+        settings["subject_from"] = subject_from.pattern
     _claim(out, settings)
     if not force:
         _refuse_other_tables(out / RESULT, sigmas, noise_at, published)
     measured = []
-    for name, fold in folds.items():
+    for name, fold in of_cnmc.items():
         prepared = fit.prepare(fold, recipe, _named(progress, name), cache=cache)
-        planned = fit.make_splits(prepared, recipe, split_by, seed)
-        (split,) = planned.splits
+        planned = fit.make_splits(prepared, recipe, split_by, seed, folds=folds)
+        measured_people = people_of_splits(prepared, planned.splits) if keeps_people_apart(planned.by) else None
         for arm in ARMS:
-            place, stage = out / name / arm, _named(progress, f"{name} {arm}")
-            fit.train(
-                prepared,
-                in_arm(recipe, arm),
-                split,
-                place,
-                split_by=planned.by,
-                unit="cell",
-                malignant=fold.malignant,
-                seed=seed,
-                resume=fit.has_begun(place),
-                progress=stage,
-                on_epoch=_named_epoch(on_epoch, f"{name} {arm}"),
-            )
-            evaluation = _evaluate(place, sigmas, noise_at, seed, stage)
+            stage = _named(progress, f"{name} {arm}")
+            places = fold_places_of(out / name / arm, len(planned.splits))
+            for split, place in zip(planned.splits, places, strict=True):
+                fit.train(
+                    prepared,
+                    in_arm(recipe, arm),
+                    split,
+                    place,
+                    split_by=planned.by,
+                    unit="cell",
+                    malignant=fold.malignant,
+                    seed=seed,
+                    resume=fit.has_begun(place),
+                    progress=stage,
+                    on_epoch=_named_epoch(on_epoch, f"{name} {arm}"),
+                )
+            evaluation = _evaluate(places, f"{name} {arm}", sigmas, noise_at, seed, stage)
+            if measured_people is not None:
+                people = report_people(
+                    said_of(evaluation.verdicts, prepared.dataset), measured_people, evaluation.classifier.classes
+                )
+                evaluation = replace(evaluation, people=people)
             # what is there by now is of a call that was stopped, the same, or not wanted any more: so are the tables
             write_pictures(evaluation, out / name / f"{arm}-pictures", force=True)
-            measured.append(FoldResult(name, arm, load_run(place), tuple(evaluation.results)))
+            run, *further = map(load_run, places)
+            measured.append(FoldResult(name, arm, run, tuple(evaluation.results), tuple(further), evaluation.people))
     write_json(out / RESULT, to_json(measured, settings, published, sigmas, noise_at), force=True)
     return measured
 
@@ -250,12 +276,14 @@ def to_json(
             {
                 "fold": one.fold,
                 "arm": one.arm,
+                "folds": 1 + len(one.further),
                 "split": one.run.split,
                 "images_per_epoch": one.run.shown,
                 "best_epoch": one.run.best_epoch,
-                "seconds": one.run.seconds,
+                "seconds": sum(run.seconds for run in (one.run, *one.further)),
                 "versions": one.run.versions,
                 "results": [row.model_dump() for row in one.results],
+                "people": None if one.people is None else one.people.to_json(),
             }
             for one in measured
         ],
@@ -312,22 +340,32 @@ def _table(title: str, headings: Iterable[str]) -> Table:
     return table
 
 
-def _evaluate(place: Path, sigmas: Sequence[float], noise_at: NoisePlace, seed: int, progress: OnProgress) -> Evaluation:
+def _evaluate(
+    places: Sequence[Path], name: str, sigmas: Sequence[float], noise_at: NoisePlace, seed: int, progress: OnProgress
+) -> Evaluation:
+    """Each run on its own test part, pooled."""
     from leukolite.train.run_classifier import open_run_classifier
 
-    classifier, run = open_run_classifier(place), load_run(place)
-    root = path_of_text(run.data)
-    files = [(root / path_of_text(entry.path), run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
-    done = iter(range(1, len(files) + 1))
-    verdicts, unreadable = evaluate_files(
-        classifier, files, sigmas, seed=seed, noise_at=noise_at, on_image=lambda: progress("test images", next(done), len(files))
-    )
-    if unreadable:
-        raise TrainingError(f"{unreadable[0][1]}; the image was there when {place} was trained: restore it")
-    name = f"{place.parent.name} {place.name}"
+    pooled: list[ImageVerdict] = []
+    for place in places:
+        classifier, run = open_run_classifier(place), load_run(place)
+        root = path_of_text(run.data)
+        files = [(root / path_of_text(entry.path), run.labels.index(entry.label)) for entry in load_run_split(place)["test"]]
+        show = _each(progress, len(files))
+        verdicts, unreadable = evaluate_files(classifier, files, sigmas, seed=seed, noise_at=noise_at, on_image=show)
+        if unreadable:
+            raise TrainingError(f"{unreadable[0][1]}; the image was there when {place} was trained: restore it")
+        offset = len(pooled) // len(sigmas)
+        pooled += [replace(item, index=item.index + offset) for item in verdicts]
     return Evaluation(
-        name, classifier, tuple(verdicts), seen=0, dropped=0, seen_by={}, unusable=(), seed=seed, occlude=None, noise_at=noise_at
+        name, classifier, tuple(pooled), seen=0, dropped=0, seen_by={}, unusable=(), seed=seed, occlude=None, noise_at=noise_at
     )
+
+
+def _each(progress: OnProgress, total: int) -> Callable[[], None]:
+    """Shows one image more at each call."""
+    done = iter(range(1, total + 1))
+    return lambda: progress("test images", next(done), total)
 
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:

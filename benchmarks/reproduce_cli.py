@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 from rich.console import Group
+from rich.table import Table
 
 from leukolite.benchmarks.reproduce import RESULT, TABLES, departures, load_published, tables
 from leukolite.files import write_file
@@ -15,7 +16,11 @@ from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.backend import import_keras
 from leukolite.train.cache import cache_folder
 from leukolite.train.cli import as_override
+from leukolite.train.options import SplitBy, check_folds, folds_option, subject_from_option
+from leukolite.train.people_report import people_lines, people_tables
 from leukolite.train.recipes import RECIPES, resolve
+from leukolite.train.splits import BY_IMAGE, BY_SUBJECT, LEAVE_ONE_OUT
+from leukolite.train.subjects import SubjectPattern
 
 
 @click.command(cls=Command)
@@ -27,11 +32,13 @@ from leukolite.train.recipes import RECIPES, resolve
 @click.option(
     "--split",
     "split_by",
-    type=click.Choice(["image", "subject"]),
-    default="image",
+    type=SplitBy(),
+    default=BY_IMAGE,
     show_default=True,
-    help="What the folds share out: single images, or subjects with all of theirs.",
+    help="How each fold is split: by image, as the paper, by subject, or leave-one-subject-out, which trains a network a person.",
 )
+@folds_option
+@subject_from_option
 @click.option("--noise", type=Sigmas(), default=DEFAULT_SIGMAS, help="Noise levels.  [default: 0,2,5,8,10]")
 @noise_at_option("input")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the folds, the training and the noise.")
@@ -46,6 +53,8 @@ def reproduce(
     weights: str | None,
     epochs: int | None,
     split_by: str,
+    folds: int | None,
+    subject_from: SubjectPattern | None,
     noise: tuple[float, ...],
     noise_at: NoisePlace,
     seed: int,
@@ -63,11 +72,15 @@ def reproduce(
     Example:
       leukolite reproduce mobilenet_m --data C-NMC_Leukemia --out tables --weights imagenet
     """
+    check_folds(split_by, folds)
+    if split_by not in (BY_IMAGE, BY_SUBJECT, LEAVE_ONE_OUT):
+        wanted = f"{BY_IMAGE}, {BY_SUBJECT} or {LEAVE_ONE_OUT}"
+        raise click.BadParameter(f"expected {wanted}, found {split_by!r}", param_hint="--split")
     weights = None if weights is None else text_of_path(weights)
     overrides: dict[str, object] = {"weights": weights, "epochs": epochs}
     chosen = resolve(RECIPES[recipe], {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
     figures = load_published(published)
-    import_keras("leukolite reproduce", "scipy.sparse", "matplotlib.figure", "sklearn.metrics")
+    import_keras("leukolite reproduce", "scipy.sparse", "matplotlib.figure", "sklearn.metrics", "sklearn.linear_model")
     from leukolite.benchmarks.reproduce import reproduce as run
 
     with progress_bar() as bar:
@@ -88,6 +101,8 @@ def reproduce(
             sigmas=noise,
             noise_at=noise_at,
             split_by=split_by,
+            folds=folds,
+            subject_from=subject_from,
             seed=seed,
             cache=cache_folder(cache),
             published=figures,
@@ -97,7 +112,11 @@ def reproduce(
         )
     for line in departures(measured):
         warn(f"note: {line}")
-    made = Group(*tables(measured, figures, noise, noise_at))
+    shown: list[Table | str] = [*tables(measured, figures, noise, noise_at)]
+    for one in measured:
+        if one.people is not None:
+            shown += [f"{one.fold}, {one.arm}", *people_tables(one.people), *people_lines(one.people)]
+    made = Group(*shown)
     console = stdout()
     console.print(made)
     console.print(

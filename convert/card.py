@@ -22,6 +22,7 @@ from leukolite.manifest import (
 )
 from leukolite.network_input import NetworkInput
 from leukolite.noise import NOISE_PLACES
+from leukolite.people import keeps_people_apart
 from leukolite.preprocess import CROPS
 from leukolite.usefulness import no_better_than_guessing
 from leukolite.wording import RESEARCH_USE, markdown, percent, percent_with_interval, shown
@@ -113,7 +114,7 @@ def model_card(manifest: Manifest, model_bytes: int) -> str:
     if manifest.compiled:
         lines += ["## Accelerators", "", *(f"- {_compiled(one)}" for one in manifest.compiled), ""]
     limits = LIMITS[training.dataset if training is not None else "folders"]
-    if training is not None and training.split_by.endswith("subject"):
+    if training is not None and keeps_people_apart(training.split_by):
         limits = [limit for limit in limits if "split is by image" not in limit]
     lines += ["## Limits", "", *(f"- {limit}" for limit in limits), f"- {RESEARCH_USE}", ""]
     lines += ["## Terms", "", *(f"- {line}" for line in terms(training)), ""]

@@ -38,6 +38,7 @@ from leukolite.manifest import (
     RuntimeCheck,
     Training,
 )
+from leukolite.people import hashed_people
 from leukolite.preprocess import to_input
 from leukolite.progress import OnProgress
 from leukolite.runtime import Runtime, TfliteRuntime
@@ -269,7 +270,7 @@ def _manifest(
 
 def _training(inputs: ConversionInputs) -> Training:
     source = inputs.source
-    seen = (entry.sha256 for part in ("train", "validation") for entry in source.split[part])
+    entries = [entry for part in ("train", "validation") for entry in source.split[part]]
     known = inputs.seen_pictures
     return Training(
         recipe=dict(source.recipe),
@@ -279,9 +280,10 @@ def _training(inputs: ConversionInputs) -> Training:
         split={part: dict(counts) for part, counts in source.counts.items()},
         seed=source.seed,
         versions=dict(source.versions),
-        seen=sorted(sha[:12] for sha in {*seen, *source.seen_before}),
+        seen=sorted(sha[:12] for sha in {*(entry.sha256 for entry in entries), *source.seen_before}),
         seen_pictures=known.ids,
         seen_hashes=known.hashes,
+        seen_people=hashed_people((entry.subject for entry in entries), source.dataset_fingerprint),
     )
 
 

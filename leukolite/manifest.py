@@ -70,13 +70,18 @@ class Training(Frozen):
     recipe: dict[str, object] = Field(description="the resolved recipe, every field; its `name` since bundles record it")
     dataset: str = Field(description="the layout's name")
     dataset_fingerprint: Sha256
-    split_by: str = Field(default="image", description="what was kept together: image, subject, kfold:N, or a saved split")
+    split_by: str = Field(
+        default="image", description="what was kept together: image, subject, folds, leave-one-subject-out, or a saved split"
+    )
     split: dict[str, dict[str, int]] = Field(description="images per part and class")
     seed: int
     versions: dict[str, str]
     seen: SeenIds = Field(description="first 12 hex digits of the SHA-256 of each image used to fit or to choose it")
     seen_pictures: SeenIds = Field(default=[], description="the same of their pixels, `preprocess.picture_id`")
     seen_hashes: SeenHashes = Field(default=[], description="their `copies.perceptual_hashes`, which copies share")
+    seen_people: SeenIds = Field(
+        default=[], description="`people.hashed_person` of whose blood they are, the dataset's fingerprint as salt, where known"
+    )
 
     @property
     def recipe_title(self) -> str:

@@ -29,7 +29,10 @@ REASONS = {
     "pillow": ("10.3", "a hostile colour profile overflows a buffer before (CVE-2024-28219)"),
     "rich": ("14.3.1", "leaves blank lines before an error where stderr is no terminal before"),
     "numpy": ("1.24.2", "what Raspberry Pi OS Bookworm's picamera2 was built for"),
-    "opencv-python-headless": ("4.9.0.80", "below, its frames as stored have no time, by which they are held against the decoded ones"),
+    "opencv-python-headless": (
+        "4.9.0.80",
+        "below, its frames as stored have no time, by which they are held against the decoded ones",
+    ),
     "scipy": ("1.11.4", "takes all images for copies of one before, and raises nothing"),
 }
 

@@ -36,9 +36,11 @@ from leukolite.edge.field.exclusion import ExclusionKind
 from leukolite.edge.journal.records import EventName, EventRecord, HealthRecord
 from leukolite.manifest import Calibration, CompiledModel, FineTuning, GateLevel, Manifest, NoiseMetrics, RuntimeCheck
 from leukolite.network_input import NetworkInput
+from leukolite.people import Figure, PeopleMetrics, PersonRow
 from leukolite.runtime import RuntimeInfo
 from leukolite.shipped import find_bundle, shipped_bundles
 from leukolite.synthetic import LABELS, render_cell
+from leukolite.train.people_report import PeopleReport
 from leukolite.train.recipes import RECIPES
 from leukolite.train.runs import Run
 
@@ -74,6 +76,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     exports = ("--json", folder / "journal.json", "--csv", folder / "journal.csv")
     _call(leukolite, "journal", "export", folder / "recorded", *exports)
     _call(leukolite, "evaluate", BUNDLE, "--data", folder / "cells", "--noise", "0,5", "--json", folder / "evaluation.json")
+    named = ("--subject-from", r"(\w+)\.png", "--json", folder / "people.json")
+    _call(leukolite, "evaluate", BUNDLE, "--data", folder / "cells", *named)
     _call(leukolite, "overhead", BUNDLE, "--rounds", 1, "--frames", 10, "--json", folder / "overhead.json")
     _call(leukolite, "data", folder / "cells", "--json", folder / "data.json")
     _call(leukolite, "bundles", "--json", folder / "bundles.json")
@@ -86,7 +90,8 @@ def documents(place: Path) -> Documents:
     files = {
         "session": ["out/report.json", "fields.json", "empty.json"],
         "summary": ["out/summary.json", "summary/summary.json"],
-        **{name: [f"{name}.json"] for name in COMMANDS if name not in ("session", "summary")},
+        **{name: [f"{name}.json"] for name in COMMANDS if name not in ("session", "summary", "evaluation")},
+        "evaluation": ["evaluation.json", "people.json"],
     }
     made = {name: [json.loads((place / path).read_text()) for path in paths] for name, paths in files.items()}
     return made | {name: [json.loads(json.dumps(content))] for name, content in _of_records().items()}
@@ -118,11 +123,14 @@ def _of_records() -> dict[str, Any]:
         "schema": 1,
         "recipe": RECIPES["small_cnn"].training_settings(),
         "folds": {"fold_0": "ab"},
-        "split_by": "image",
+        "split_by": "5 folds subject",
+        "subject_from": "(x)",
         "seed": 0,
     }
     assert manifest.measured is not None
-    measured = [reproduce.FoldResult("fold_0", "balanced", _run(), (manifest.measured.results[0],))]
+    row = PeopleMetrics(*[Figure(0.5, (0.4, 0.6))] * 4, rows=(PersonRow("17=20", "all", 9, 1, 8),))
+    people = PeopleReport(2, 1, (("17", "20"),), "fitted on the same folds", {0.0: row}, {"majority class": row})
+    measured = [reproduce.FoldResult("fold_0", "balanced", _run(), (manifest.measured.results[0],), (_run(),), people)]
     folders = {"BCCD": score.to_json()}
     return {
         "soak": Soak("m", RuntimeInfo(name="litert", version="1", threads=1), 60.0, (window,) * 5, None).to_json(),

@@ -14,10 +14,12 @@ from leukolite.classes import choose_malignant
 from leukolite.files import new_folder, write_file, write_json
 from leukolite.image_files import SYNTHETIC_MARK, describe_unusable
 from leukolite.imports import require
+from leukolite.manifest import Unit
 from leukolite.metrics import wilson_interval
 from leukolite.options import SEED, force_option, malignant_option
 from leukolite.outputs import check_outputs
 from leukolite.path_text import path_of_text, text_of_path
+from leukolite.people import keeps_people_apart
 from leukolite.sheets import encode_png
 from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
@@ -26,11 +28,14 @@ from leukolite.train.cache import cache_folder
 from leukolite.train.datasets import Dataset, open_dataset
 from leukolite.train.label_table import LabelTable
 from leukolite.train.models import weights_file
-from leukolite.train.options import labels_csv_options
+from leukolite.train.options import SplitBy, check_folds, folds_option, labels_csv_options, subject_from_option
+from leukolite.train.people import describe_people
+from leukolite.train.people_report import people_lines, people_tables
 from leukolite.train.preview import preview_sheet
 from leukolite.train.recipes import RECIPES, resolve
-from leukolite.train.runs import RUN, load_run
-from leukolite.train.splits import Split
+from leukolite.train.runs import RUN, fold_places_of, load_run
+from leukolite.train.splits import LEAVE_ONE_OUT, Split
+from leukolite.train.subjects import SubjectPattern
 from leukolite.usefulness import no_better_than_guessing
 from leukolite.wording import count, percent, percent_with_interval
 
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
 
 LIBRARIES = ("scipy.sparse",)  # which know copies
+OF_FOLDS = ("sklearn.linear_model", "sklearn.model_selection")  # which make folds, and fit what a network must beat
 
 
 def as_override(text: str) -> tuple[str, str]:
@@ -66,6 +72,7 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes, help="List the recipes.")
 @click.option("--data", type=click.Path(path_type=Path), help="Labelled image folder; its layout is recognised.")
 @labels_csv_options
+@subject_from_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
 @click.option("--from", "from_run", type=click.Path(path_type=Path), help="Repeat this run: its recipe, data, split, seed.")
 @click.option("--weights", help="Weights to begin with: imagenet, none, or a .weights.h5 file.  [default: the recipe's]")
@@ -75,9 +82,11 @@ def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option(
     "--split",
     "split_by",
-    help="What no two parts share: image, subject or kfold:N; folders: as the data's train, validation and test folders say; or a"
-    " run or split.json to repeat.  [default: folders where there are such, else image]",
+    type=SplitBy(),
+    help="What no two parts share: image or subject; leave-one-subject-out: a fold a person; folders: as the data's train,"
+    " validation and test folders say; or a run or split.json to repeat.  [default: folders where there are such, else image]",
 )
+@folds_option
 @click.option("--unit", type=click.Choice(["cell", "field"]), help="What an image shows.  [default: the layout's, else field]")
 @malignant_option("the layout's")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a field of the recipe; may be repeated.")
@@ -89,6 +98,7 @@ def train(
     model: str | None,
     data: Path | None,
     table: LabelTable | None,
+    subject_from: SubjectPattern | None,
     out: Path | None,
     from_run: Path | None,
     weights: str | None,
@@ -96,6 +106,7 @@ def train(
     batch_size: int | None,
     seed: int | None,
     split_by: str | None,
+    folds: int | None,
     unit: str | None,
     malignant: tuple[str, ...],
     settings: tuple[str, ...],
@@ -112,8 +123,10 @@ def train(
     Example:
       leukolite train mobilenet_m --data taleqani --out runs/m --weights imagenet --epochs 14 --set schedule=cosine
       leukolite train --from runs/m --out runs/again
+      leukolite train mobilenet_m --data C-NMC_Leukemia --out runs/folds --split subject --folds 5
       leukolite train mobilenet_m --data C-NMC_Leukemia --preview seen.png
     """
+    check_folds(split_by, folds)
     repeated = load_run(from_run) if from_run is not None else None
     if (model is None) == (repeated is None):
         raise click.UsageError("name a RECIPE, or a run to repeat with --from; `leukolite train --list` shows the recipes")
@@ -126,22 +139,26 @@ def train(
     recipe = resolve(base, {k: v for k, v in overrides.items() if v is not None} | dict(map(as_override, settings)))
     if table is None and repeated is not None and repeated.labels_csv is not None:
         table = LabelTable(path_of_text(repeated.labels_csv), repeated.csv_columns)
+    if subject_from is None and repeated is not None and repeated.subject_from is not None:
+        subject_from = SubjectPattern(repeated.subject_from)
     read = [None if table is None else table.path]
-    first = _fold_place(out, 0) if out is not None and (split_by or "").startswith("kfold:") else out
+    has_folds = folds is not None or split_by == LEAVE_ONE_OUT
+    first = fold_places_of(out, 2)[0] if out is not None and has_folds else out
     if preview is not None:
         check_outputs(files=[preview], inputs=read, data=[data], force=force)
     else:
         check_outputs(folders={first: RUN}, inputs=read, data=[data], force=force or resume)
-    dataset = open_dataset(data, table)
+    dataset = open_dataset(data, table, subject_from)
     for line in dataset.notes:
         warn(f"note: {line}")
     chosen_malignant = _malignant(dataset, malignant, dataset.malignant if repeated is None else repeated.malignant)
-    chosen_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
+    said_unit = unit or (repeated.unit if repeated is not None else dataset.unit) or "field"
+    chosen_unit: Unit = "cell" if said_unit == "cell" else "field"
     chosen_seed = seed if seed is not None else (repeated.seed if repeated is not None else 0)
     chosen_split = split_by or (str(from_run) if from_run is not None else "folders" if dataset.parts else "image")
     if recipe.weights not in ("none", "imagenet"):
         weights_file(recipe.weights)
-    libraries = (*LIBRARIES, "sklearn.model_selection") if chosen_split.startswith("kfold:") else LIBRARIES
+    libraries = (*LIBRARIES, *OF_FOLDS) if has_folds or dataset.names_people else LIBRARIES
     if preview is None:
         import_keras("leukolite train", *libraries, "matplotlib.figure")
     else:
@@ -161,7 +178,12 @@ def train(
                 warn(f"{stage}: loss {values['loss']:.4f}, accuracy {values['accuracy']:.4f}, {note}")
 
         prepared = fit.prepare(dataset, recipe, show, cache=cache_folder(cache))
-        planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed)
+        for line in describe_people(prepared.dataset):
+            warn(f"note: {line}")
+        planned = fit.make_splits(prepared, recipe, chosen_split, chosen_seed, folds=folds)
+        given = Path(chosen_split)
+        if (given / RUN).is_file() and load_run(given).keeps_subjects_apart and not keeps_people_apart(planned.by):
+            warn(f"note: {given} was split by subject; by what is known now one person is on two sides, so this is by image")
         if chosen_split == "folders":
             sizes = ", ".join(f"{part} {len(planned.splits[0].part(part)):,}" for part in PARTS)
             own = "" if "validation" in dataset.parts else "; validation is split off train"
@@ -182,7 +204,7 @@ def train(
                 split,
                 place,
                 split_by=planned.by,
-                unit="cell" if chosen_unit == "cell" else "field",
+                unit=chosen_unit,
                 malignant=chosen_malignant,
                 seed=chosen_seed,
                 # of the folds, some are finished, one was stopped, and the others have not begun
@@ -193,27 +215,31 @@ def train(
             )
             for split, place in places
         ]
+        people = None
+        if keeps_people_apart(planned.by) and places:
+            from leukolite.train.people_of_runs import people_of_runs
+
+            people = people_of_runs(
+                prepared, places, chosen_malignant, chosen_unit, lambda done: show("people", done, len(places))
+            )
     for line in describe_unusable(prepared.dataset.unusable):
         warn(line)
     for run, (_, place) in zip(runs, places, strict=True):
         _print_run(place, run)
     if len(runs) > 1:
         _print_folds(runs)
+    if people is not None:
+        for table_of_people in people_tables(people):
+            stdout().print(table_of_people)
+        for line in people_lines(people):
+            stdout().print(line)
     if preview is not None:
         stdout().print(f"{preview}: what the network would see")
 
 
 def _places(out: Path | None, splits: Sequence[Split]) -> list[tuple[Split, Path]]:
     """Where each split's run goes: OUT, or OUT/fold-K."""
-    if out is None:
-        return []
-    if len(splits) == 1:
-        return [(splits[0], out)]
-    return [(split, _fold_place(out, k)) for k, split in enumerate(splits)]
-
-
-def _fold_place(out: Path, k: int) -> Path:
-    return out / f"fold-{k}"
+    return [] if out is None else list(zip(splits, fold_places_of(out, len(splits)), strict=True))
 
 
 def _print_folds(runs: "Sequence[Run]") -> None:

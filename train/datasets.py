@@ -27,9 +27,11 @@ from leukolite.errors import DatasetError, ImageError, reason_of
 from leukolite.image_files import SYNTHETIC_MARK, ImageList, Unusable, by_kind_of_file, list_images, without_second_names
 from leukolite.images import read_rgb
 from leukolite.manifest import Unit
+from leukolite.people import person_key
 from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.train.label_table import CNMC_NAME, LabelTable, read_labels_of
+from leukolite.train.subjects import SubjectPattern, first_spelling
 from leukolite.wording import count
 
 TALEQANI_CLASSES = ("Benign", "Early", "Pre", "Pro")
@@ -48,9 +50,10 @@ class Sample:
     Attributes:
         path: the file.
         label: index into the dataset's labels.
-        subject: whose blood it is, where the file's name says so.
+        subject: whose blood it is, where the file's name, the table or a pattern says so; of one spelling in a dataset.
         sha256: of the file's bytes, 64 hex digits.
         part: 'train', 'validation' or 'test' where folders or the table split the data, of all its samples; else None.
+        linked: name of the person, where pictures link several ids into one; see `leukolite.train.people`.
     """
 
     path: Path
@@ -58,6 +61,12 @@ class Sample:
     subject: str | None
     sha256: str
     part: str | None = None
+    linked: str | None = None
+
+    @property
+    def person(self) -> str | None:
+        """Whose blood it is, linked ids counted as one person."""
+        return self.linked or self.subject
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class Dataset:
         table: that said the labels; None where folders and names did.
         splits_by: what makes the parts, in words.
         notes: what a person should know of how the data was read, a line each.
+        subject_from: the pattern that said the subjects; None where names or the table did.
 
     Raises:
         DatasetError: a class's name cannot be a label.
@@ -87,6 +97,7 @@ class Dataset:
     table: LabelTable | None = None
     splits_by: str = "its folders"
     notes: tuple[str, ...] = ()
+    subject_from: SubjectPattern | None = None
 
     def __post_init__(self) -> None:
         for label in self.labels:
@@ -110,21 +121,44 @@ class Dataset:
         found = {part: tuple(i for i, sample in enumerate(self.samples) if sample.part == part) for part in PARTS}
         return {part: indices for part, indices in found.items() if indices}
 
+    @property
+    def names_people(self) -> bool:
+        """Every picture's person is known."""
+        return bool(self.samples) and all(sample.subject is not None for sample in self.samples)
+
     def fingerprint(self) -> str:
         """SHA-256 over every image's hash and label, whatever the files' order and place."""
         lines = sorted(f"{sample.sha256} {self.labels[sample.label]}" for sample in self.samples)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def open_dataset(root: Path, table: LabelTable | None = None) -> Dataset:
+def open_dataset(root: Path, table: LabelTable | None = None, subject_from: SubjectPattern | None = None) -> Dataset:
     """Recognise the layout below `root` and list its images; pixels are not decoded yet.
 
     Args:
         table: says the labels; None: folders and names do.
+        subject_from: says whose blood each picture is of, whatever names or the table say; None: those do.
 
     Raises:
-        DatasetError: no such folder, an unknown layout, folders that are no classes, or a class without an image.
+        DatasetError: no such folder, an unknown layout, folders that are no classes, a class without an image, or a picture whose
+            path the pattern does not fit.
     """
+    dataset = _opened(root, table)
+    return dataset if subject_from is None else with_subjects(dataset, subject_from)
+
+
+def with_subjects(dataset: Dataset, subject_from: SubjectPattern) -> Dataset:
+    """The dataset with the subjects that a pattern finds in its files' paths.
+
+    Raises:
+        DatasetError: a picture's path does not fit.
+    """
+    subjects = subject_from.subjects([sample.path for sample in dataset.samples], dataset.root)
+    named = tuple(replace(sample, subject=subject) for sample, subject in zip(dataset.samples, subjects, strict=True))
+    return replace(dataset, samples=named, subject_from=subject_from)
+
+
+def _opened(root: Path, table: LabelTable | None) -> Dataset:
     if problem := problem_at(root, "folder"):
         raise DatasetError(f"{root}: {problem}; expected a data folder (Taleqani, C-NMC, ALL-IDB2, or a folder a class)")
     try:
@@ -377,9 +411,11 @@ def _with_hashes(listing: _Listing, root: Path) -> Dataset:
     if part_of is None:
         part_of = parts_of(root, {path: listing.labels[label] for path, label, _ in files})
     samples: list[Sample] = []
+    spelling = first_spelling(subject for _, _, subject in files if subject is not None)
     for path, label, subject in files:
+        whose = None if subject is None else spelling[person_key(subject)]
         try:
-            samples.append(Sample(path, label, subject, hashlib.sha256(path.read_bytes()).hexdigest(), part_of.get(path)))
+            samples.append(Sample(path, label, whose, hashlib.sha256(path.read_bytes()).hexdigest(), part_of.get(path)))
         except OSError as error:
             unusable.append(Unusable(path, f"cannot be read ({reason_of(error)})"))
     samples, contradictory = _without_contradictions(samples, listing.labels)

@@ -30,10 +30,22 @@ from leukolite.train.batches import EpochItem, to_float
 from leukolite.train.cache import load_cached
 from leukolite.train.datasets import Dataset
 from leukolite.train.duplicates import group, pairs_of, without_contradictions
+from leukolite.train.people import link_people
 from leukolite.train.plots import plot_confusion, plot_history
 from leukolite.train.recipes import CROP_FRACTION, Recipe
 from leukolite.train.runs import Run, split_record
-from leukolite.train.splits import Split, k_folds, split_by_folders, split_by_group, split_from_hashes
+from leukolite.train.splits import (
+    BY_IMAGE,
+    BY_SUBJECT,
+    LEAVE_ONE_OUT,
+    Split,
+    k_folds,
+    leave_one_out,
+    refuse_nameless,
+    split_by_folders,
+    split_by_group,
+    split_from_hashes,
+)
 from leukolite.wording import count, shown_json
 
 if TYPE_CHECKING:
@@ -47,7 +59,7 @@ class Prepared:
     Attributes:
         pixels: uint8 RGB, shape (n, height, width, 3), in the samples' order.
         copies: group of each image: byte-identical images and copies of one picture share one.
-        families: the same, subjects joined too.
+        families: the same, people joined too.
         hashes: of each image, as `leukolite.copies.perceptual_hashes`.
     """
 
@@ -81,11 +93,12 @@ def prepare_for(dataset: Dataset, spec: InputSpec, progress: OnProgress = no_pro
     looked = iter(range(1, len(pixels) + 1))
     details = np.stack([detail(image) for image in pixels])
     pairs = pairs_of(details, lambda: progress("copies", next(looked), len(details)))
-    clear = without_contradictions(readable, pairs)
+    people = link_people(readable, pairs)
+    clear = without_contradictions(people.dataset, people.pairs)
     if len(clear.kept) < len(pixels):
         pixels = pixels[clear.kept]
-    subjects = [sample.subject for sample in clear.dataset.samples]
-    families = group(len(subjects), [], [[str(k) for k in clear.copies], subjects])
+    persons = [sample.person for sample in clear.dataset.samples]
+    families = group(len(persons), [], [[str(k) for k in clear.copies], persons])
     return Prepared(clear.dataset, spec, pixels, clear.copies, families, perceptual_hashes(details[clear.kept]))
 
 
@@ -101,7 +114,8 @@ class SplitPlan:
 
     Attributes:
         splits: one, or one a fold.
-        by: what no two parts share, 'image' or 'subject'; with 'kfold:N ' before it for folds, 'folders ' for the data's own.
+        by: what no two parts share, 'image' or 'subject'; with 'N folds ' before it for folds, 'folders ' for the data's own; or
+            'leave-one-subject-out'.
         moved: images of a saved split, or of one by folders, that were moved to training, as copies of images there.
         left_out: images of the dataset that a saved split does not name.
     """
@@ -112,38 +126,36 @@ class SplitPlan:
     left_out: int = 0
 
 
-def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) -> SplitPlan:
+def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int, *, folds: int | None = None) -> SplitPlan:
     """Split a dataset.
 
     Args:
-        split_by: 'image', 'subject', 'kfold:N', 'folders', or the path of a run folder or split.json whose split is repeated.
+        split_by: 'image', 'subject', 'leave-one-subject-out', 'folders', or the path of a run folder or split.json whose split is
+            repeated.
+        folds: with image or subject: so many splits whose test parts cover the data, stratified by class; None: one split.
 
     Raises:
         DatasetError: the dataset cannot be split so.
         TrainingError: the saved split is missing, damaged or leaks.
     """
     dataset = prepared.dataset
-    if split_by == "image":
-        return SplitPlan((split_by_group(dataset, prepared.copies, recipe.split, seed),), "image")
-    has_subjects = all(sample.subject is not None for sample in dataset.samples)
-    if split_by == "subject":
-        if not has_subjects:
-            raise TrainingError(
-                f"{dataset.root}: the layout {dataset.layout} names no subjects; split by image", advice="split-image"
-            )
-        return SplitPlan((split_by_group(dataset, prepared.families, recipe.split, seed),), "subject")
-    if split_by.startswith("kfold:"):
-        folds = split_by.removeprefix("kfold:")
-        if not folds.isdigit() or int(folds) < 2:
-            raise TrainingError(f"expected kfold:N with N of 2 or more, found {split_by!r}")
-        groups, apart = (prepared.families, "subject") if has_subjects else (prepared.copies, "image")
-        return SplitPlan(tuple(k_folds(dataset, groups, int(folds), seed)), f"{split_by} {apart}")
+    if split_by in (BY_SUBJECT, LEAVE_ONE_OUT):
+        refuse_nameless(dataset)
+    if split_by == LEAVE_ONE_OUT:
+        return SplitPlan(tuple(leave_one_out(dataset, prepared.families, seed)), LEAVE_ONE_OUT)
+    if split_by in (BY_IMAGE, BY_SUBJECT):
+        groups = prepared.copies if split_by == BY_IMAGE else prepared.families
+        if folds is None:
+            return SplitPlan((split_by_group(dataset, groups, recipe.split, seed),), split_by)
+        return SplitPlan(tuple(k_folds(dataset, groups, folds, seed)), f"{folds} folds {split_by}")
     if split_by == "folders":
         split, moved = split_by_folders(dataset, prepared.copies, recipe.split, seed)
         return SplitPlan((split,), f"folders {_apart(dataset, split)}", moved)
     if problem := problem_at(Path(split_by), "file or folder", noun="run or split.json"):
-        raise TrainingError(f"{split_by}: {problem}; expected image, subject, folders, kfold:N, a run or its split.json")
-    saved = runs.load_split(Path(split_by))
+        raise TrainingError(
+            f"{split_by}: {problem}; expected image, subject, leave-one-subject-out, folders, a run or its split.json"
+        )
+    saved = runs.load_saved_split(Path(split_by))
     split, moved = split_from_hashes(dataset, prepared.copies, {name: {entry.sha256 for entry in saved[name]} for name in PARTS})
     left_out = len(dataset.samples) - sum(len(split.part(name)) for name in PARTS)
     return SplitPlan((split,), _apart(dataset, split), moved, left_out)
@@ -151,7 +163,7 @@ def make_splits(prepared: Prepared, recipe: Recipe, split_by: str, seed: int) ->
 
 def _apart(dataset: Dataset, split: Split) -> str:
     """What no two parts of a split that was given share: 'subject' where all are named and none is on two sides, else 'image'."""
-    parts = [{dataset.samples[i].subject for i in split.part(name)} for name in PARTS]
+    parts = [{dataset.samples[i].person for i in split.part(name)} for name in PARTS]
     together = set[str | None]().union(*parts)
     return "subject" if None not in together and sum(map(len, parts)) == len(together) else "image"
 
@@ -243,6 +255,7 @@ def train(
             unusable=len(dataset.unusable),
             labels_csv=None if dataset.table is None else text_of_path(dataset.table.path.resolve()),
             csv_columns={} if dataset.table is None else dict(dataset.table.columns),
+            subject_from=None if dataset.subject_from is None else dataset.subject_from.pattern,
             split_by=split_by,
             split={part: dataset.counts(split.part(part)) for part in PARTS},
             shown=len(shown),

@@ -249,7 +249,9 @@ def _rows(path: Path, width: int, rows: Sequence[tuple[int, list[str]]], places:
             )
         if not (file := cell(row, "file")):
             raise DatasetError(f"{path}: line {line} names no file; give it one, or delete the line")
-        found.append(_Row(line, file, _whole(cell(row, "label")), cell(row, "subject") or None, cell(row, "split") or None))
+        found.append(
+            _Row(line, file, _whole(cell(row, "label")), _whole(cell(row, "subject")) or None, cell(row, "split") or None)
+        )
     return found
 
 
@@ -334,9 +336,9 @@ def _cnmc_label(table: Path, row: _Row) -> str:
     return label
 
 
-def _whole(label: str) -> str:
+def _whole(text: str) -> str:
     """'1' of the '1.0' that a table with empty cells makes of a whole number."""
-    return label[:-2] if re.fullmatch(r"\d+\.0", label) else label
+    return text[:-2] if re.fullmatch(r"\d+\.0", text) else text
 
 
 def _column_key(name: str) -> str:

@@ -23,6 +23,7 @@ from leukolite.frozen import Frozen
 from leukolite.manifest import PictureHash, Unit
 from leukolite.metrics import Metrics
 from leukolite.path_text import path_of_text, text_of_path
+from leukolite.people import keeps_people_apart, person_key
 from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
 from leukolite.schema import newer_than
@@ -45,7 +46,8 @@ MODEL, RUN, SPLIT = "model.keras", "run.json", "split.json"
 class SplitFile(Frozen):
     """One image of a split.
 
-    Images of one `group` show the same thing, `subject` is whose blood it is, where known.
+    Images of one `group` show the same thing, `subject` is whose blood it is, where known, `person` the same where pictures link
+    several ids into one person.
 
     Attributes:
         path: below the data folder, as `leukolite.path_text.text_of_path` writes it.
@@ -57,6 +59,7 @@ class SplitFile(Frozen):
     sha256: str
     group: int | None = None
     subject: str | None = None
+    person: str | None = None
     picture_hash: PictureHash | None = None
 
 
@@ -75,8 +78,10 @@ class Run(Frozen):
     unusable: int
     labels_csv: str | None = Field(default=None, description="the table that said the labels; null: folders and names did")
     csv_columns: dict[str, str] = Field(default={}, description="columns of that table, where they were named")
+    subject_from: str | None = Field(default=None, description="the pattern that said whose blood is whose, if one did")
     split_by: str = Field(
-        default="image", description="what no two parts share: image or subject; with kfold:N or folders before it"
+        default="image",
+        description="what no two parts share: image or subject; with 'N folds' or folders before it; or leave-one-subject-out",
     )
     split: dict[str, dict[str, int]]
     shown: int | None = Field(default=None, description="images an epoch shows, copies that balance the classes included")
@@ -96,7 +101,7 @@ class Run(Frozen):
     @property
     def keeps_subjects_apart(self) -> bool:
         """Its split claims that no subject is in two parts."""
-        return self.split_by.endswith("subject")
+        return keeps_people_apart(self.split_by)
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ def split_files(dataset: Dataset, split: Split, groups: np.ndarray, hashes: Sequ
                 sha256=dataset.samples[i].sha256,
                 group=int(groups[i]),
                 subject=dataset.samples[i].subject,
+                person=dataset.samples[i].linked,
                 picture_hash=(hashes[i] or None) if hashes else None,
             )
             for i in split.part(name)
@@ -143,6 +149,11 @@ def split_record(dataset: Dataset, split: Split, groups: np.ndarray, hashes: Seq
     """split.json's content."""
     parts = split_files(dataset, split, groups, hashes)
     return json.dumps({name: [file.model_dump() for file in files] for name, files in parts.items()}, indent=0) + "\n"
+
+
+def fold_places_of(out: Path, n: int) -> list[Path]:
+    """Where the runs of `n` splits go: `out`, or of several `out`/fold-K."""
+    return [out] if n == 1 else [out / f"fold-{k}" for k in range(n)]
 
 
 def load_run(folder: Path) -> Run:
@@ -181,6 +192,17 @@ def load_run_split(folder: Path) -> dict[str, list[SplitFile]]:
     return load_split(folder, by_subject=load_run(folder).keeps_subjects_apart)
 
 
+def load_saved_split(place: Path) -> dict[str, list[SplitFile]]:
+    """The split of a run folder or of a split.json; where its run says that it keeps people apart, checked to do so.
+
+    Raises:
+        TrainingError: it is missing, damaged or leaks.
+    """
+    folder = place if place.is_dir() else place.parent
+    is_run = (folder / RUN).is_file() and (folder / MODEL).is_file() and (place.is_dir() or place.name == SPLIT)
+    return load_split(place, by_subject=is_run and load_run(folder).keeps_subjects_apart)
+
+
 def load_split(place: Path, *, by_subject: bool = False) -> dict[str, list[SplitFile]]:
     """The files of each part of a split, checked not to leak.
 
@@ -197,12 +219,12 @@ def load_split(place: Path, *, by_subject: bool = False) -> dict[str, list[Split
         parts = {name: [SplitFile.model_validate(entry) for entry in raw[name]] for name in PARTS}
     except (ValueError, KeyError, TypeError) as error:  # pydantic's ValidationError is a ValueError
         raise TrainingError(f"{path}: no split, or damaged ({first_line(error)}); expected a run's {SPLIT}") from error
-    _refuse_leaks(path, parts, ("sha256", "group", "subject") if by_subject else ("sha256", "group"))
+    _refuse_leaks(path, parts, ("sha256", "group", "subject", "person") if by_subject else ("sha256", "group"))
     return parts
 
 
 def _refuse_leaks(path: Path, parts: dict[str, list[SplitFile]], keys: Sequence[str]) -> None:
-    """Raises: TrainingError, where images of the same hash, group or subject are in two parts."""
+    """Raises: TrainingError, where images of the same hash, group, subject or person are in two parts."""
     for key in keys:
         part_of: dict[object, tuple[str, str]] = {}
         for name in PARTS:
@@ -210,6 +232,7 @@ def _refuse_leaks(path: Path, parts: dict[str, list[SplitFile]], keys: Sequence[
                 value = getattr(entry, key)
                 if value is None:
                     continue
+                value = person_key(value) if key in ("subject", "person") else value
                 other, other_path = part_of.setdefault(value, (name, entry.path))
                 if other != name:
                     raise TrainingError(

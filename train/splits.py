@@ -1,7 +1,7 @@
 """Which images train, which choose the model, which measure it. What belongs together always stays on one side.
 
-By image, as the papers split; by subject, so that nobody's blood is on two sides; in k folds; as the data's folders or a
-saved file say.
+By image, as the papers split; by subject, so that nobody's blood is on two sides; in folds, of several people or of one each; as
+the data's folders or a saved file say.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from leukolite.class_folders import PARTS
-from leukolite.errors import DatasetError
+from leukolite.errors import DatasetError, TrainingError
 from leukolite.train.datasets import Dataset
 from leukolite.wording import count
+
+BY_IMAGE, BY_SUBJECT, LEAVE_ONE_OUT = "image", "subject", "leave-one-subject-out"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def split_by_group(dataset: Dataset, groups: np.ndarray, fractions: Sequence[flo
     for g in largest_first:
         part_of[g] = int(np.argmax((room * counts[g]).sum(axis=1)))
         room[part_of[g]] -= counts[g]
+    _fill(part_of, counts, fractions)
     split = Split(*(tuple(int(i) for i in np.flatnonzero(part_of[groups] == p)) for p in range(3)))
     for name, fraction in zip(PARTS, fractions, strict=True):
         empty = [label for label, n in dataset.counts(split.part(name)).items() if n == 0]
@@ -67,6 +70,34 @@ def split_by_group(dataset: Dataset, groups: np.ndarray, fractions: Sequence[flo
                 f" {name} part; split by image, or add subjects"
             )
     return split
+
+
+def _fill(part_of: np.ndarray, counts: np.ndarray, fractions: Sequence[float]) -> None:
+    """Give each part that has no image of a class the smallest group of it from the part that can best spare one, in place.
+
+    Of few large groups, such as people, the part with the most room takes all.
+
+    Args:
+        part_of: part of each group.
+        counts: images of each group and class.
+    """
+    for _ in range(len(counts)):
+        missing = [
+            (p, k)
+            for p, fraction in enumerate(fractions)
+            for k in range(counts.shape[1])
+            if fraction > 0 and not counts[part_of == p, k].sum()
+        ]
+        for p, k in missing:
+            spare = [q for q in range(3) if np.count_nonzero(counts[part_of == q, k]) > 1]
+            if spare:
+                images = {q: int(counts[part_of == q, k].sum()) for q in spare}
+                richest = max(images, key=images.__getitem__)
+                own = np.flatnonzero((part_of == richest) & (counts[:, k] > 0))
+                part_of[own[np.argmin(counts[own].sum(axis=1))]] = p
+                break
+        else:
+            return
 
 
 def k_folds(dataset: Dataset, groups: np.ndarray, folds: int, seed: int) -> list[Split]:
@@ -82,14 +113,49 @@ def k_folds(dataset: Dataset, groups: np.ndarray, folds: int, seed: int) -> list
         if len(np.unique(groups[truth == k])) < folds:
             raise DatasetError(f"{dataset.root}: class {label} has fewer groups of images than {folds} folds; ask for fewer")
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    splits = []
-    for _, test in splitter.split(np.zeros(len(truth)), truth, groups):
-        held = {int(i) for i in test}
-        rest = np.array([i for i in range(len(truth)) if i not in held])
-        inner = split_by_group(_subset(dataset, rest), _renumbered(groups[rest]), (0.9, 0.1, 0.0), seed)
-        training, validation = (tuple(int(rest[i]) for i in inner.part(name)) for name in PARTS[:2])
-        splits.append(Split(training, validation, tuple(sorted(held))))
-    return splits
+    return [_held_out(dataset, groups, test, seed) for _, test in splitter.split(np.zeros(len(truth)), truth, groups)]
+
+
+def leave_one_out(dataset: Dataset, groups: np.ndarray, seed: int) -> list[Split]:
+    """One split a person, who alone tests it; a tenth of the others' images, whole people, validates.
+
+    Args:
+        groups: the person of each image, int, shape (n,).
+
+    Raises:
+        DatasetError: a class has fewer than three people: one tests, one validates, and nobody would train.
+    """
+    truth = np.array([sample.label for sample in dataset.samples])
+    for k, label in enumerate(dataset.labels):
+        if (n := len(np.unique(groups[truth == k]))) < 3:
+            raise DatasetError(
+                f"{dataset.root}: class {label} has {count(n, 'person', 'people')}, and to leave one out needs 3, for one"
+                " tests, one validates and one trains; add people"
+            )
+    people = np.unique(groups)
+    in_order = sorted(people, key=lambda person: int(np.flatnonzero(groups == person)[0]))
+    return [_held_out(dataset, groups, np.flatnonzero(groups == person), seed) for person in in_order]
+
+
+def refuse_nameless(dataset: Dataset) -> None:
+    """Raises: TrainingError, where nobody says whose blood some pictures are of."""
+    nameless = [sample.path for sample in dataset.samples if sample.subject is None]
+    if not nameless:
+        return
+    n = len(dataset.samples)
+    which = (
+        "no subjects" if len(nameless) == n else f"no subject of {len(nameless):,} of {count(n, 'image')} ({nameless[0].name})"
+    )
+    raise TrainingError(f"{dataset.root}: the layout {dataset.layout} names {which}", advice="split-image")
+
+
+def _held_out(dataset: Dataset, groups: np.ndarray, test: np.ndarray, seed: int) -> Split:
+    """A split whose test part is given; a tenth of the rest validates."""
+    held = {int(i) for i in test}
+    rest = np.array([i for i in range(len(groups)) if i not in held])
+    inner = split_by_group(_subset(dataset, rest), _renumbered(groups[rest]), (0.9, 0.1, 0.0), seed)
+    training, validation = (tuple(int(rest[i]) for i in inner.part(name)) for name in PARTS[:2])
+    return Split(training, validation, tuple(sorted(held)))
 
 
 def split_from_hashes(dataset: Dataset, groups: np.ndarray, parts: dict[str, set[str]]) -> tuple[Split, int]:

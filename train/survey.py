@@ -18,8 +18,9 @@ from leukolite.preprocess import InputSpec, crop_and_resize
 from leukolite.sheets import encode_png, sheet
 from leukolite.train.datasets import Dataset
 from leukolite.train.duplicates import pairs_of, without_contradictions
+from leukolite.train.people import link_people, links_of
 
-SCHEMA = {"name": "data", "version": 2}  # 2: schema with a name, images by_label; 1: first
+SCHEMA = {"name": "data", "version": 3}  # 3: people and their linked ids; 2: schema with a name, images by_label; 1: first
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 CORNER_WIDTH, CORNER_HEIGHT = 0.16, 0.13  # of the image: Taleqani's scale bar with room
 LEAST_MARK_SHARE, LEAST_MARK_RATIO = 0.1, 3.0  # a corner is marked if so many images have ink there, so often the other corners'
@@ -35,7 +36,9 @@ class Survey:
         exact_copies: groups of byte-identical files, names relative to the root.
         near_copies: pairs of one class that show the same thing and are not byte-identical.
         across_subjects: how many of the near-identical pairs join two subjects.
-        subjects: class -> number of subjects; empty where the names do not say.
+        subjects: class -> number of subjects' ids; empty where nobody says.
+        people: linked ids counted as one person; 0 where nobody says.
+        linked: subjects' ids under which one picture stands, so that they are one person.
         parts: images in each part that folders make; empty where they make none.
         marks: corner -> share of each class's images with black or red ink there; corners without a mark are left out.
     """
@@ -50,6 +53,8 @@ class Survey:
     near_copies: tuple[tuple[str, str], ...]
     across_subjects: int
     subjects: dict[str, int]
+    people: int
+    linked: tuple[tuple[str, ...], ...]
     parts: dict[str, int]
     marks: dict[str, dict[str, float]]
     fingerprint: str
@@ -89,7 +94,9 @@ def survey(dataset: Dataset, on_image: Callable[[], None] = lambda: None) -> Sur
         on_image()
     dataset = replace(dataset, samples=tuple(read), unusable=tuple(unusable))
     pairs: list[tuple[int, int]] = []
-    if details and (pairs := pairs_of(np.stack(details))):
+    people = link_people(dataset, pairs_of(np.stack(details)) if details else [])
+    dataset = people.dataset
+    if pairs := people.pairs:
         clear = without_contradictions(dataset, pairs)
         dataset, pairs, inks = clear.dataset, clear.pairs, [inks[i] for i in clear.kept]
     kept = dataset.samples
@@ -117,6 +124,8 @@ def survey(dataset: Dataset, on_image: Callable[[], None] = lambda: None) -> Sur
         near_copies=tuple((names[i], names[j]) for i, j in near),
         across_subjects=sum(kept[i].subject != kept[j].subject for i, j in near),
         subjects=subjects if any(subjects.values()) else {},
+        people=len({sample.person for sample in kept if sample.person is not None}),
+        linked=links_of(dataset),
         parts={part: n for part in PARTS if (n := sum(sample.part == part for sample in kept))},
         marks=_marks(ink, [per_class[k] for k in range(len(dataset.labels))], dataset.labels),
         fingerprint=dataset.fingerprint(),

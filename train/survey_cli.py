@@ -13,7 +13,8 @@ from leukolite.tables import results_table
 from leukolite.terminal import Command, add_task, progress_bar, stdout, warn
 from leukolite.train.datasets import open_dataset
 from leukolite.train.label_table import LabelTable
-from leukolite.train.options import labels_csv_options
+from leukolite.train.options import labels_csv_options, subject_from_option
+from leukolite.train.subjects import SubjectPattern
 from leukolite.train.survey import Survey, contact_sheet, survey
 from leukolite.wording import count, percent
 
@@ -23,11 +24,20 @@ EXAMPLES_SHOWN = 5
 @click.command(cls=Command)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @labels_csv_options
+@subject_from_option
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet, random images of each class, as PNG.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the contact sheet's choice.")
 @json_option("all of it, every copy named")
 @force_option
-def data(folder: Path, table: LabelTable | None, sheet: Path | None, seed: int, json_path: Path | None, force: bool) -> None:
+def data(
+    folder: Path,
+    table: LabelTable | None,
+    subject_from: SubjectPattern | None,
+    sheet: Path | None,
+    seed: int,
+    json_path: Path | None,
+    force: bool,
+) -> None:
     """Say what the data folder DIR holds before you train on it.
 
     Layout, classes, sizes, unreadable files, copies, subjects, imbalance, burnt-in marks such as a scale bar.
@@ -38,7 +48,7 @@ def data(folder: Path, table: LabelTable | None, sheet: Path | None, seed: int, 
     """
     check_outputs(files=[json_path, sheet], inputs=[None if table is None else table.path], data=[folder], force=force)
     require("leukolite data", "scipy.sparse", extra="report")
-    dataset = open_dataset(folder, table)
+    dataset = open_dataset(folder, table, subject_from)
     for line in dataset.notes:
         warn(f"note: {line}")
     with progress_bar() as bar:
@@ -77,6 +87,9 @@ def summary_lines(found: Survey, splits_by: str = "its folders") -> list[str]:
         f"near-identical pictures: {count(len(found.near_copies), 'pair')}, {found.across_subjects} of them across subjects"
     )
     lines += [f"  {first} ~ {second}" for first, second in found.near_copies[:EXAMPLES_SHOWN]]
+    if found.subjects:
+        lines.append(f"people: {found.people}")
+        lines += [f"  {' = '.join(ids)}: pictures of theirs are the same" for ids in found.linked]
     for corner, shares in found.marks.items():
         by_class = ", ".join(f"{label} {percent(share)}" for label, share in shares.items())
         lines.append(f"burnt-in mark, {corner}: {by_class} of the images; a network can learn it")

@@ -176,3 +176,32 @@ def test_bad_figures_are_one_clear_line(tmp_path, content, says):
     with pytest.raises(LeukoliteError, match=says) as caught:
         load_published(tmp_path / "paper.json")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--split", "kfold:3"), "`--split kfold:3` has moved: use `--split subject --folds 3`"),
+        (("--split", "folders"), "expected image, subject or leave-one-subject-out, found 'folders'"),
+        (("--split", "leave-one-subject-out", "--folds", 3), "which has a fold a person"),
+        (("--subject-from", "UID_"), "exactly one group"),
+    ],
+    ids=str,
+)
+def test_a_split_that_this_has_not_is_one_line(cnmc, refuses, tmp_path, options, says):
+    assert says in refuses(main, "reproduce", "small_cnn", "--data", cnmc, "--out", tmp_path / "out", *options, code=2)
+
+
+@pytest.mark.long
+def test_folds_by_subject_are_measured_together_and_over_people(cnmc, call, tmp_path, monkeypatch):
+    pytest.importorskip("keras")
+    monkeypatch.chdir(cnmc)
+    out, by_subject = tmp_path / "out", ("--split", "subject", "--folds", 2)
+    result = call(main, "reproduce", *SMALL, "--data", "fold_0", "--out", out, *by_subject)
+    assert result.exit_code == 0, result.output
+    found = json.loads((out / "tables.json").read_text())
+    assert found["split_by"] == "2 folds subject"
+    for one in found["measured"]:
+        assert (one["folds"], one["results"][0]["n"], one["people"]["people"]) == (2, 30, 10)
+        assert one["people"]["protocol"] == "fitted on the same folds"
+    assert sorted(path.name for path in (out / "fold_0" / "balanced").iterdir()) == ["fold-0", "fold-1"]

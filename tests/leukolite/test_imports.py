@@ -69,7 +69,7 @@ def failure(module: str) -> str | None:
         pytest.param(
             "sklearn",
             leukolite,
-            ("train", "small_cnn", "--data", "DIR", "--out", "OUT", "--split", "kfold:3"),
+            ("train", "small_cnn", "--data", "DIR", "--out", "OUT", "--split", "image", "--folds", "3"),
             "needs scikit-learn",
             marks=WITH_KERAS,
         ),

@@ -190,13 +190,12 @@ def test_a_finished_run_is_not_replaced_unasked(refuses, cells, finished_run):
 
 
 def test_folds_are_not_replaced_unasked_and_none_is_trained_before_that_is_said(refuses, cells, finished_run, tmp_path):
+    command = (leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "image", "--folds", 2)
     for k in range(2):
         shutil.copytree(finished_run, tmp_path / "folds" / f"fold-{k}")
-        line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "kfold:2")
-        assert "fold-0: exists" in line
+        assert "fold-0: exists" in refuses(*command)
     shutil.rmtree(tmp_path / "folds" / "fold-0")
-    line = refuses(leukolite, "train", "small_cnn", "--data", cells, "--out", tmp_path / "folds", "--split", "kfold:2")
-    assert "fold-1: exists" in line
+    assert "fold-1: exists" in refuses(*command)
     assert names(tmp_path / "folds") == ["fold-1"]
 
 
@@ -210,7 +209,7 @@ def test_a_preview_leaves_the_run_that_is_there_alone(call, cells, finished_run,
 @pytest.mark.long
 def test_folds_leave_a_run_each_and_one_line_over_all(call, cells, tmp_path):
     out = tmp_path / "folds"
-    options = ("--epochs", 1, "--set", "side=32", "--split", "kfold:2")
+    options = ("--epochs", 1, "--set", "side=32", "--split", "image", "--folds", 2)
     result = call(leukolite, "train", "small_cnn", "--data", cells, "--out", out, *options)
     assert result.exit_code == 0, result.output
     assert names(out) == ["fold-0", "fold-1"]
@@ -400,9 +399,18 @@ def test_a_place_below_a_file_is_refused(refuses, cells, tmp_path):
         (("--weights", "nowhere.weights.h5"), 1, "no such weights file"),
         (("--weights", "imagenet"), 1, "has no ImageNet weights"),
         (("--split", "nowhere"), 1, "nowhere"),
-        (("--split", "kfold:1"), 1, "expected kfold:N"),
-        (("--split", "kfold:99"), 1, "fewer groups of images than 99 folds"),
-        (("--split", "subject"), 1, "names no subjects"),
+        (("--split", "kfold:5"), 2, "`--split kfold:5` has moved: use `--split subject --folds 5`, or `--split image --folds 5`"),
+        (("--split", "kfold:x"), 2, "`--split kfold:x` has moved: use `--split subject --folds N`"),
+        (("--split", "image", "--folds", 1), 2, "--folds"),
+        (("--split", "image", "--folds", 99), 1, "fewer groups of images than 99 folds"),
+        (("--split", "leave-one-subject-out", "--folds", 3), 2, "which has a fold a person"),
+        (("--folds", 3), 2, "--folds goes with --split image or --split subject, found no --split"),
+        (("--split", "subject"), 1, "names no subjects; say them with --subject-from PATTERN"),
+        (("--split", "leave-one-subject-out"), 1, "names no subjects"),
+        (("--subject-from", "(\\d"), 2, "is no regular expression"),
+        (("--subject-from", r"\d+"), 2, "expected a regular expression with exactly one group"),
+        (("--subject-from", r"(\d)(\d)"), 2, "found 2 groups"),
+        (("--subject-from", r"UID_(\w+?)_"), 1, "finds no subject in 40 of 40 pictures, as in"),
         (("--resume",), 1, "no stopped training to resume"),
         (("--from", "nowhere"), 1, "no such run"),
     ],
