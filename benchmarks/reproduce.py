@@ -198,6 +198,7 @@ def reproduce(
                     malignant=fold.malignant,
                     seed=seed,
                     resume=fit.has_begun(place),
+                    cache=cache,
                     progress=stage,
                     on_epoch=_named_epoch(on_epoch, f"{name} {arm}"),
                 )

@@ -137,6 +137,12 @@ def _how(training: Training) -> list[str]:
             "- The images above calibrated, gated and measured it; what it saw in training is not known, so the figures may"
             " flatter.",
         ]
+    if head := recipe.get("head"):
+        return [
+            f"- Recipe: {_recipe(training)}, {recipe['source']}",
+            f"- Start: {recipe['weights']}, frozen; the last layer is a logistic regression on it; seed {training.seed}",
+            f"- Head: {_settings(head)}",
+        ]
     return [
         f"- Recipe: {_recipe(training)}, {recipe['source']}",
         f"- Start: {recipe['weights']}; at most {recipe['epochs']} {'epoch' if recipe['epochs'] == 1 else 'epochs'} of batch"

@@ -79,7 +79,7 @@ def load_cached(
         if _read(place, dataset) is not None:
             return readable, pixels  # another training has written it meanwhile
         raise DatasetError(str(error), advice="cache") from error
-    _prune(cache, MOST_BYTES)
+    prune(cache, MOST_BYTES)
     return readable, pixels
 
 
@@ -104,7 +104,7 @@ def _read(place: Path, dataset: Dataset) -> tuple[Dataset, np.ndarray] | None:
     return replace(dataset, samples=kept, unusable=dataset.unusable + unusable), pixels
 
 
-def _prune(cache: Path, most_bytes: int) -> None:
+def prune(cache: Path, most_bytes: int) -> None:
     """Delete the entries unused for longest until the rest fit; the newest always stays."""
     entries = sorted((path.parent for path in cache.glob(f"*/{RECORD}")), key=lambda path: path.stat().st_mtime, reverse=True)
     total = 0

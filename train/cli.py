@@ -210,6 +210,7 @@ def train(
                 # of the folds, some are finished, one was stopped, and the others have not begun
                 resume=resume and (len(places) == 1 or fit.has_begun(place)),
                 force=force,
+                cache=cache_folder(cache),
                 progress=show,
                 on_epoch=show_epoch,
             )
@@ -264,12 +265,17 @@ def _malignant(dataset: Dataset, said: Sequence[str], default: Sequence[str]) ->
     return chosen
 
 
+def _kept(run: "Run") -> str:
+    """'epoch 7 kept', or which strength of a head was."""
+    if run.recipe.head is None:
+        return f"epoch {run.best_epoch} kept"
+    return f"C {run.recipe.head.strengths[run.best_epoch - 1]:g} of the head kept"
+
+
 def _print_run(out: Path, run: "Run") -> None:
     console = stdout()
     counts = ", ".join(f"{part} {sum(classes.values())}" for part, classes in run.split.items() if classes)
-    console.print(
-        f"recipe {run.recipe.title} on {run.dataset}: {counts} images; epoch {run.best_epoch} kept; {run.seconds:.0f} s"
-    )
+    console.print(f"recipe {run.recipe.title} on {run.dataset}: {counts} images; {_kept(run)}; {run.seconds:.0f} s")
     if run.unusable:
         console.print(f"{count(run.unusable, 'file')} skipped")
     for part, metrics in run.metrics.items():

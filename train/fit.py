@@ -24,7 +24,7 @@ from leukolite.path_text import path_of_text, text_of_path
 from leukolite.places import problem_at
 from leukolite.preprocess import InputSpec
 from leukolite.progress import OnEpoch, OnProgress, no_epoch, no_progress
-from leukolite.train import checkpoint, loop, runs
+from leukolite.train import checkpoint, frozen_fit, loop, runs
 from leukolite.train.balance import doubled
 from leukolite.train.batches import EpochItem, to_float
 from leukolite.train.cache import load_cached
@@ -105,7 +105,8 @@ def prepare_for(dataset: Dataset, spec: InputSpec, progress: OnProgress = no_pro
 def input_spec(dataset: Dataset, recipe: Recipe) -> InputSpec:
     """The network's input for a dataset: the recipe's crop, else what suits the layout; resized by `halve-linear`."""
     crop = recipe.crop_fraction or CROP_FRACTION.get(dataset.layout, 1.0)
-    return InputSpec(height=recipe.side, width=recipe.side, crop_fraction=crop, kernel="halve-linear")
+    scale, offset = {"0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}[recipe.values]
+    return InputSpec(height=recipe.side, width=recipe.side, crop_fraction=crop, kernel="halve-linear", scale=scale, offset=offset)
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,7 @@ def train(
     seed: int,
     resume: bool = False,
     force: bool = False,
+    cache: Path | None = None,
     progress: OnProgress = no_progress,
     on_epoch: OnEpoch = no_epoch,
 ) -> Run:
@@ -193,6 +195,7 @@ def train(
         seed: of weights, order and augmentation.
         resume: go on where an earlier call with the same settings was stopped; a run that is finished is not made again.
         force: replace a run at `out`.
+        cache: where a frozen network's features are kept; None: compute them.
 
     Raises:
         TrainingError: the weights do not fit or have seen what shall measure them, there is nothing to resume, or a stopped
@@ -223,25 +226,39 @@ def train(
         )
     ancestry = runs.ancestry(recipe.weights)
     _refuse_seen(recipe.weights, ancestry, settings["split"])
-    model, history = loop.fit(
-        recipe,
-        spec,
-        pixels,
-        truth,
-        len(dataset.labels),
-        shown,
-        split.validation,
-        seed=seed,
-        resume_folder=checkpoints,
-        settings=settings,
-        resume=resume,
-        progress=progress,
-        on_epoch=on_epoch,
-    )
+    if recipe.head is not None:
+        model, history, best_epoch = frozen_fit.fit(
+            recipe,
+            recipe.head,
+            spec,
+            pixels,
+            truth,
+            prepared.families,
+            len(dataset.labels),
+            split.train,
+            seed=seed,
+            cache=cache,
+            progress=progress,
+        )
+    else:
+        model, history, best_epoch = loop.fit(
+            recipe,
+            spec,
+            pixels,
+            truth,
+            len(dataset.labels),
+            shown,
+            split.validation,
+            seed=seed,
+            resume_folder=checkpoints,
+            settings=settings,
+            resume=resume,
+            progress=progress,
+            on_epoch=on_epoch,
+        )
     with new_folder(out, replace_if_holds=runs.RUN, force=force) as folder:
         model.save(folder / runs.MODEL)
         metrics = {part: _measure(model, prepared, truth, split.part(part), malignant) for part in PARTS[1:] if split.part(part)}
-        best = [row[recipe.monitor] for row in history]
         run = Run(
             schema_version=1,
             recipe=recipe,
@@ -263,14 +280,14 @@ def train(
             weights_sha256=_sha256_of(recipe.weights),
             seen_before=sorted(ancestry.seen),
             versions=versions(),
-            best_epoch=1 + int(np.argmin(best) if recipe.monitor == "val_loss" else np.argmax(best)),
+            best_epoch=best_epoch,
             seconds=round(time.monotonic() - started, 1),
             metrics=metrics,
         )
         (folder / runs.RUN).write_text(shown_json(run.model_dump_json(indent=1)) + "\n", encoding="utf-8")
         (folder / runs.SPLIT).write_text(split_record(dataset, split, prepared.copies, prepared.hashes), encoding="utf-8")
         _write_history(folder / "history.csv", history)
-        plot_history(history, folder / "history.png")
+        plot_history(history, folder / "history.png", "epoch" if recipe.head is None else "strength, from the most regularised")
         measured = "test" if "test" in metrics else "validation"
         plot_confusion(metrics[measured], dataset.labels, f"{measured} part", folder / "confusion.png")
     checkpoint.discard(checkpoints)

@@ -13,7 +13,7 @@ from leukolite.preprocess import InputSpec
 from leukolite.progress import OnEpoch, OnProgress
 from leukolite.train import checkpoint
 from leukolite.train.batches import EpochItem, training_batches, validation_batches
-from leukolite.train.models import build, load_weights
+from leukolite.train.models import ON_MOBILENET, build, load_weights
 from leukolite.train.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def fit(
     resume: bool,
     progress: OnProgress,
     on_epoch: OnEpoch,
-) -> tuple["keras.Model", list[dict[str, float]]]:
+) -> tuple["keras.Model", list[dict[str, float]], int]:
     """Train by a recipe.
 
     Args:
@@ -50,7 +50,7 @@ def fit(
         resume: go on from the newest checkpoint.
 
     Returns:
-        The float32 model at its best epoch, and one row of metrics an epoch.
+        The float32 model at its best epoch, one row of metrics an epoch, and the number of the best one, from 1.
 
     Raises:
         TrainingError: the weights do not fit, there is nothing to resume, or the loss is no longer a number.
@@ -66,7 +66,7 @@ def fit(
         state, trained, best = checkpoint.load(resume_folder, settings)
         history = list(state.history)
     else:
-        load_weights(model, recipe.weights, backbone=recipe.model == "mobilenet_m")
+        load_weights(model, recipe.weights, backbone=recipe.model in ON_MOBILENET)
         trained = _in_precision(recipe, model, classes, seed)
         optimizer = keras.optimizers.Adam(recipe.learning_rate)
         trained.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
@@ -104,7 +104,8 @@ def fit(
         checkpoint.discard(resume_folder)
         raise TrainingError("the loss left the numbers (NaN or infinity); lower the learning rate", advice="learning-rate")
     model.set_weights(trained.get_weights())
-    return model, history
+    monitored = [row[recipe.monitor] for row in history]
+    return model, history, 1 + int(np.argmin(monitored) if recipe.monitor == "val_loss" else np.argmax(monitored))
 
 
 def _share_batches(batch_size: int) -> int:

@@ -9,16 +9,16 @@ from leukolite.metrics import Metrics
 from leukolite.wording import drawn
 
 
-def plot_history(history: list[dict[str, float]], path: Path) -> None:
-    """Loss and accuracy of training and validation over the epochs, as a PNG."""
+def plot_history(history: list[dict[str, float]], path: Path, step: str = "epoch") -> None:
+    """Loss and accuracy of training and validation over the epochs, or whatever one `step` is, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        axes.plot(epochs, [row[name] for row in history], label="training (augmented)")
+        axes.plot(epochs, [row[name] for row in history], label="training")
         axes.plot(epochs, [row[f"val_{name}"] for row in history], label="validation")
-        axes.set(xlabel="epoch", ylabel=name)
+        axes.set(xlabel=step, ylabel=name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()

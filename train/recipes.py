@@ -1,8 +1,9 @@
 """How each published system is trained: model, input, split, augmentation, optimiser, schedule, stopping, with sources."""
 
+from itertools import pairwise
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from leukolite.errors import TrainingError
 from leukolite.frozen import Frozen
@@ -10,6 +11,24 @@ from leukolite.lists import typed_list
 from leukolite.manifest import name_and_network
 from leukolite.train.augment import Augmentation
 from leukolite.train.models import MODELS
+
+
+class Head(Frozen):
+    """A convex classifier on what the frozen network sees, in place of a training by gradient; see `leukolite.train.heads`."""
+
+    views: int = Field(default=8, ge=1, le=8, description="of each training image: itself, then turned and mirrored")
+    components: int = Field(default=500, ge=1, description="of the features' PCA, at most")
+    strengths: tuple[float, ...] = Field(
+        default=(3e-4, 1e-3, 3e-3, 1e-2, 3e-2), min_length=1, description="C of the logistic regression, ascending"
+    )
+    folds: int = Field(default=5, ge=2, description="of the people or images of the training part, by which C is chosen")
+
+    @field_validator("strengths")
+    @classmethod
+    def _ascend(cls, strengths: tuple[float, ...]) -> tuple[float, ...]:
+        if min(strengths) <= 0 or any(a >= b for a, b in pairwise(strengths)):
+            raise ValueError("expected numbers above 0, each above the one before")
+        return strengths
 
 
 class Recipe(Frozen):
@@ -22,6 +41,9 @@ class Recipe(Frozen):
     crop_fraction: float | None = Field(
         default=None, gt=0, le=1, description="of the image's shorter side; None: what suits the dataset's layout"
     )
+    values: Literal["0..1", "-1..1"] = Field(
+        default="0..1", description="what grey levels 0 to 255 become at the network's input"
+    )
     weights: str = "none"
     dropout: float = Field(ge=0, lt=1)
     split: tuple[float, float, float] = Field(description="training, validation, test")
@@ -30,8 +52,9 @@ class Recipe(Frozen):
     )
     augmentation: Augmentation
     batch_size: int = Field(default=16, ge=1)
-    epochs: int = Field(ge=1)
-    learning_rate: float = Field(gt=0, description="of Adam, at the start")
+    head: Head | None = Field(default=None, description="fitted on the frozen network; null: the whole network is trained")
+    epochs: int = Field(ge=0, description="0 where a head is fitted")
+    learning_rate: float = Field(ge=0, description="of Adam, at the start")
     schedule: Literal["plateau", "cosine", "constant"] = Field(
         description="plateau: times 0.1 after 5 epochs without a better validation loss, to 1e-6; cosine: to 0 at the last epoch"
     )
@@ -47,6 +70,12 @@ class Recipe(Frozen):
     def training_settings(self) -> dict[str, Any]:
         """Every field that training depends on, as JSON has it: all but the name, which older runs do not record."""
         return self.model_dump(mode="json", exclude={"name"})
+
+    @model_validator(mode="after")
+    def _trains_in_one_way(self) -> "Recipe":
+        if (self.head is None) != (self.epochs > 0) or (self.head is None) != (self.learning_rate > 0):
+            raise ValueError("expected epochs and a learning rate, or a head and 0 of both")
+        return self
 
     @field_validator("model")
     @classmethod
@@ -127,6 +156,23 @@ RECIPES: dict[str, Recipe] = {
         monitor="val_loss",
         precision="mixed_bfloat16",
     ),
+    "mobilenet_pooled": Recipe(
+        model="mobilenet_pooled",
+        source="leukolite's own, for blood of people never seen (--split subject): means of the frozen ImageNet MobileNet's"
+        " middle blocks near C-NMC's native scale, and a logistic regression chosen over people",
+        side=224,
+        crop_fraction=200 / 450,
+        values="-1..1",
+        weights="imagenet",
+        dropout=0.0,
+        split=(0.7, 0.1, 0.2),
+        augmentation=Augmentation(),
+        head=Head(),
+        epochs=0,
+        learning_rate=0.0,
+        schedule="constant",
+        monitor="val_loss",
+    ),
     "light_cnn": Recipe(
         model="light_cnn",
         source=f"{_ADIWIJAYA}: 'improved model'; Adam at 1e-3 stays at chance, so 2e-4; the augmentation is ours",
@@ -161,11 +207,15 @@ RECIPES = {name: recipe.model_copy(update={"name": name}) for name, recipe in RE
 CROP_FRACTION = {"c-nmc": 0.9}  # of 450 pixels: holds 99% of the cells whole (measured on fold 0), and enlarges them by 1.1
 
 
+def _inner_fields(fields: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(name, inner) for name, value in fields.items() if isinstance(value, dict) for inner in value]
+
+
 def resolve(recipe: Recipe, overrides: dict[str, object]) -> Recipe:
     """A recipe with some fields replaced; it keeps its name, which says where the others come from.
 
     Args:
-        overrides: field name to value, as text or typed; an augmentation's field is named `augmentation.FIELD`.
+        overrides: field name to value, as text or typed; an inner field is named as `augmentation.FIELD` or `head.FIELD`.
 
     Raises:
         TrainingError: an unknown field, or a value that the field cannot have.
@@ -175,7 +225,7 @@ def resolve(recipe: Recipe, overrides: dict[str, object]) -> Recipe:
         group, _, inner = key.rpartition(".")
         target = fields.get(group) if group else fields
         if not isinstance(target, dict) or inner not in target:
-            known = ", ".join([*fields, *(f"augmentation.{field}" for field in fields["augmentation"])])
+            known = ", ".join([*fields, *(f"{name}.{inner}" for name, inner in _inner_fields(fields))])
             raise TrainingError(f"the recipe has no field {key!r}; it has {known}")
         is_list = isinstance(target[inner], (tuple, list))
         target[inner] = typed_list(value) if is_list and isinstance(value, str) else value
