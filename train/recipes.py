@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from leukolite.errors import TrainingError
 from leukolite.frozen import Frozen
@@ -71,11 +71,12 @@ class Recipe(Frozen):
         """Every field that training depends on, as JSON has it: all but the name, which older runs do not record."""
         return self.model_dump(mode="json", exclude={"name"})
 
-    @model_validator(mode="after")
-    def _trains_in_one_way(self) -> "Recipe":
-        if (self.head is None) != (self.epochs > 0) or (self.head is None) != (self.learning_rate > 0):
-            raise ValueError("expected epochs and a learning rate, or a head and 0 of both")
-        return self
+    @field_validator("epochs", "learning_rate")
+    @classmethod
+    def _trains_in_one_way(cls, value: float, info: ValidationInfo) -> float:
+        if "head" in info.data and (info.data["head"] is None) != (value > 0):
+            raise ValueError("expected more than 0" if info.data["head"] is None else "expected 0, for a head is fitted")
+        return value
 
     @field_validator("model")
     @classmethod
