@@ -1,8 +1,8 @@
 """A head on fixed features: standardised, rotated to their main components, a logistic regression whose strength people choose.
 
-The strength is chosen by cross-validation over groups, people where they are known: of the strengths whose loss lies within one
-standard error (over groups) of the least, the most regularised (Breiman et al. 1984's rule). One data set's people share
-microscopes and days, so what fits them best fits others less well.
+The strength is chosen by cross-validation over groups, people where they are known: of the strengths whose loss is more than the
+least by no more than one standard error of that difference over groups, the most regularised (after Breiman et al. 1984). One data
+set's people share microscopes and days, so what fits them best fits others less well.
 """
 
 from collections.abc import Sequence
@@ -21,17 +21,21 @@ class StrengthTrial:
     """One strength in cross-validation.
 
     Attributes:
-        loss: mean log loss over groups, each its images' mean; `error` its standard error.
+        losses: log loss of each group, its images' mean.
         accuracy: share of all images right.
         training_loss: mean log loss of the images that each fold fitted; `training_accuracy` their share right.
     """
 
     strength: float
-    loss: float
-    error: float
+    losses: tuple[float, ...]
     accuracy: float
     training_loss: float
     training_accuracy: float
+
+    @property
+    def loss(self) -> float:
+        """Mean over groups."""
+        return float(np.mean(self.losses))
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,10 @@ def fit_head(features: np.ndarray, truth: np.ndarray, groups: np.ndarray, classe
 
 
 def most_regularised(trials: Sequence[StrengthTrial]) -> int:
-    """The first trial whose loss is within one standard error of the least; strengths ascend."""
+    """The first trial that is no more than one standard error worse than the best, over groups; strengths ascend."""
     best = min(trials, key=lambda trial: trial.loss)
-    return next(k for k, trial in enumerate(trials) if trial.loss <= best.loss + best.error)
+    worse = [np.subtract(trial.losses, best.losses) for trial in trials]
+    return next(k for k, by in enumerate(worse) if by.mean() <= by.std(ddof=1) / np.sqrt(len(by)))
 
 
 def _cross_validate(
@@ -111,14 +116,9 @@ def _cross_validate(
             losses[judge], right[judge] = _judge(rotated[judge, 0] @ coefficients.T + intercepts, truth[judge])
             loss, hits = _judge(rotated[fit, 0] @ coefficients.T + intercepts, truth[fit])
             fitted.append((float(loss.mean()), float(hits.mean())))
-        of_group = np.array([losses[groups == g].mean() for g in np.unique(groups)])
-        error = float(of_group.std(ddof=1) / np.sqrt(len(of_group)))
+        of_group = tuple(float(losses[groups == g].mean()) for g in np.unique(groups))
         training_loss, training_accuracy = np.mean(fitted, axis=0)
-        trials.append(
-            StrengthTrial(
-                strength, float(of_group.mean()), error, float(right.mean()), float(training_loss), float(training_accuracy)
-            )
-        )
+        trials.append(StrengthTrial(strength, of_group, float(right.mean()), float(training_loss), float(training_accuracy)))
     return trials
 
 

@@ -65,13 +65,16 @@ def test_a_class_counts_as_much_as_another_however_few_its_images():
     assert abs((verdicts == truth)[truth == 0].mean() - (verdicts == truth)[truth == 1].mean()) < 0.15
 
 
-def test_within_one_standard_error_the_most_regularised_is_taken():
-    def trial(loss: float, error: float = 0.05) -> StrengthTrial:
-        return StrengthTrial(1.0, loss, error, 0.9, loss, 0.9)
+def test_within_one_standard_error_over_people_the_most_regularised_is_taken():
+    def trial(*losses: float) -> StrengthTrial:
+        return StrengthTrial(1.0, losses, 0.9, 0.1, 0.9)
 
-    assert most_regularised([trial(0.5), trial(0.34), trial(0.3), trial(0.31)]) == 1
-    assert most_regularised([trial(0.5), trial(0.36), trial(0.3)]) == 2
-    assert most_regularised([trial(0.3), trial(0.2, 0.2)]) == 0
+    best = trial(0.1, 0.5, 0.3)
+    worse_for_all, worse_for_one = trial(0.2, 0.6, 0.41), trial(0.1, 0.5, 0.5)
+    assert most_regularised([worse_for_all, best]) == 1
+    assert most_regularised([worse_for_one, best]) == 0
+    assert most_regularised([worse_for_all, worse_for_one, best, trial(0.1, 0.5, 0.31)]) == 1
+    assert most_regularised([best]) == 0
 
 
 def test_a_class_of_one_person_is_refused():
