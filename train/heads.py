@@ -1,8 +1,8 @@
 """A head on fixed features: standardised, rotated to their main components, a logistic regression whose strength people choose.
 
-The strength is chosen by cross-validation over groups, people where they are known: of the strengths whose loss is more than the
-least by no more than one standard error of that difference over groups, the most regularised (after Breiman et al. 1984). One data
-set's people share microscopes and days, so what fits them best fits others less well.
+The strength is chosen by cross-validation over groups, people where they are known: of the strengths whose loss is more than
+the least by no more than one standard error of that difference over groups, the most regularised (after Breiman et al. 1984).
+One data set's people share microscopes and days, so what fits them best fits others less well.
 """
 
 from collections.abc import Sequence
