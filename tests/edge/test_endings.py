@@ -116,7 +116,7 @@ main()
 
 
 def test_a_second_control_c_gives_up_the_frame_in_hand_and_keeps_the_rest(start, tmp_path):
-    process = start("--quiet", code=STUCK, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    process = start("--quiet", code=STUCK, preexec_fn=_with_control_c)
     while "stuck" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
@@ -126,6 +126,50 @@ def test_a_second_control_c_gives_up_the_frame_in_hand_and_keeps_the_rest(start,
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "stopped by the user\n")
     assert has_ended_properly(tmp_path) >= 1
+
+
+HAMMERED = """
+import atexit, os, signal, sys
+import leukolite.edge.run as run
+from leukolite.edge.events import SessionEnd
+from leukolite.edge.journal.sink import JournalSink
+def hammer():
+    for number in [signal.SIGINT] * 5 + [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]:
+        os.kill(os.getpid(), number)
+def around(before):
+    def hammered(*args, **kwargs):
+        hammer()
+        found = before(*args, **kwargs)
+        hammer()
+        return found
+    return hammered
+atexit.register(hammer)
+run.write_json, run.session_csv, run.settle_streams = map(around, (run.write_json, run.session_csv, run.settle_streams))
+JournalSink.close = around(JournalSink.close)
+if "first" in sys.argv:
+    sys.argv.remove("first")
+    take = JournalSink.take
+    def hammered_at_the_fifth(self, event):
+        take(self, event)
+        if getattr(getattr(event, "frame", None), "index", 0) == 5:
+            hammer()
+    JournalSink.take = hammered_at_the_fifth
+from leukolite.edge.start import main
+main()
+"""
+
+
+@pytest.mark.parametrize("first", [("first",), ()])
+def test_no_further_signal_loses_results_while_they_are_written(start, tmp_path, first):
+    limit = ("--frames", 200) if first else ("--frames", 5)
+    process = start("--quiet", *limit, *first, code=HAMMERED, preexec_fn=_with_control_c)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "stopped by the user\n")
+    assert has_ended_properly(tmp_path) >= 5
+
+
+def _with_control_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_under_nohup_a_hangup_ends_nothing(start, tmp_path):
