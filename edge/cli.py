@@ -22,7 +22,8 @@ from leukolite.edge.journal.open import is_begun
 from leukolite.edge.journal.slides import SLIDE_NAME_CHARACTERS, is_slide_name
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
-from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
+from leukolite.edge.report.result_files import REPORT, VERDICTS
+from leukolite.edge.run import RunOptions, run_session
 from leukolite.edge.settings import SessionSettings, changed_setting, first_record, settings_of
 from leukolite.errors import JournalError
 from leukolite.folder_kinds import what_folder
