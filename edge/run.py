@@ -241,7 +241,7 @@ class _Outputs:
         if session.ending.by is not EndedBy.LIMIT:  # which the call itself set
             self.lines.print(str(session.ending))
         if self.recording is not None:
-            self.lines.print(f"{options.recording}: {self.recording.outcome}")
+            self.lines.print(f"{self.recording.folder}: {self.recording.outcome}")
 
 
 def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
@@ -353,8 +353,8 @@ def _write_results(
             kept.append(str(place))
         else:
             troubles.append(trouble)
-    if troubles and outputs.recording is not None:
-        kept.append(str(options.recording))
+    if troubles and outputs.recording is not None and outputs.recording.state.records:
+        kept.append(str(outputs.recording.folder))
     return [*troubles, f"the session is kept in {' and '.join(kept)}"] if troubles and kept else troubles
 
 

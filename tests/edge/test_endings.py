@@ -437,6 +437,7 @@ def test_after_a_bug_what_was_seen_is_kept_and_the_bug_is_shown(start, tmp_path)
     [
         (shutil.rmtree, f"{file_name(0)} was removed"),
         (lambda session: session.rename(session.with_name("mine")), "its folder was renamed or moved"),
+        (lambda session: (session.rename(session.with_name("mine")), session.mkdir()), "its folder was replaced by another"),
         (lambda session: os.truncate(session / file_name(0), 0), f"{file_name(0)} was cut"),
     ],
 )
@@ -450,6 +451,7 @@ def test_a_session_whose_files_somebody_takes_away_ends_and_says_so(start, tmp_p
     assert stopped.startswith(f"recording stopped: {why}")
     assert error.startswith(f"Error: {tmp_path / 'mine' if 'folder' in why else tmp_path / 'session'}: recording stopped: {why}")
     assert "the last is" not in said or "folder" in why
+    assert (f"{tmp_path / 'mine'}: " in said, f"{tmp_path / 'session'}: " in said) == ("folder" in why, "folder" not in why)
     for result in (tmp_path / "o.json", tmp_path / "out" / "report.json"):
         assert json.loads(result.read_text())["ended_by"] == "a failing recording"
 
