@@ -22,7 +22,7 @@ from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.field.view import whole_box
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import RestartPolicy, RuntimeStuck
-from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
+from leukolite.errors import ENDS, LeukoliteError, RuntimeUnavailable, SourceError
 from leukolite.wording import count
 
 OpenClassifier = Callable[[], Classifier]  # checks the bundle again
@@ -86,7 +86,7 @@ def run(
         counts = SessionCounts(classifier.classes, processing.sigmas)
     monitor = health or HealthMonitor(Health, clock)
     loop = _Loop(classifier, (counts, *sinks), processing, limits, known, control, monitor, reopen, restart, clock, wall_clock)
-    started, troubles = clock(), list[Exception]()
+    started, troubles = clock(), list[BaseException]()
     with ExitStack() as closings:
         for sink in sinks:
             closings.callback(_keep_trouble, troubles, sink.close)
@@ -97,7 +97,9 @@ def run(
             ending = asked_by(control.stopped_by or EndedBy.USER)
             if control.stopped_by is None:
                 raise
-        except Exception as error:  # noqa: BLE001  # whatever it was: what was seen is kept, and says how it ended
+        except (SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever it was: what was seen is kept, and says how it ended
             troubles.append(error)
             ending = failed_by(error, in_source=loop.in_source)
         finally:
@@ -113,10 +115,12 @@ def run(
     return Session(source.name, counts, tuple(unknown), seconds, ending, control.stopped_by, failure, loop.runtime, loop.restarts)
 
 
-def _keep_trouble(troubles: list[Exception], do: Callable[..., object], *arguments: object) -> None:
+def _keep_trouble(troubles: list[BaseException], do: Callable[..., object], *arguments: object) -> None:
     try:
         do(*arguments)
-    except Exception as error:  # noqa: BLE001  # told as the session's failure, once all else is done
+    except ENDS:
+        raise
+    except BaseException as error:  # noqa: BLE001  # told as the session's failure, once all else is done
         troubles.append(error)
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from leukolite.edge.report.summary import Summary
 from leukolite.edge.report.summary_page import SUMMARY_FILES
-from leukolite.errors import LeukoliteError, text_of
+from leukolite.errors import ENDS, LeukoliteError, text_of
 from leukolite.files import new_folder, write_file, write_json
 from leukolite.imports import failed_import
 
@@ -26,7 +26,9 @@ def trouble_of(what: object, do: Callable[[], object]) -> str | None:
         do()
     except LeukoliteError as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001  # whatever it was: what else there is to write is not lost with it
+    except ENDS:
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever it was: what else there is to write is not lost with it
         return f"{what}: not written ({failed_import(error) or ' '.join(text_of(error).split())})"
     return None
 
@@ -72,7 +74,9 @@ def made_once(make: Callable[[], T]) -> Callable[[], T]:
     """Make something now, and give it, or raise what it raised, each time that it is asked for."""
     try:
         made = make()
-    except Exception as error:  # noqa: BLE001  # raised where it is wanted
+    except ENDS:
+        raise
+    except BaseException as error:  # noqa: BLE001  # raised where it is wanted
         failure = error
 
         def fail() -> T:
