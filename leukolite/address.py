@@ -16,13 +16,13 @@ SHORTEST_SOUGHT = 3  # characters; a shorter secret is part of too many words
 
 # what parts of cameras' paths, and values in their queries, are made of
 _WORDS = """
-action amp api app audio auto av axis bench bin bitrate bottom cam camera cameras cgi channel channels ch chn codec
-compression dev dual encoder encoding faststream feed field fluent fps frame front get h263 h264 h265 hd height hevc high hls
-image images img index input ipcam isapi jpeg jpg lab left live livestream login low m3u8 main media medium microscope mid
-mjpeg mjpg mono motion mp4 mpeg mpeg4 multi multicast nph off on onvif path picture play preview primary profile profiles push
-quality rate raw realmonitor rear resolution right rtp rtsp scope sd sdp second secondary server service side size slide snap
-snapshot stage stereo stream streaming streams sub subtype tcp third top track trackid transport ts tv ucast udp uhd unicast
-vga video videos view viewer vod web webcam width
+action amp api app asf audio auto av axis bench bin bitrate bottom cam camera cameras cgi ch channel channels chn codec
+compression dev dual encoder encoding faststream feed field fluent flv fps frame front get h263 h264 h265 hd height hevc high
+hls html http image images img index input ipcam isapi jpeg jpg lab left live livestream login low m3u8 main media medium
+microscope mid mjpeg mjpg mono motion mp4 mpeg mpeg4 multi multicast my nph off on onvif path picture play preview primary
+profile profiles push quality rate raw realmonitor rear resolution right rtp rtsp scope sd sdp second secondary server service
+side size slide smp snap snapshot stage standard stereo stream streaming streams sub subtype tcp third top track trackid
+transport ts tv ucast udp uhd unicast vga video videos view viewer vod web webcam width
 """
 # what Axis, Dahua, Hikvision, Reolink and mjpg-streamer call what chooses a stream
 _STREAM_NAMES = """
@@ -44,7 +44,7 @@ _SHORT = re.compile(r"[a-z]?[0-9]{1,3}|[a-z]")
 _SIZE = re.compile(r"[0-9]{2,4}x[0-9]{2,4}")
 _NUMBER = re.compile(r"[0-9]{1,4}")  # of a parameter that is known
 _LONGEST_PART, _MOST_TOKENS, _MOST_SHORT = 40, 5, 2
-_BETWEEN_TOKENS = re.compile(r"[-_.,]+")
+_BETWEEN_TOKENS = re.compile(r"[-_.,+]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]*)(:[0-9]{1,5})?")
 _MISTYPED = re.compile(r"(rtsps?|https?)(:[/\\]*)(.*)", re.IGNORECASE | re.DOTALL)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 import pytest
 
@@ -19,7 +18,7 @@ from leukolite.train.recipes import RECIPES
 if TYPE_CHECKING:
     import keras
 
-pytest.importorskip("h5py")  # comes with Keras, and says nothing when it loads
+h5py = pytest.importorskip("h5py")  # comes with Keras, and says nothing when it loads
 
 
 @pytest.fixture(scope="module", autouse=True)
