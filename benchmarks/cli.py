@@ -260,9 +260,15 @@ def _left_out(opened: evaluation_of.EvaluatedModel, evaluation: evaluation_of.Ev
         ways = [f"{evaluation.seen_by[way]} as {words}" for way, words in evaluation_of.WAYS_OF_SEEING.items()]
         lines.append(f"note: {count(evaluation.dropped, 'image')} left out that trained or chose the model: {', '.join(ways)}")
     if not opened.knows_copies:
+        ways = [way for way, seen in (("bytes", opened.seen), ("pixels", opened.seen_pictures)) if seen]
+        how = (
+            f"knows its training images by their {' and '.join(ways)} alone"
+            if ways
+            else "records no hashes of its training images"
+        )
         lines.append(
-            f"note: {opened.name} records no hashes of its training images, so turned, cropped or otherwise changed copies of"
-            " them are not known; what is trained and converted now does"
+            f"note: {opened.name} {how}, so turned, cropped or otherwise changed copies of them are not known; what is trained"
+            " and converted now knows those too"
         )
     return lines
 

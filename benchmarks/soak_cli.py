@@ -39,20 +39,21 @@ def command(bundle: Path, minutes: float, rate: float, windows: int, threads: in
     """
     check_outputs(files=[json_path], force=force)
     seconds = round(60 * minutes)
-    with progress_bar() as bar, stopped_by_signals(Control()) as control:
-        task = add_task(bar, "seconds", total=seconds)
-        result = soak(
-            find_bundle(bundle),
-            RuntimeOptions(threads=threads),
-            minutes=minutes,
-            rate=rate,
-            window_s=60 * minutes / windows,
-            control=control,
-            on_second=lambda: bar.advance(task),
-        )
-    _show(result, stdout(json_path))
-    if json_path is not None:
-        write_json(json_path, result.to_json(), force=force)
+    with stopped_by_signals(Control()) as control:
+        with progress_bar() as bar:
+            task = add_task(bar, "seconds", total=seconds)
+            result = soak(
+                find_bundle(bundle),
+                RuntimeOptions(threads=threads),
+                minutes=minutes,
+                rate=rate,
+                window_s=60 * minutes / windows,
+                control=control,
+                on_second=lambda: bar.advance(task),
+            )
+        _show(result, stdout(json_path))
+        if json_path is not None:
+            write_json(json_path, result.to_json(), force=force)
     if result.memory_growth_mb is not None and result.memory_growth_mb > MEMORY_GROWTH_GOAL_MB:
         raise click.ClickException(f"memory grew by {result.memory_growth_mb:.1f} MB, more than {MEMORY_GROWTH_GOAL_MB:g} MB")
 

@@ -75,7 +75,7 @@ def variants(
     """
     check_outputs(files=[out, json_path], inputs=[*runs, data], force=force)
     start_keras("leukolite variants", variants=variants)
-    from leukolite.benchmarks.variants import markdown, to_json
+    from leukolite.benchmarks.variants import for_terminal, markdown, to_json
     from leukolite.convert.settings import ConversionSettings
 
     settings = ConversionSettings(
@@ -92,12 +92,11 @@ def variants(
             _try(run, name, data, Path(place) / str(k), settings, progress)
             for k, (run, name) in enumerate(zip(runs, short_names(runs), strict=True))
         ]
-    text = markdown(trials, command=_command(sys.argv[1:]), host=_host())
     console = stdout(json_path)
-    for line in text.split("\n"):
-        console.print(line)
+    for part in for_terminal(trials):
+        console.print(part)
     if out is not None:
-        write_file(out, text, force=force)
+        write_file(out, markdown(trials, command=_command(sys.argv[1:]), host=_host()), force=force)
     if json_path is not None:
         write_json(json_path, to_json(trials, host=_host()), force=force)
 

@@ -291,7 +291,7 @@ def start_keras(command: str, *others: str, variants: Iterable[str] = ()) -> Non
         LeukoliteError: one is not installed, or does not load.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    import_keras(command, "tensorflow", *others, extra="convert")
+    import_keras(command, "tensorflow", "h5py", *others, extra="convert")
     for module in FINE_TUNING if "int8-qat" in variants else ():
         if find_spec(module) is None:
             raise LeukoliteError(f"int8-qat needs {package_of(module)}, which is not installed; pip install 'leukolite[convert]'")

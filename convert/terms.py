@@ -5,6 +5,7 @@
 
 from leukolite.convert.provenance import is_external
 from leukolite.manifest import Training
+from leukolite.train.runs import MODEL as OF_A_RUN
 
 RECOVERED = "mobilenet_1_0_224_imagenet_notop.weights.h5"  # what the shipped models started from
 
@@ -28,6 +29,10 @@ DATA_TERMS = {
 _IMAGENET = (
     "Starting weights: MobileNet v1 of ImageNet, recovered from an embedding extractor that Google published under Apache-2.0."
     " ImageNet gives its images for non-commercial research and education; whether that binds a network is not settled."
+)
+_OWN = (
+    f"Starting weights: `{OF_A_RUN}`, as every training by leukolite calls its network. Those of a model that leukolite ships are"
+    " of an earlier training of its own on the same images; of another model, who trained it knows their terms."
 )
 _EXTERNAL = "Network: trained elsewhere; its maker's terms hold, and are not known to leukolite."
 _PERMITTED = {
@@ -56,4 +61,6 @@ def terms(training: Training | None) -> list[str]:
 def _weights(name: str) -> list[str]:
     if name == "none":
         return []
+    if name == OF_A_RUN:
+        return [_OWN]
     return [_IMAGENET if name == RECOVERED else f"Starting weights: `{name}`; who gave them knows their terms."]

@@ -22,7 +22,8 @@ from leukolite.edge.journal.open import is_begun
 from leukolite.edge.journal.slides import SLIDE_NAME_CHARACTERS, is_slide_name
 from leukolite.edge.page.listen import Address, AddressType, listening
 from leukolite.edge.pipeline import Limits
-from leukolite.edge.run import REPORT, VERDICTS, RunOptions, run_session
+from leukolite.edge.report.result_files import REPORT, VERDICTS
+from leukolite.edge.run import RunOptions, run_session
 from leukolite.edge.settings import SessionSettings, changed_setting, first_record, settings_of
 from leukolite.errors import JournalError
 from leukolite.folder_kinds import what_folder
@@ -152,7 +153,7 @@ def _show_cameras(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option("--journal", type=click.Path(path_type=Path), help="New folder in which the session is recorded.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="SESSION", help="Recorded session to go on with, as it began.")
 @moved_option("edge-run", "--replay", "leukolite journal replay SESSION", is_flag=False, flag_value="SESSION")
-@click.option("--slide", metavar="NAME", help="Name of the slide under the lens; a salted id of it is kept and shown.")
+@click.option("--slide", metavar="NAME", help="Name of the slide under the lens; a salted id of it is kept.")
 @click.option(
     "--slide-file",
     type=click.Path(path_type=Path),

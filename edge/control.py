@@ -1,6 +1,8 @@
 """How another thread or a signal handler steers a session."""
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Control:
@@ -10,6 +12,7 @@ class Control:
         self._paused = False
         self._slides: deque[str] = deque()
         self._stopped_by: str | None = None
+        self._in_hand = False
 
     def pause(self) -> None:
         self._paused = True
@@ -29,6 +32,20 @@ class Control:
         """End the session after the frame in hand. `by` says who asked, as 'SIGTERM' or 'the user'; the first one counts."""
         if self._stopped_by is None:
             self._stopped_by = by
+
+    @contextmanager
+    def in_hand(self) -> Iterator[None]:
+        """What is done within the block loses nothing but itself when it is given up: a frame is waited for, or classified."""
+        self._in_hand = True
+        try:
+            yield
+        finally:
+            self._in_hand = False
+
+    def give_up(self) -> bool:
+        """Whether what is done now may be interrupted; once, for who then does it."""
+        was_in_hand, self._in_hand = self._in_hand, False
+        return was_in_hand
 
     @property
     def paused(self) -> bool:

@@ -390,7 +390,7 @@ class Session:
     seconds: float
     ending: Ending
     stopped_by: str | None
-    failure: Exception | None
+    failure: BaseException | None
     runtime: RuntimeInfo
     restarts: int
 

@@ -22,10 +22,12 @@ from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.field.view import whole_box
 from leukolite.edge.host.health import Health, HealthMonitor
 from leukolite.edge.host.watchdog import RestartPolicy, RuntimeStuck
-from leukolite.errors import LeukoliteError, RuntimeUnavailable, SourceError
+from leukolite.errors import ENDS, LeukoliteError, RuntimeUnavailable, SourceError
 from leukolite.wording import count
 
 OpenClassifier = Callable[[], Classifier]  # checks the bundle again
+
+_ENDED = Arrival(Note("", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +85,21 @@ def run(
     if counts is None:
         counts = SessionCounts(classifier.classes, processing.sigmas)
     monitor = health or HealthMonitor(Health, clock)
-    loop = _Loop(classifier, (counts, *sinks), processing, limits, known, monitor, reopen, restart, clock, wall_clock)
-    started, troubles = clock(), list[Exception]()
+    loop = _Loop(classifier, (counts, *sinks), processing, limits, known, control, monitor, reopen, restart, clock, wall_clock)
+    started, troubles = clock(), list[BaseException]()
     with ExitStack() as closings:
         for sink in sinks:
             closings.callback(_keep_trouble, troubles, sink.close)
         ending = Ending(EndedBy.PROGRAM_ERROR, "it was broken off")
         try:
-            ending = loop.classify_all(source, control, reconnect, counts)
+            ending = loop.classify_all(source, reconnect, counts)
         except KeyboardInterrupt:  # a second Ctrl-C: the frame in hand is given up, what was seen before is kept
             ending = asked_by(control.stopped_by or EndedBy.USER)
             if control.stopped_by is None:
                 raise
-        except Exception as error:  # noqa: BLE001  # whatever it was: what was seen is kept, and says how it ended
+        except (SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever it was: what was seen is kept, and says how it ended
             troubles.append(error)
             ending = failed_by(error, in_source=loop.in_source)
         finally:
@@ -111,10 +115,12 @@ def run(
     return Session(source.name, counts, tuple(unknown), seconds, ending, control.stopped_by, failure, loop.runtime, loop.restarts)
 
 
-def _keep_trouble(troubles: list[Exception], do: Callable[..., object], *arguments: object) -> None:
+def _keep_trouble(troubles: list[BaseException], do: Callable[..., object], *arguments: object) -> None:
     try:
         do(*arguments)
-    except Exception as error:  # noqa: BLE001  # told as the session's failure, once all else is done
+    except ENDS:
+        raise
+    except BaseException as error:  # noqa: BLE001  # told as the session's failure, once all else is done
         troubles.append(error)
 
 
@@ -128,6 +134,7 @@ class _Loop:
         processing: FrameProcessing,
         limits: Limits,
         known: Mapping[str, int],
+        control: Control,
         monitor: HealthMonitor,
         reopen: OpenClassifier | None,
         restart: RestartPolicy,
@@ -135,20 +142,25 @@ class _Loop:
         wall_clock: Callable[[], float],
     ) -> None:
         self._classifier, self._sinks, self._processing, self._limits = classifier, sinks, processing, limits
-        self._known, self._monitor, self._clock, self._wall_clock = known, monitor, clock, wall_clock
+        self._known, self._control, self._monitor = known, control, monitor
+        self._clock, self._wall_clock = clock, wall_clock
         self._reopen, self._restart = reopen, restart
         self.runtime, self.restarts = classifier.runtime.info, 0
         self.in_source = True  # what is raised now is the source's own
 
-    def classify_all(self, source: FrameSource, control: Control, reconnect: ReconnectPolicy, counts: SessionCounts) -> Ending:
+    def classify_all(self, source: FrameSource, reconnect: ReconnectPolicy, counts: SessionCounts) -> Ending:
         """Until the source ends, a limit is reached or somebody stops it.
 
         Raises:
             SourceError: there was not a single frame.
         """
-        limits, started, ending = self._limits, self._clock(), Ending(EndedBy.SOURCE)
+        limits, control, started, ending = self._limits, self._control, self._clock(), Ending(EndedBy.SOURCE)
         with closing(arrivals(source, control, reconnect, clock=self._clock)) as items:
-            for arrival in items:
+            while True:
+                with control.in_hand():
+                    arrival = next(items, _ENDED)
+                if arrival is _ENDED:
+                    break
                 self.in_source = False
                 self.look_at_health()
                 if arrival is not None and control.stopped_by is None:
@@ -180,9 +192,12 @@ class _Loop:
             self.tell(arrival.item)
             return
         try:
-            self.tell(self._result(arrival.item, arrival.skipped))
+            with self._control.in_hand():
+                result = self._result(arrival.item, arrival.skipped)
         except RuntimeStuck as error:
             self._begin_again(arrival.item, error)
+        else:
+            self.tell(result)
 
     def _result(self, frame: Frame, skipped: int) -> FrameResult:
         excluded = _too_old(frame, self._clock(), self._limits.age_ms)
@@ -211,7 +226,8 @@ class _Loop:
             raise RuntimeUnavailable(f"{error}; given up after {self.restarts} restarts") from error
         self.restarts += 1
         try:
-            self._classifier = self._reopen()
+            with self._control.in_hand():
+                self._classifier = self._reopen()
         except RuntimeStuck as again:
             raise RuntimeUnavailable(f"{again}, when it was started again") from again
         self.runtime = self._classifier.runtime.info

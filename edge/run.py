@@ -36,20 +36,18 @@ from leukolite.edge.page.listen import Listener
 from leukolite.edge.page.state import About, Live
 from leukolite.edge.pipeline import Limits, OpenClassifier, run
 from leukolite.edge.report.console import VERDICT_HEADER, Console, closing_tables
+from leukolite.edge.report.result_files import made_once, trouble_of, write_folder
 from leukolite.edge.report.results import ResultCollector, session_csv, session_json
 from leukolite.edge.report.summary import Summary, Thumbnails, summary_of
-from leukolite.edge.report.summary_page import write_summary
 from leukolite.edge.settings import SessionSettings, open_frames, processing_of
 from leukolite.errors import JournalError, LeukoliteError, SourceError
-from leukolite.files import is_stdout, nearest_parent, new_folder, write_json
+from leukolite.files import is_stdout, nearest_parent, write_json
 from leukolite.names import look_alikes
 from leukolite.shipped import open_bundle
 from leukolite.sums import SHORT
 from leukolite.terminal import stdout, warn
 from leukolite.unwaited import ASKED_PATIENCE_S, PATIENCE_S, give_up_once, print_passing, settle_streams
 from leukolite.wording import RESEARCH_USE, shown_label, wrapped
-
-REPORT, VERDICTS = "report.json", "verdicts.csv"  # in the folder of the results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +151,8 @@ def run_session(options: RunOptions, listener: Listener | None) -> None:
             raise session.failure
         spare.give_up()
         notify("STOPPING=1")
-        outputs.show_end(options, session)
-        troubles = _write_results(options, session, outputs, start, bundle, began)
+        unshown = trouble_of("the closing tables", lambda: outputs.show_end(options, session))
+        troubles = _write_results(options, session, outputs, start, bundle, began, [unshown] if unshown else [])
         settle_streams(lambda: PATIENCE_S if control.stopped_by is None else ASKED_PATIENCE_S)
         if session.failure is not None:
             for trouble in troubles:
@@ -243,7 +241,7 @@ class _Outputs:
         if session.ending.by is not EndedBy.LIMIT:  # which the call itself set
             self.lines.print(str(session.ending))
         if self.recording is not None:
-            self.lines.print(f"{options.recording}: {self.recording.outcome}")
+            self.lines.print(f"{self.recording.folder}: {self.recording.outcome}")
 
 
 def _open_outputs(options: RunOptions, start: StartRecord) -> _Outputs:
@@ -318,38 +316,45 @@ def _salt_of_page(options: RunOptions) -> bytes | None:
 
 
 def _write_results(
-    options: RunOptions, session: Session, outputs: _Outputs, start: StartRecord, bundle: Bundle, began: datetime
+    options: RunOptions,
+    session: Session,
+    outputs: _Outputs,
+    start: StartRecord,
+    bundle: Bundle,
+    began: datetime,
+    troubles: list[str],
 ) -> list[str]:
     """Each of the files that were asked for, whatever becomes of the others.
 
-    Returns:
-        What could not be written, in a sentence each, and what is kept all the same.
-    """
-    collected, troubles, kept = outputs.collected, [], []
-    if collected is None:
-        return []
-    content = session_json(session, collected, bundle, options.settings.seed, options.settings.as_text())
+    Args:
+        troubles: what has gone wrong before.
 
-    def write_folder(place: Path) -> None:
-        with new_folder(place, replace_if_holds=REPORT, force=options.force) as staging:
-            write_json(staging / REPORT, content)
-            (staging / VERDICTS).write_text(session_csv(collected), encoding="utf-8")
-            write_summary(staging, _summary(outputs, session, start, began))
+    Returns:
+        Those and what could not be written, in a sentence each, and what is kept all the same.
+    """
+    collected, kept = outputs.collected, []
+    if collected is None:
+        return troubles
+    settings = options.settings
+    content = made_once(lambda: session_json(session, collected, bundle, settings.seed, settings.as_text()))
+
+    def write_out(place: Path) -> None:
+        summary = made_once(lambda: _summary(outputs, session, start, began))
+        troubles.extend(write_folder(place, content, partial(session_csv, collected), summary, force=options.force))
 
     for place, write in (
-        (options.out, write_folder),
-        (options.json_path, lambda place: write_json(place, content, force=options.force)),
+        (options.out, write_out),
+        (options.json_path, lambda place: write_json(place, content(), force=options.force)),
     ):
         if place is None:
             continue
-        try:
-            write(place)
-        except LeukoliteError as error:
-            troubles.append(str(error))
-        else:
+        trouble = trouble_of(place, partial(write, place))
+        if trouble is None:
             kept.append(str(place))
-    if troubles and outputs.recording is not None:
-        kept.append(str(options.recording))
+        else:
+            troubles.append(trouble)
+    if troubles and outputs.recording is not None and outputs.recording.state.records:
+        kept.append(str(outputs.recording.folder))
     return [*troubles, f"the session is kept in {' and '.join(kept)}"] if troubles and kept else troubles
 
 

@@ -1,7 +1,9 @@
 """Network addresses as they may be shown and recorded: what may be a secret is `***`, also where it is badly written.
 
-Cameras take their password before the host, in the query (`?user=a&pwd=b`), or in the path (`/user=a_password=b_channel=1`).
-Of parameters only what is known to choose a picture is kept, for nobody knows every maker's name of a password.
+Cameras take their password before the host, in the query (`?user=a&pwd=b`), or in the path (`/user=a_password=b_channel=1`,
+`/0/USER:PASSWORD/main`, `/TOKEN`). Nobody knows every maker's name of a password, and no token can be told from a name. So what
+is kept is listed, not what is left out: scheme, host, port; the path up to its first part that is not of `_WORDS` and short
+numbers; and of the query what chooses a picture by such a word or number.
 """
 
 import base64
@@ -12,41 +14,95 @@ from urllib.parse import SplitResult, unquote, urlsplit
 HIDDEN = "***"
 SHORTEST_SOUGHT = 3  # characters; a shorter secret is part of too many words
 
+# what parts of cameras' paths, and values in their queries, are made of
+_WORDS = """
+action amp api app asf audio auto av axis bench bin bitrate bottom cam camera cameras cgi ch channel channels chn codec
+compression dev dual encoder encoding faststream feed field fluent flv fps frame front get h263 h264 h265 hd height hevc high
+hls html http image images img index input ipcam isapi jpeg jpg lab left live livestream login low m3u8 main media medium
+microscope mid mjpeg mjpg mono motion mp4 mpeg mpeg4 multi multicast my nph off on onvif path picture play preview primary
+profile profiles push quality rate raw realmonitor rear resolution right rtp rtsp scope sd sdp second secondary server service
+side size slide smp snap snapshot stage standard stereo stream streaming streams sub subtype tcp third top track trackid
+transport ts tv ucast udp uhd unicast vga video videos view viewer vod web webcam width
+"""
 # what Axis, Dahua, Hikvision, Reolink and mjpg-streamer call what chooses a stream
 _STREAM_NAMES = """
 action audio bitrate cam camera cameraid ch channel chn cmd codec compression format fps framerate h height id inst line mode
-profile proto protocol quality rate res resolution rotation size stream streamtype subtype tcp transport transportmode type
-unicast video videocodec w width
+profile proto protocol quality rate res resolution rotation size stream streamprofile streamtype subtype tcp transport
+transportmode type unicast video videocodec w width
 """
 _HARMLESS = frozenset(_STREAM_NAMES.split())
-_VALUE = re.compile(r"[\w.,-]{0,40}", re.ASCII)  # no address within the address
+# names of parameters that may be shown, so that who reads an address sees what is missing; any other may be a secret itself
+_SECRET_NAMES = frozenset(
+    "auth key login loginpas loginuse pass passwd password pin pwd sig token user username usr".split()  # noqa: SIM905
+)
 _SECRET_NAME = re.compile(
     "pas|pw|psw|^p$|^u$|usr|user|login|account|token|key|auth|sig|secret|cred|sess|sid$|jwt|hash|nonce|code|pin|cookie|access"
 )
-_SHORT_NUMBER = re.compile(r"\d{1,3}(x\d{1,4})?", re.ASCII)
+_WORD = rf"(?:{'|'.join(sorted(_WORDS.split(), key=len, reverse=True))})"
+_OF_WORDS = re.compile(rf"{_WORD}{{1,4}}[0-9]{{0,3}}")
+_SHORT = re.compile(r"[a-z]?[0-9]{1,3}|[a-z]")
+_SIZE = re.compile(r"[0-9]{2,4}x[0-9]{2,4}")
+_NUMBER = re.compile(r"[0-9]{1,4}")  # of a parameter that is known
+_LONGEST_PART, _MOST_TOKENS, _MOST_SHORT = 40, 5, 2
+_BETWEEN_TOKENS = re.compile(r"[-_.,+]+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]*)(:[0-9]{1,5})?")
+_MISTYPED = re.compile(r"(rtsps?|https?)(:[/\\]*)(.*)", re.IGNORECASE | re.DOTALL)
 _ENCODED_AT = re.compile(r"%(?:25)*40", re.IGNORECASE)
-_IN_PATH, _IN_QUERY = re.compile(r"[^/&;]+"), re.compile(r"[^&;]+")
+_IN_QUERY = re.compile(r"[^&;]+")
 _LOGIN_IN_TEXT = re.compile(
     r"(\b(?:(?!file:)[A-Za-z][A-Za-z0-9+.-]*://|(?:rtsps?|https?):/(?!/)))(?!USER:PASSWORD@)\S*(?:@|%(?:25)*40)(?=\S)",
     re.IGNORECASE,
 )
 _PARAMETER_IN_TEXT = re.compile(r"(?<=[?&;])([A-Za-z0-9_%.-]+)=[^\s&;#]+?(?=['\"]?(?:[\s&;#]|$))")
+_ADDRESS_IN_TEXT = re.compile(
+    r"\b(rtsps?|https?)://(?!USER:PASSWORD@)([^\s/]*)(\S*?)(?=['\"),.:;!?>\]}]*(?:\s|$))", re.IGNORECASE
+)
+_WORD_ALONE = re.compile("[A-Za-z]?[a-z]{1,8}")  # a path's part that may be a word of any sentence
+_WITHIN_PART = re.compile("[:@=;&,]")
+_MAY_BE_SECRET = re.compile("[:@=;%?]")
 
 
 def without_secrets(name: str) -> str:
-    """A camera's name as it may be recorded: of a network address without user, password, fragment and what else may be secret.
+    """A camera's name as it may be recorded: of a network address no more than the module's docstring lists.
 
-    What is left out is `***`, so that who opens the address again knows that a login is missing: see `has_hidden`.
+    What is left out is `***`, so that who opens the address again knows that it must be given again: see `has_hidden`.
     """
-    scheme, is_address, _ = name.partition("://")
-    if not is_address:
-        return with_logins_hidden(name)
-    login, tail = split_login(name)
+    scheme, is_address, rest = name.partition("://")
+    if is_address:
+        return f"{scheme if _SCHEME.fullmatch(scheme) else HIDDEN}://{_shown(f'any://{rest}')}"
+    if mistyped := _MISTYPED.fullmatch(name):  # of a slash too few
+        return f"{mistyped[1]}{mistyped[2]}{_shown(f'any://{mistyped[3]}')}"
+    is_device = name.startswith("/dev/") or ":/dev/" in name  # whose names have @, : and = in them
+    if not is_device and re.search("[@/]", name) and re.search("[@:=;%?&]", name):  # an address without its scheme
+        return _shown(f"any://{name}")
+    return name
+
+
+def _shown(address: str) -> str:
+    """What may be shown of an address behind its scheme."""
+    login, tail = split_login(address)
     path, has_query, query = tail.partition("#")[0].partition("?")
     host, slash, path = path.partition("/")
-    path = _IN_PATH.sub(lambda found: _hidden(found[0]) if "=" in found[0] else found[0], path)
+    host = host if _HOST.fullmatch(host) else HIDDEN
+    parts = path.split("/")
+    kept = parts[: _known(parts)]
+    path = "/".join([*kept, HIDDEN] if len(kept) < len(parts) else kept)
     query = _IN_QUERY.sub(lambda found: _hidden(found[0]), query)
-    return f"{scheme}://{f'{HIDDEN}@' if login else ''}{host}{slash}{path}{has_query}{query}"
+    return f"{f'{HIDDEN}@' if login else ''}{host}{slash}{path}{has_query}{query}"
+
+
+def _known(parts: list[str]) -> int:
+    """How many of a path's parts, from its beginning, are plain; what follows another may be the password to that user."""
+    return next((i for i, part in enumerate(parts) if not _is_plain(part)), len(parts))
+
+
+def _is_plain(part: str) -> bool:
+    """Whether it is made of a few `_WORDS` and short numbers, so that it tells nothing that is secret."""
+    tokens = [token for token in _BETWEEN_TOKENS.split(part.lower()) if token]
+    others = [token for token in tokens if not (_OF_WORDS.fullmatch(token) or _SIZE.fullmatch(token))]
+    is_short = len(part) <= _LONGEST_PART and len(tokens) <= _MOST_TOKENS and len(others) <= _MOST_SHORT
+    return is_short and all(_SHORT.fullmatch(token) for token in others)
 
 
 def without_login(name: str) -> str:
@@ -60,6 +116,10 @@ def without_password(url: str) -> str:
     """The address as it may be shown: without login and query. Raises: ValueError, if it is not well formed."""
     if url.startswith("//"):  # of a redirection, which takes the scheme as it is
         return without_password(f"http:{url}").removeprefix("http:")
+    try:
+        urlsplit(url)
+    except ValueError:
+        raise ValueError("no host can be called so") from None  # Python's own error repeats it
     return urlsplit(without_login(url))._replace(query="", fragment="").geturl()
 
 
@@ -72,8 +132,18 @@ def with_logins_hidden(text: str) -> str:
     """A text, as an error's, without what may be the login of an address in it."""
     if ":/" not in text:
         return text
-    hidden = _PARAMETER_IN_TEXT.sub(lambda found: f"{found[1]}={HIDDEN}" if _names_secret(found[1]) else found[0], text)
+    hidden = _ADDRESS_IN_TEXT.sub(lambda found: without_secrets(found[0]) if _may_be_secret(found) else found[0], text)
+    hidden = _PARAMETER_IN_TEXT.sub(lambda found: f"{found[1]}={HIDDEN}" if _names_secret(found[1]) else found[0], hidden)
     return _LOGIN_IN_TEXT.sub(rf"\1{HIDDEN}@", hidden)
+
+
+def _may_be_secret(address: re.Match[str]) -> bool:
+    """Of an address in a text: whether it is a camera's, or holds more than a web page's."""
+    return (
+        address[1].lower().startswith("rtsp")
+        or _HOST.fullmatch(address[2]) is None
+        or _MAY_BE_SECRET.search(address[3]) is not None
+    )
 
 
 def with_secrets_hidden(text: str, url: str) -> str:
@@ -115,24 +185,21 @@ def _hidden(parameter: str) -> str:
     name, equals, value = parameter.partition("=")
     if _is_harmless(name, value):
         return parameter
-    return f"{name}={HIDDEN}" if equals and value else HIDDEN  # a token's own end is = too
+    return f"{name}={HIDDEN}" if equals and value and name.lower() in _HARMLESS | _SECRET_NAMES else HIDDEN
 
 
 def _is_harmless(name: str, value: str) -> bool:
     """Whether a parameter chooses a picture, and can hold no secret."""
-    if _VALUE.fullmatch(value) is None:
-        return False
-    return _plain(name) in _HARMLESS or (_SHORT_NUMBER.fullmatch(value) is not None and not _names_secret(name))
+    if not value:
+        return _is_plain(name)
+    return name.lower() in _HARMLESS and (_is_plain(value) or _NUMBER.fullmatch(value) is not None)
 
 
 def _names_secret(name: str) -> bool:
-    return _SECRET_NAME.search(_plain(name)) is not None
-
-
-def _plain(name: str) -> str:
+    """Whether a parameter in a text, which may be no address, holds a secret by its name."""
     while (once := unquote(name)) != name:
         name = once
-    return name.lower()
+    return _SECRET_NAME.search(name.lower()) is not None
 
 
 def _secrets_of(url: str) -> Iterator[str]:
@@ -142,10 +209,20 @@ def _secrets_of(url: str) -> Iterator[str]:
     address, _, fragment = tail.partition("#")
     found = [login, user, password, fragment]
     path, _, query = address.partition("?")
-    for parameter in (*_IN_PATH.findall(path), *_IN_QUERY.findall(query)):
+    host, _, path = path.partition("/")
+    if not _HOST.fullmatch(host):
+        found += [host, *host.split(":")]
+    parts = path.split("/")
+    for part in parts[_known(parts) :]:
+        found += [
+            one
+            for one in (part, *_WITHIN_PART.split(part))
+            if not (_is_plain(one) or (one == part and _WORD_ALONE.fullmatch(one)))
+        ]
+    for parameter in _IN_QUERY.findall(query):
         name, _, value = parameter.partition("=")
-        if "=" in parameter and not _is_harmless(name, value):
-            found.append(value)
+        if not _is_harmless(name, value):
+            found += [value, *([] if name.lower() in _HARMLESS | _SECRET_NAMES else [name])]
     for one in found:
         if len(one) >= SHORTEST_SOUGHT:
             yield from (one, unquote(one))

@@ -14,6 +14,7 @@ golden outputs on the runtime at hand.
 
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -46,10 +47,12 @@ MAX_TEXT_BYTES = 16_000_000  # of manifest and labels, which fill 0.1 MB
 _LIMITS = {GOLDEN: MAX_GOLDEN_BYTES} | dict.fromkeys((MANIFEST, LABELS, SUMS, VERDICTS, CARD), MAX_TEXT_BYTES)
 MOST_OTHER_VALUES = 50_000  # of a manifest, beside the lists of the images that were seen; 1,000 are usual
 
+_SEAL = "or seal it if you trust it (docs/reference/bundle.md)"
 UNSEALED = (  # said of a bundle without sums
-    f"made before bundles carried a hash over all their files ({SUMS}): a change of its manifest could go unnoticed; convert"
-    " again, or seal it if you trust it (docs/reference/bundle.md)"
+    f"has no hash over all its files ({SUMS}): they cannot be checked, and a change of its manifest could go unnoticed; convert"
+    f" again, {_SEAL}"
 )
+_OF_SEALED = re.compile(rb"^## Terms\s*$", re.MULTILINE)  # a section that cards have since bundles have sums
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,11 @@ def _check_sums(
     """
     listed = _listed(path, files)
     if listed is None:
+        sign = VERDICTS if VERDICTS in files else CARD if _OF_SEALED.search(files.get(CARD, b"")) else None
+        if sign is not None:
+            raise BundleError(
+                f"{path}: {SUMS} is missing, and by its {sign} it was made with one; copy the whole bundle again, {_SEAL}"
+            )
         return None, (f"{path}: {UNSEALED}",)
     read = [name for name in (*_PARTS, VERDICTS) if name in files]
     if (trouble := mismatch(listed, found, read)) is not None:

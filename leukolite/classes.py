@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from leukolite.frozen import Frozen
 from leukolite.lists import typed_list
+from leukolite.names import skeleton
 from leukolite.wording import is_utf8
 
 NONE = "none"  # said in the place of the malignant labels: none of them means leukaemia
@@ -21,6 +22,8 @@ _TAKEN = {
     "abstention": "that a model gave no verdict",
     "excluded": "that a picture was not classified",
     "gap": "that a frame was not available",
+    "gaps": "that a frame was not available",
+    "skipped": "that a newer frame overtook it",
     "anymalignant": "all malignant labels together",
 }
 
@@ -96,10 +99,10 @@ def label_key(name: str) -> str:
 def taken_meaning(labels: Sequence[str]) -> str | None:
     """What speaks against the first label that means something else in leukolite's outputs; None: none does.
 
-    Case, accents' form, width, spaces and punctuation do not tell two of them apart.
+    Case, accents' form, width, spaces, punctuation and another script's letters of the same look do not tell two of them apart.
     """
     for label in labels:
-        letters = "".join(char for char in unicodedata.normalize("NFKC", label).casefold() if char.isalnum())
+        letters = "".join(char for char in skeleton(label) if char.isalnum())
         if meaning := _TAKEN.get(letters):
             return f"{label!r} cannot be a label: in verdicts and counts it says {meaning}"
     return None

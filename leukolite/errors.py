@@ -17,6 +17,9 @@ Programming errors are not in this tree and keep their traceback. Nothing is imp
 
 import errno
 
+# what asks for an end; all else is a failure, also what is no Exception, as a panic of a library in Rust
+ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
 
 class LeukoliteError(Exception):
     """Says what is wrong, where, what was expected and found, and what to do.
@@ -87,7 +90,15 @@ def first_line(error: BaseException, most: int = 200) -> str:
     Args:
         most: characters.
     """
-    return " ".join(str(error).split())[:most] or type(error).__name__
+    return " ".join(said_by(error).split())[:most] or type(error).__name__
+
+
+def said_by(error: BaseException) -> str:
+    """An exception's text; empty where making it fails too, as a library's own may."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # the exception itself is what is told
+        return ""
 
 
 DISK_FULL = "disk full"
@@ -100,4 +111,4 @@ def reason_of(error: OSError) -> str:
 
 def text_of(error: BaseException) -> str:
     """An error for a record; of a programming error its kind too."""
-    return str(error) if isinstance(error, LeukoliteError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, LeukoliteError) else f"{type(error).__name__}: {said_by(error)}"

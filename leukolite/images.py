@@ -13,8 +13,10 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
@@ -75,14 +77,11 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
     """As `read_rgb`, of an image file's bytes; `name` stands in its errors."""
     if not data:
         raise ImageError(name, "empty (0 bytes)")
-    _silence_pillow()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the size is checked here, and damage raises
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                check_size(*image.size, name)
-                _check_memory(image, len(data), name)
-                return np.ascontiguousarray(_decoded(image, data, name))
+        with _open_picture(io.BytesIO(data)) as image:
+            check_size(*image.size, name)
+            _check_memory(image, len(data), name)
+            return np.ascontiguousarray(_decoded(image, data, name))
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -94,6 +93,36 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
     except Exception as error:  # whatever: a decoder's on damaged data are of every kind
         check_unread_tiff(data, name)
         raise ImageError(name, f"damaged or truncated ({first_line(error)})") from error
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height, pixels, as a file's beginning has them: nothing is decoded, so that damage may follow.
+
+    Raises:
+        ImageError: it cannot be read, or is no image of a kind that `read_rgb` reads.
+    """
+    try:
+        with open_regular(path) as file, _open_picture(file) as image:
+            return image.size
+    except UnidentifiedImageError as error:
+        raise ImageError(str(path), f"not an image that can be read; expected {ENDINGS}") from error
+    except OSError as error:
+        raise ImageError(str(path), f"cannot be read ({reason_of(error)})") from error
+    except Exception as error:  # as of `decode_rgb`
+        raise ImageError(str(path), f"damaged or truncated ({first_line(error)})") from error
+
+
+@contextmanager
+def _open_picture(file: BinaryIO) -> Iterator[ImageFile.ImageFile]:
+    """The one place where Pillow opens what others wrote: only formats that are meant, and nothing is printed.
+
+    Raises: whatever Pillow's parsers do; each caller makes it an `ImageError`.
+    """
+    _silence_pillow()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the size is checked by who opens it, and damage raises
+        with Image.open(file, formats=FORMATS) as image:
+            yield image
 
 
 def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:

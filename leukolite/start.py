@@ -41,17 +41,23 @@ def main() -> None:
 def interrupts_end_it() -> Iterator[None]:
     """Within the block Ctrl-C ends the process at once, with exit code 130; where there is nothing to lose, as during imports.
 
-    An exception in the middle of an import would come out as another one's, or as a warning of its own.
+    An exception in the middle of an import would come out as another one's, or as a warning of its own. What the block itself has
+    made of Ctrl-C for the rest of the process stays.
     """
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(INTERRUPTED))
+
+    def end(_number: int, _frame: object) -> None:
+        os._exit(INTERRUPTED)
+
+    signal.signal(signal.SIGINT, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if signal.getsignal(signal.SIGINT) is end:
+            signal.signal(signal.SIGINT, before)
 
 
 def _terminate(number: int, _: object) -> None:

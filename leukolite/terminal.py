@@ -14,7 +14,7 @@ from leukolite.address import with_logins_hidden
 from leukolite.advice import ADVICE
 from leukolite.errors import LeukoliteError, reason_of
 from leukolite.files import is_stdout
-from leukolite.imports import import_explained
+from leukolite.imports import failed_import, import_explained
 from leukolite.start import INTERRUPTED, interrupts_end_it
 from leukolite.streams import guard_streams
 from leukolite.wording import shown
@@ -72,6 +72,10 @@ class Command(click.Command):
         except OSError as error:  # a path too long, a folder without permission
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(_said(f"{where}{reason_of(error)}")) from error
+        except Exception as error:  # of a library that is imported where it is used
+            if (line := failed_import(error)) is None:
+                raise
+            raise click.ClickException(_said(line)) from error
 
 
 class LazyGroup(click.Group):

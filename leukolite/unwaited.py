@@ -57,7 +57,7 @@ def give_up_once(asked: Callable[[], bool]) -> None:
 
 
 def settle_streams(patience_s: Callable[[], float]) -> None:
-    """Wait until all is read that was printed; who takes nothing for so long is given up, at Ctrl-C at once."""
+    """Wait until all is read that was printed; who takes nothing for so long is given up, at a KeyboardInterrupt at once."""
     sys.stdout.flush()
     sys.stderr.flush()
     waited = [guard for guard in _guards() if guard.outbox is not None and guard.lost is None]

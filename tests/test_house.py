@@ -228,6 +228,13 @@ def test_no_text_has_a_word_that_was_given_up():
     assert sorted((path, text) for path, text in found if text not in KEEPS_A_WORD) == []
 
 
+def test_pillow_opens_what_others_wrote_in_one_place():
+    """With the formats that are meant, and whatever it raises as a reason; see `leukolite.images`."""
+    opened = re.compile(r"\bImage\.open\(|\bcv2\.(imread|imreadmulti)\(")
+    found = {path: opened.findall(ast.unparse(tree)) for path, tree in modules().items()}
+    assert {path: len(calls) for path, calls in found.items() if calls} == {"leukolite/images.py": 1}
+
+
 # --- packaging
 
 

@@ -86,6 +86,16 @@ def test_a_shipped_bundle_is_sealed_and_says_its_terms(name: str) -> None:
     assert "\n## Terms\n" in (bundle.path / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_card_and_notice_say_the_same_of_the_starting_weights(name: str) -> None:
+    card = " ".join((shipped_path(name) / "README.md").read_text(encoding="utf-8").split("## Terms")[1].split())
+    notice = " ".join((CHECKOUT / "NOTICE").read_text(encoding="utf-8").split("Starting weights")[1].split())
+    own = f"{name} started from an earlier training of leukolite's own" in notice
+    recovered = name in notice.partition(")")[0]
+    assert [own, recovered] == ["an earlier training of its own" in card, "recovered from an embedding extractor" in card]
+    assert (own or recovered) == ("Starting weights:" in card)
+
+
 def test_the_notice_names_every_shipped_bundle_and_every_set_and_weight_behind_them() -> None:
     notice = (CHECKOUT / "NOTICE").read_text(encoding="utf-8")
     for name in EXPECTED:

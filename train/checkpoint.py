@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leukolite.errors import TrainingError, first_line
+from leukolite.errors import LeukoliteError, TrainingError, first_line
 from leukolite.npz import read_npz
 from leukolite.regular_file import open_regular
 from leukolite.strict_json import parse_json_text
 from leukolite.textfiles import read_text
+from leukolite.train.keras_config import check_config, entries, read_keras_archive
+from leukolite.train.keras_weights import check_archive
 from leukolite.zip_members import DAMAGED
 
 if TYPE_CHECKING:
     import keras
 
 MOST_WEIGHTS_BYTES = 4_000_000_000
+OPTIMIZERS = {"Adam", "LossScaleOptimizer"}  # that `leukolite.train.loop` trains with; the second around the first
 COUNTED = {  # what Keras' callbacks count, by class
     "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
     "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
@@ -96,16 +99,17 @@ def load(folder: Path, settings: dict[str, Any]) -> tuple[State, "keras.Model", 
     place = epochs[-1]
     try:
         state = State(**parse_json_text(read_text(place / "state.json", "a training's state", TrainingError), finite=False))
+        _check_model(place / "model.keras")
         model = keras.models.load_model(place / "model.keras")
         best = None
         if (place / "best.npz").exists():
             with open_regular(place / "best.npz") as file:
                 arrays = read_npz(file.read(), MOST_WEIGHTS_BYTES)
             best = [arrays[f"arr_{i}"] for i in range(len(arrays))]
-    except (OSError, ValueError, TypeError, KeyError, TrainingError, *DAMAGED) as error:
+    except (OSError, ValueError, TypeError, KeyError, LeukoliteError, *DAMAGED) as error:
+        reason = first_line(error, 4000).removeprefix(f"{place / 'model.keras'}: ")[:120]
         raise TrainingError(
-            f"{place}: damaged, or of another version of leukolite ({first_line(error, 120)});"
-            f" delete {folder} and train from the start"
+            f"{place}: damaged, or of another version of leukolite ({reason}); delete {folder} and train from the start"
         ) from error
     if state.settings != settings:
         changed = sorted(key for key in settings if state.settings.get(key) != settings[key])
@@ -113,6 +117,33 @@ def load(folder: Path, settings: dict[str, Any]) -> tuple[State, "keras.Model", 
             f"{folder}: the stopped training had another {', '.join(changed)}; repeat its settings", advice="or-no-resume"
         )
     return state, model, best
+
+
+def _check_model(path: Path) -> None:
+    """As of any other Keras file: what is loaded is Keras' own layers, arrays in the file itself, and the optimiser of our loop.
+
+    Raises:
+        ConversionError: the file holds code, or names other files.
+        ValueError: it was compiled with something else.
+        OSError, KeyError, TypeError or one of `DAMAGED`: it is damaged.
+    """
+    config = read_keras_archive(path)[1]
+    compiled = config.get("compile_config") if isinstance(config, dict) else None
+    if check_config(path, config):
+        raise ValueError("a network in it was compiled by itself, which training leaves nowhere")
+    check_archive(path)
+    if (
+        not isinstance(compiled, dict)
+        or compiled.get("loss") != "categorical_crossentropy"
+        or compiled.get("metrics") != ["accuracy"]
+    ):
+        raise ValueError("it was not compiled as training does")
+    for entry in entries(compiled):
+        is_optimizer = entry.get("class_name") in OPTIMIZERS and entry.get("module") in (None, "keras.optimizers")
+        if not {"class_name", "module", "registered_name"}.isdisjoint(entry) and not (
+            is_optimizer and entry.get("registered_name") is None
+        ):
+            raise ValueError(f"it would be trained by {str(entry.get('class_name'))[:60]!r}, not by Keras' own Adam")
 
 
 def discard(folder: Path) -> None:

@@ -18,14 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from leukolite import synthetic
 from leukolite.class_folders import BESIDE, PARTS, find_class_folders, parts_of
 from leukolite.classes import LONGEST_LABEL, is_label, label_key, taken_meaning
 from leukolite.errors import DatasetError, ImageError, reason_of
 from leukolite.image_files import SYNTHETIC_MARK, ImageList, Unusable, by_kind_of_file, list_images, without_second_names
-from leukolite.images import read_rgb
+from leukolite.images import read_rgb, size_of
 from leukolite.manifest import Unit
 from leukolite.people import person_key
 from leukolite.places import problem_at
@@ -305,9 +304,8 @@ def _allidb2(listed: ImageList) -> _Listing | None:
 def _size_of(path: Path) -> tuple[int, int]:
     """Width and height by the header alone; 0x0 of a file that is named when the images are decoded."""
     try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return size_of(path)
+    except ImageError:
         return 0, 0
 
 

@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leukolite.errors import TrainingError, first_line
+from leukolite.errors import ConversionError, TrainingError, first_line
 from leukolite.path_text import path_of_text
 from leukolite.places import problem_at
 from leukolite.quiet import quiet
 from leukolite.regular_file import open_regular
+from leukolite.train.keras_weights import check_archive, check_hdf5
 from leukolite.zip_members import DAMAGED, open_zip, read_member
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def load_weights(model: "keras.Model", weights: str, *, backbone: bool) -> None:
         backbone: the network is a MobileNet with a head.
 
     Raises:
-        TrainingError: the download fails, or the file is missing, damaged, or of another architecture or class count.
+        TrainingError: the download fails, or the file is missing, damaged, of another architecture or class count, or names
+            other files.
     """
     if weights == "none":
         return
@@ -142,12 +144,15 @@ def load_weights(model: "keras.Model", weights: str, *, backbone: bool) -> None:
     path = weights_file(weights)
     before = model.get_weights()
     try:
+        _check_weights(path)
         if backbone and not _has_head(path):
             source = _mobilenet(model)
             source.load_weights(path)
             _copy_by_name(source, model)
         else:
             model.load_weights(path)
+    except ConversionError as error:
+        raise TrainingError(str(error)) from error
     except (ValueError, OSError, KeyError, *DAMAGED) as error:  # what Keras and h5py raise on another or a damaged file
         model.set_weights(before)
         raise TrainingError(f"{path}: not weights of {model.name}, or damaged ({first_line(error, 150)})") from error
@@ -159,6 +164,20 @@ def weights_file(weights: str) -> Path:
     if problem := problem_at(path, "file", noun="weights file"):
         raise TrainingError(f"{path}: {problem}; expected 'imagenet', 'none', a .weights.h5 or a .keras file")
     return path
+
+
+def _check_weights(path: Path) -> None:
+    """Check before anything is loaded that all arrays lie in the file itself, of whatever name.
+
+    Raises:
+        ConversionError: it names other files, or holds more than weights.
+        OSError, ValueError, KeyError or one of `DAMAGED`: it is damaged, or of neither format.
+    """
+    if zipfile.is_zipfile(path):
+        with open_regular(path) as file, open_zip(file, MOST_WEIGHTS_BYTES):
+            check_archive(path)
+    else:
+        check_hdf5(path)
 
 
 def _has_head(path: Path) -> bool:

@@ -30,9 +30,15 @@ def checked_items(source: FrameSource) -> Items:
                     raise SourceError(source.name, f"the driver gives {type(item).__name__}, which is no frame")
                 yield item
                 del item  # the next picture is made while this one is not held any more: large ones would not fit twice
-    except LeukoliteError:
+    except SourceError:
         raise
-    except (Exception, SystemExit) as error:
+    except LeukoliteError as error:
+        if not source.live:
+            raise
+        raise SourceError(source.name, str(error), advice=error.advice) from error  # a camera is opened again, whatever it was
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # also what is no Exception, as a panic of a library in Rust, or a driver's sys.exit
         raise SourceError(source.name, failure_of("the driver", error)) from error
 
 

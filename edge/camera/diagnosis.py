@@ -51,7 +51,7 @@ def _why_no_video(url: str, timeout_s: float) -> str:
         return (
             "the address is not well formed; in a user or password write # as %23, / as %2F, ? as %3F, @ as %40"
             if "@" in unquote(url)
-            else f"the address is not well formed: expected a port number, found {parts.netloc.rpartition(':')[2]!r}"
+            else "the address is not well formed: expected a port number, 1 to 65535, after the host"
         )
     if not parts.hostname or parts.scheme not in PORTS:
         return "the address names no host; expected one like rtsp://HOST/PATH or http://HOST/PATH"

@@ -25,12 +25,12 @@ def address_with_login(address: str, file: Path) -> str:
             other = f"the address of another camera, {without_login(login)}, not {without_login(address)}"
             raise SourceError(str(file), f"it holds {other}")
         if has_hidden(login):
-            raise SourceError(str(file), "expected the camera's whole address, found one whose login is left out")
+            raise SourceError(str(file), "expected the camera's whole address, found one of which a part is left out")
         return login
     user, colon, password = login.partition(":")
     if not (user and colon):
         raise SourceError(str(file), "expected one line USER:PASSWORD, or the camera's whole address")
     scheme, tail = address.partition("://")[0], split_login(address)[1]
     if HIDDEN in tail:
-        raise SourceError(str(file), "this camera takes its login within the address: write the whole address into the file")
+        raise SourceError(str(file), f"what {HIDDEN} stands for lies within the address: write the whole address into the file")
     return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{tail}"

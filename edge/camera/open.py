@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukolite.address import HIDDEN, without_secrets
+from leukolite.address import without_secrets
 from leukolite.edge.camera import stream
 from leukolite.edge.camera.ahead import ReadAhead
 from leukolite.edge.camera.containers import is_video
@@ -87,16 +87,9 @@ def open_camera(
     camera = None if kind is None else kind.open(name, CameraOptions(unit, tuple(labels), seed, size))
     if camera is None:
         shown = ", ".join(kind.shown for kind in kinds)
-        said = without_secrets(name) if kind is not None else _without_password_of_any(name)
+        said = name if kind is not None and prefix not in stream.SCHEMES else without_secrets(name)
         raise SourceError("", f"no camera named {said!r}; there is {shown}{_meant(said, kinds)}")
     return camera
-
-
-def _without_password_of_any(name: str) -> str:
-    """Of an address without its scheme, or with one that is mistyped."""
-    before, at, rest = without_secrets(name).rpartition("@")
-    scheme, is_address, _ = before.partition("://")
-    return f"{f'{scheme}://' if is_address else ''}{HIDDEN}@{rest}" if at else rest
 
 
 def _meant(name: str, kinds: Sequence[CameraKind]) -> str:

@@ -4,7 +4,7 @@ import time
 
 import cv2
 
-from leukolite.address import has_hidden, with_secrets_hidden, without_password
+from leukolite.address import HIDDEN, has_hidden, with_secrets_hidden, without_password, without_secrets
 from leukolite.clock import Clock
 from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
 from leukolite.edge.camera.source import CameraOptions, Items, Note
@@ -23,7 +23,7 @@ class StreamCamera:
 
     Raises:
         ValueError: the address is not well formed.
-        SourceError: its login was left out; from `frames`: the server does not answer, or the stream ends.
+        SourceError: a part of it was left out; from `frames`: the server does not answer, or the stream ends.
     """
 
     truths: tuple[str, ...] = ()
@@ -31,7 +31,9 @@ class StreamCamera:
 
     def __init__(self, url: str, *, clock: Clock = time.perf_counter_ns) -> None:
         if has_hidden(url):
-            raise SourceError(without_password(url), "its login is needed, for it is never recorded", advice="camera-login")
+            raise SourceError(
+                without_secrets(url), f"what {HIDDEN} stands for is needed, for it is never recorded", advice="camera-login"
+            )
         self.name = without_password(url)
         self._url, self._clock, self._next = url, clock, 0
 

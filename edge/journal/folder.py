@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from leukolite.edge.journal.format import file_name
 from leukolite.errors import JournalError, reason_of
@@ -91,6 +92,19 @@ class SessionFolder:
                 return found
         return self.path
 
+    def other_place(self, number: int, fd: int) -> tuple[Path, int] | None:
+        """Where somebody has moved a file that is held open, and how many whole lines it has there; None where it lies in its
+        place, was removed, or the system does not tell."""
+        with suppress(OSError):
+            with suppress(FileNotFoundError):
+                if _is_same(os.stat(file_name(number), dir_fd=self.fd), os.fstat(fd)):
+                    return None
+            found = Path(f"/proc/self/fd/{fd}").readlink()
+            if found.is_file() and _is_same(found.stat(), os.fstat(fd)):
+                with found.open("rb") as file:
+                    return found, _n_lines(file)
+        return None
+
     def lost(self, sizes: Sequence[int]) -> str | None:
         """The first of the journal's earlier files, whose sizes are given, that is not as it was written, as a clause."""
         for number, size in enumerate(sizes):
@@ -111,7 +125,7 @@ class SessionFolder:
         with suppress(OSError):
             for number in itertools.count():
                 with os.fdopen(os.open(file_name(number), os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.fd), "rb") as file:
-                    lines += sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+                    lines += _n_lines(file)
         return lines
 
     def close(self) -> None:
@@ -200,6 +214,10 @@ def _change_of_name(path: Path, held: os.stat_result, what: str) -> str | None:
     except OSError:  # nobody can tell
         return None
     return None if _is_same(there, held) else f"{what} was replaced by another"
+
+
+def _n_lines(file: BinaryIO) -> int:
+    return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:

@@ -96,6 +96,11 @@ class JournalSink:
         return RecordingState(journal.stopped, kept, journal.unsynced, journal.unrecorded)
 
     @property
+    def folder(self) -> Path:
+        """Where the records lie now; somebody may have moved it."""
+        return self._journal.folder
+
+    @property
     def anchor(self) -> str:
         """Hash of the last record that is on the disk; note it elsewhere to show later that nothing was cut off or rewritten."""
         return self._journal.synced_anchor
@@ -106,7 +111,7 @@ class JournalSink:
         journal = self._journal
         missing = f", {journal.unrecorded} more could not be kept" if journal.unrecorded else ""
         if journal.left is not None:
-            return f"{journal.left} of {count(journal.records, 'record')} are left{missing}"
+            return f"{journal.left} of {count(journal.records, 'record')} are left{missing}{journal.elsewhere}"
         lost = f", {journal.unsynced} more may be lost" if journal.unsynced else ""
         return f"{count(journal.synced, 'record')}{lost}{missing}; the last is {self.anchor}"
 

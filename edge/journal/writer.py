@@ -60,6 +60,7 @@ class Journal:
         self.unrecorded = 0
         self.synced, self.synced_anchor = verified.records, verified.anchor  # what is on the disk for certain
         self.left: int | None = None  # records that somebody else left of it
+        self.elsewhere = ""  # where those are that were moved away, as the end of a clause
         self._held, self._file_bytes, self._on_stop, self._sync_file = folder, file_bytes, on_stop, sync
         self._clock, self._wall = clock, wall
         self._opened, self._skew = clock(), wall() - clock() / 1e9
@@ -80,7 +81,7 @@ class Journal:
     def kept(self) -> str:
         """How many records there are for certain, and how many may be lost, in a clause."""
         if self.left is not None:
-            return f"{self.left} of {count(self.records, 'record')} are left in {self.folder}"
+            return f"{self.left} of {count(self.records, 'record')} are left in {self.folder}{self.elsewhere}"
         lost = f", {self.unsynced} more may be lost" if self.unsynced else ""
         return f"{count(self.synced, 'record')} in {self.folder} {'is' if self.synced == 1 else 'are'} kept{lost}"
 
@@ -133,6 +134,7 @@ class Journal:
                     return
                 if self.stopped is None and (lost := self._held.lost(self._earlier)):
                     self._stop_changed(lost)
+                self.folder = self._held.place
                 self._held.give_up_reserve()
                 with suppress(OSError):  # what it would say, the sync has said
                     os.close(self._fd)
@@ -255,7 +257,9 @@ class Journal:
 
     def _stop_changed(self, what: str) -> None:
         """Somebody else has changed what is being written: the records that are left are counted, nothing is added."""
-        self.left = min(self._held.whole_lines(), self.records)
+        self.left, self.folder = min(self._held.whole_lines(), self.records), self._held.place
+        if moved := self._held.other_place(len(self._earlier), self._fd):
+            self.elsewhere = f"; {min(moved[1], self.records)} lie in {moved[0]}"
         self._stop(f"{what} {_MEANWHILE}")
 
     def _file_change(self) -> str:

@@ -37,7 +37,10 @@ from leukolite.wording import all_shown, count
 LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent
 PERIOD_S = 0.2  # a state is made at most so often, however many look
 LARGEST_POST = 4096  # bytes
-SLIDES_AT_ONCE, SLIDE_S = 5, 2.0  # so many slides may begin at once, then one in so many seconds: names cannot be tried out
+SLIDES_AT_ONCE, SLIDE_S = (
+    5,
+    2.0,
+)  # so many slides may begin at once, then one in so many seconds: names are not tried out by machine
 
 _FILES = {"/": ("live.html", "text/html"), "/live.css": ("live.css", "text/css"), "/live.js": ("live.js", "text/javascript")}
 

@@ -98,7 +98,7 @@ function tell(state) {
     $("share-note").textContent = note;
   }
 
-  $("slide-title").textContent = slide.id === null ? `Slide ${slide.number}, not named` : `Slide ${slide.number}, id ${slide.id}`;
+  $("slide-title").textContent = `Slide ${slide.number} of this session${slide.named ? "" : ", not named"}`;
   $("counted").replaceChildren(
     ...slide.counted.map((entry) => row([swatched(entry.kind, entry.label), number(entry.n)])),
     row(["no verdict (abstained)", number(slide.abstained)]),

@@ -124,7 +124,7 @@ class _Server(uvicorn.Server):
         self._door.close()
         await super().shutdown(sockets)
 
-    def _visitor(self) -> Visitor:
+    def _visitor(self, arrived: float) -> Visitor:
         return Visitor(
-            self._door, config=self.config, server_state=self.server_state, app_state=getattr(self.lifespan, "state", {})
+            self._door, arrived, config=self.config, server_state=self.server_state, app_state=getattr(self.lifespan, "state", {})
         )

@@ -30,6 +30,7 @@ from leukolite.wording import shown_label
 
 RECENT_FRAMES = 100  # that the latency and the rate shown are of
 KEPT_MESSAGES = 6
+MOST_SLIDES = 500  # that may begin on the page in a session: more than a day's, fewer than a laboratory's names
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +179,22 @@ class Live:
             The slide's salted id: the same for the same name within a session, and only there.
 
         Raises:
-            ValueError: `name` is empty or too long.
+            ValueError: `name` is empty or too long, or too many slides were begun.
         """
         if not is_slide_name(name):
             raise ValueError(f"type the slide's name or number, at most {SLIDE_NAME_CHARACTERS} characters")
         with self._lock:
+            if self._number > MOST_SLIDES:  # of any names: whether one was there before is not told
+                raise ValueError(
+                    f"{MOST_SLIDES} slides were begun on this page, the most of a session; end the session and begin another"
+                )
             slide = slide_id(name, self._salt)
             self._slide = SlideCounts(slide)
             self._number += 1
             self._began = self._clock()
             self._result = None  # the slide before is not to be taken for this one
             self._recent.clear()
-            self._tell(f"new slide {slide}")
+            self._tell(f"slide {self._number} of this session begins")  # not its id: names could be tried against another's
             self.now = self._state()
         self._on_new_slide(slide)
         return slide
@@ -212,7 +217,7 @@ def state_json(
     now: int,
     estimate: Estimate = as_counted,
 ) -> dict[str, Any]:
-    """A state as the page's script wants it, without the pixels.
+    """A state as the page's script wants it, without the pixels and without the slides' ids.
 
     Args:
         recording: None where nothing is recorded.
@@ -288,7 +293,7 @@ def _slide(shown: ShownSlide, about: About, estimate: Estimate) -> dict[str, Any
     share = estimate(n_malignant, n) if classes.malignant else None
     return {
         "number": shown.number,
-        "id": slide.slide,
+        "named": slide.slide is not None,
         "frames": slide.frames,
         "n": n,
         "counted": [

@@ -1,7 +1,7 @@
 """A session's summary as a page for people, as JSON and as CSV."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -22,9 +22,8 @@ PAGE, SUMMARY_JSON, SUMMARY_CSV = "summary.html", "summary.json", "summary.csv"
 
 def write_summary(folder: Path, summary: Summary) -> None:
     """Write the page, the JSON and the CSV into a folder. Raises: LeukoliteError, if it cannot be written."""
-    write_file(folder / PAGE, summary_page(summary))
-    write_json(folder / SUMMARY_JSON, summary_json(summary))
-    write_file(folder / SUMMARY_CSV, summary_csv(summary))
+    for name, write in SUMMARY_FILES.items():
+        write(folder / name, summary)
 
 
 def summary_page(summary: Summary) -> str:
@@ -90,6 +89,13 @@ def enough_sentence(blasts: Prevalence, noun: str) -> str:
     if blasts.more is None:
         return f"More {noun}s alone will not do: the model was measured on too few images for so narrow an interval."
     return f"Not enough {noun}s yet: about {blasts.more:,} more."
+
+
+SUMMARY_FILES: dict[str, Callable[[Path, Summary], None]] = {
+    PAGE: lambda path, summary: write_file(path, summary_page(summary)),
+    SUMMARY_JSON: lambda path, summary: write_json(path, summary_json(summary)),
+    SUMMARY_CSV: lambda path, summary: write_file(path, summary_csv(summary)),
+}
 
 
 def _figures(blasts: Prevalence | None) -> Sequence[Cell]:

@@ -116,16 +116,34 @@ def test_cells_that_training_never_saw_are_not_taken_for_seen(evaluated, model, 
     assert (result["n"], result["left_out_as_seen"]) == (60, 0)
 
 
-def test_a_bundle_that_records_no_hashes_says_what_it_cannot_know(call, evaluated, tiny_bundle, cells, tmp_path):
+@pytest.mark.parametrize(
+    ("gone", "says"),
+    [
+        (("seen_hashes",), "knows its training images by their bytes and pixels alone"),
+        (("seen_hashes", "seen_pictures"), "knows its training images by their bytes alone"),
+        (("seen_hashes", "seen_pictures", "seen"), "records no hashes of its training images"),
+    ],
+)
+def test_a_bundle_that_does_not_record_every_kind_of_hash_says_what_it_cannot_know(
+    call, tiny_bundle, cells, tmp_path, gone, says
+):
+    folder = unsealed(shutil.copytree(tiny_bundle, tmp_path / "older"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name in gone:
+        manifest["training"][name] = []
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert call(leukolite, "evaluate", folder, "--data", cells, "--unseen").stderr.splitlines()[-1] == (
+        f"note: tiny {says}, so turned, cropped or otherwise changed copies of them are not known; what is trained and"
+        " converted now knows those too"
+    )
+
+
+def test_a_bundle_of_before_hashes_leaves_out_what_it_knows(evaluated, tiny_bundle, cells, tmp_path):
     folder = unsealed(shutil.copytree(tiny_bundle, tmp_path / "older"))
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["training"]["seen_hashes"]
     (folder / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 2}))
     assert evaluated(folder, cells, "--unseen")["n"] == 8
-    assert call(leukolite, "evaluate", folder, "--data", cells, "--unseen").stderr.splitlines()[-1] == (
-        "note: tiny records no hashes of its training images, so turned, cropped or otherwise changed copies of them are not"
-        " known; what is trained and converted now does"
-    )
 
 
 def test_copies_in_two_classes_are_named_and_not_classified(evaluated, tiny_bundle, cells, tmp_path):

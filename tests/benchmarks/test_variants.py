@@ -23,8 +23,19 @@ def made(finished_run, call, tmp_path_factory) -> tuple[str, dict]:
     result = call(leukolite, "variants", finished_run, *options)
     assert result.exit_code == 0, result.output
     text = (folder / "variants.md").read_text()
-    assert result.stdout.strip() == text.strip()
+    (folder / "stdout").write_text(result.stdout)
     return text, json.loads((folder / "variants.json").read_text())
+
+
+def test_what_is_printed_has_the_documents_figures_in_80_columns(made, tmp_path_factory):
+    text, _ = made
+    printed = next(tmp_path_factory.getbasetemp().glob("variants*/stdout")).read_text()
+    tables = [line for line in printed.splitlines() if not line.startswith(("Accuracy", "- ")) and "validation image" not in line]
+    assert max(map(len, tables)) <= 80
+    words = set(printed.split())
+    for name, row in rows(text).items():
+        cells = {word for cell in (name, *row.values()) for word in cell.replace("`", "").split()}
+        assert cells <= words
 
 
 def rows(text: str) -> dict[str, dict[str, str]]:

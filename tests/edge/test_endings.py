@@ -116,7 +116,7 @@ main()
 
 
 def test_a_second_control_c_gives_up_the_frame_in_hand_and_keeps_the_rest(start, tmp_path):
-    process = start("--quiet", code=STUCK, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    process = start("--quiet", code=STUCK, preexec_fn=_with_control_c)
     while "stuck" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
@@ -126,6 +126,50 @@ def test_a_second_control_c_gives_up_the_frame_in_hand_and_keeps_the_rest(start,
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "stopped by the user\n")
     assert has_ended_properly(tmp_path) >= 1
+
+
+HAMMERED = """
+import atexit, os, signal, sys
+import leukolite.edge.run as run
+from leukolite.edge.events import SessionEnd
+from leukolite.edge.journal.sink import JournalSink
+def hammer():
+    for number in [signal.SIGINT] * 5 + [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]:
+        os.kill(os.getpid(), number)
+def around(before):
+    def hammered(*args, **kwargs):
+        hammer()
+        found = before(*args, **kwargs)
+        hammer()
+        return found
+    return hammered
+atexit.register(hammer)
+run.write_json, run.session_csv, run.settle_streams = map(around, (run.write_json, run.session_csv, run.settle_streams))
+JournalSink.close = around(JournalSink.close)
+if "first" in sys.argv:
+    sys.argv.remove("first")
+    take = JournalSink.take
+    def hammered_at_the_fifth(self, event):
+        take(self, event)
+        if getattr(getattr(event, "frame", None), "index", 0) == 5:
+            hammer()
+    JournalSink.take = hammered_at_the_fifth
+from leukolite.edge.start import main
+main()
+"""
+
+
+@pytest.mark.parametrize("first", [("first",), ()])
+def test_no_further_signal_loses_results_while_they_are_written(start, tmp_path, first):
+    limit = ("--frames", 200) if first else ("--frames", 5)
+    process = start("--quiet", *limit, *first, code=HAMMERED, preexec_fn=_with_control_c)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "stopped by the user\n")
+    assert has_ended_properly(tmp_path) >= 5
+
+
+def _with_control_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_under_nohup_a_hangup_ends_nothing(start, tmp_path):
@@ -294,6 +338,76 @@ def test_a_disk_that_is_full_at_the_end_is_said_with_what_is_kept(start, tmp_pat
     assert [path.name for path in small_disk.iterdir()] == ["other"]
 
 
+FAILS = {
+    "no jinja2": (
+        "import sys; sys.modules['jinja2'] = None",
+        "{out}/summary.html: not written (jinja2 is not installed; pip install jinja2)",
+        {"summary.html"},
+    ),
+    "a bug in the page": (
+        "import leukolite.edge.report.summary_page as page; page.enough_sentence = lambda *_: 1 / 0",
+        "{out}/summary.html: not written (ZeroDivisionError: division by zero)",
+        {"summary.html"},
+    ),
+    "a bug in the summary": (
+        "import leukolite.edge.run as run; run.summary_of = lambda *_, **__: [][0]",
+        "{out}/summary.html, summary.json, summary.csv: not written (IndexError: list index out of range)",
+        {"summary.html", "summary.json", "summary.csv"},
+    ),
+    "a bug in the CSV": (
+        "import leukolite.edge.run as run; run.session_csv = lambda *_: {}['gone']",
+        "{out}/verdicts.csv: not written (KeyError: 'gone')",
+        {"verdicts.csv"},
+    ),
+    "a bug in the JSON": (
+        "import leukolite.edge.run as run; run.session_json = lambda *_: None.gone",
+        "{out}/report.json: not written (AttributeError: 'NoneType' object has no attribute 'gone');"
+        " {json}: not written (AttributeError: 'NoneType' object has no attribute 'gone')",
+        {"report.json", "o.json"},
+    ),
+    "a bug in the tables": (
+        "import leukolite.edge.run as run; run.closing_tables = lambda *_: 1 / 0",
+        "the closing tables: not written (ZeroDivisionError: division by zero)",
+        set(),
+    ),
+    "a value that is no JSON": (
+        "import leukolite.edge.run as run; real = run.session_json; run.session_json = lambda *a: {**real(*a), 'x': object()}",
+        "{out}/report.json: not written (TypeError: Object of type object is not JSON serializable);"
+        " {json}: not written (TypeError: Object of type object is not JSON serializable)",
+        {"report.json", "o.json"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_a_writer_that_fails_is_named_in_a_line_and_costs_no_other_file(start, tmp_path, name):
+    code, said, missing = FAILS[name]
+    process = start("--quiet", "--frames", 3, code=f"{code}\n{EDGE_RUN}")
+    _, errors = process.communicate(timeout=60)
+    out, session, json_path = (tmp_path / part for part in ("out", "session", "o.json"))
+    kept = [place for place in (out, json_path, session) if place.name not in missing]
+    said = said.format(out=out, json=json_path)
+    assert errors == f"Error: {said}; the session is kept in {' and '.join(map(str, kept))}\n"
+    assert process.returncode == 1
+    written = {path.name for path in (*out.iterdir(), json_path) if path.exists()}
+    assert written == {"report.json", "verdicts.csv", "summary.html", "summary.json", "summary.csv", "o.json"} - missing
+    assert {path.name for path in tmp_path.iterdir()} <= {"out", "session", "o.json"}
+    assert verify(session).ended
+
+
+def test_of_a_folder_none_of_whose_files_can_be_written_nothing_stays(start, tmp_path):
+    code = (
+        "import leukolite.edge.report.result_files as files\ndef full(*_, **__): raise OSError(28, 'No space left on device')\n"
+    )
+    code += "files.write_file = files.write_json = full\nfiles.SUMMARY_FILES = dict.fromkeys(files.SUMMARY_FILES, full)\n"
+    process = start("--quiet", "--frames", 3, code=code + EDGE_RUN)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.startswith(f"Error: {tmp_path / 'out'}/report.json, verdicts.csv, summary.html, summary.json, summary.csv: ")
+    assert errors.endswith(f"; the session is kept in {tmp_path / 'o.json'} and {tmp_path / 'session'}\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.json", "session"]
+
+
 BROKEN = """
 import leukolite.edge.report.console as console
 seen = []
@@ -323,6 +437,7 @@ def test_after_a_bug_what_was_seen_is_kept_and_the_bug_is_shown(start, tmp_path)
     [
         (shutil.rmtree, f"{file_name(0)} was removed"),
         (lambda session: session.rename(session.with_name("mine")), "its folder was renamed or moved"),
+        (lambda session: (session.rename(session.with_name("mine")), session.mkdir()), "its folder was replaced by another"),
         (lambda session: os.truncate(session / file_name(0), 0), f"{file_name(0)} was cut"),
     ],
 )
@@ -336,6 +451,7 @@ def test_a_session_whose_files_somebody_takes_away_ends_and_says_so(start, tmp_p
     assert stopped.startswith(f"recording stopped: {why}")
     assert error.startswith(f"Error: {tmp_path / 'mine' if 'folder' in why else tmp_path / 'session'}: recording stopped: {why}")
     assert "the last is" not in said or "folder" in why
+    assert (f"{tmp_path / 'mine'}: " in said, f"{tmp_path / 'session'}: " in said) == ("folder" in why, "folder" not in why)
     for result in (tmp_path / "o.json", tmp_path / "out" / "report.json"):
         assert json.loads(result.read_text())["ended_by"] == "a failing recording"
 

@@ -291,14 +291,14 @@ def noted(calls: list[str], name: str, function: Callable) -> Callable:
 
 def test_summaries_and_thumbnails_are_made_only_where_out_asks_for_them(call, pictures, tmp_path, monkeypatch):
     made: list[str] = []
-    for name in ("Thumbnails", "summary_of", "write_summary"):
+    for name in ("Thumbnails", "summary_of"):
         monkeypatch.setattr(run, name, noted(made, name, getattr(run, name)))
     command = ("--bundle", "synthetic-cells", "--source", pictures, "--quiet")
     assert call(edge_run, *command, "--json", tmp_path / "session.json", "--journal", tmp_path / "journal").exit_code == 0
     assert made == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["journal", "session.json"]
     assert call(edge_run, *command, "--out", tmp_path / "out").exit_code == 0
-    assert made == ["Thumbnails", "summary_of", "write_summary"]
+    assert made == ["Thumbnails", "summary_of"]
 
 
 # stdout

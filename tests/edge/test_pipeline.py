@@ -546,6 +546,25 @@ def test_an_interrupt_that_nobody_else_takes_is_the_users_end_and_raised():
     assert (sink.endings, sink.closed) == (["session ended by the user"], 1)
 
 
+class Panic(BaseException):
+    """As of a library in Rust: no Exception."""
+
+
+def test_what_is_no_exception_is_a_failure_of_who_raised_it_and_what_was_seen_is_kept():
+    class Panics(Remembers):
+        def take(self, event: Event) -> None:
+            super().take(event)
+            if isinstance(event, FrameResult):
+                raise Panic("rust")
+
+    sink = Panics()
+    session = run(Listed([a_frame(0), a_frame(1)]), colour_classifier(), [sink], returns_failures=True)
+    assert session.ending == Ending(EndedBy.PROGRAM_ERROR, "Panic: rust")
+    assert (sink.endings, session.counts.frames) == (["session ended by a program error: Panic: rust"], 1)
+    session = run(Listed([a_frame(0), Panic("rust")]), colour_classifier(), [], returns_failures=True)
+    assert session.ending == Ending(EndedBy.SOURCE_FAILURE, "listed: the driver fails (Panic: rust)")
+
+
 def test_an_exit_in_the_middle_is_no_proper_end():
     class Exits(Remembers):
         def take(self, event: Event) -> None:

@@ -176,22 +176,59 @@ def test_a_label_called_none_is_a_label():
 
 @pytest.mark.parametrize(
     "label",
-    ["abstain", "Abstain", "ABSTAIN", " abstain ", "abstain.", "\uff41bstain", "abstained", "excluded", "Gap", "any malignant"],
+    [
+        *(
+            "abstain",
+            "Abstain",
+            "ABSTAIN",
+            " abstain ",
+            "abstain.",
+            "\uff41bstain",
+            "abstained",
+            "excluded",
+            "Gap",
+            "any malignant",
+        ),
+        *(
+            "\u0430bstain",
+            "\u0410BSTAIN",
+            "\u03b1bsta\u0456n",
+            "ab\u200bstain",
+            "e\u0445clu\u0501ed",
+            "\u0261ap",
+            "an\u0443 m\u0430lignant",
+        ),
+        *("Gaps", "G\u0430ps", "skipped", "Skipped.", "s\u043aipped"),
+    ],
 )
 def test_a_label_that_says_something_else_in_outputs_is_refused(label):
     assert taken_meaning(["blast", label]) == f"{label!r} cannot be a label: in verdicts and counts it says {_said(label)}"
 
 
 def _said(label: str) -> str:
-    if "alig" in label:
+    if "lignant" in label:
         return "all malignant labels together"
-    return {"e": "that a picture was not classified", "G": "that a frame was not available"}.get(
-        label[0], "that a model gave no verdict"
-    )
+    meanings = {"e": "a picture was not classified", "G": "a frame was not available", "\u0261": "a frame was not available"}
+    return f"that {meanings.get(label[0]) or ('a newer frame overtook it' if 'ipped' in label else 'a model gave no verdict')}"
 
 
 @pytest.mark.parametrize(
-    "label", ["none", "blast", "Benign", "gap junction", "no verdict", "abs", "exclude me not", "malignant", "all"]
+    "label",
+    [
+        "none",
+        "blast",
+        "Benign",
+        "gap junction",
+        "gapless",
+        "\u0433\u0430\u0437",
+        "\u03b1-cell",
+        "skip",
+        "no verdict",
+        "abs",
+        "exclude me not",
+        "malignant",
+        "all",
+    ],
 )
 def test_other_labels_are_taken(label):
     assert taken_meaning([label, "healthy cells"]) is None

@@ -1,4 +1,4 @@
-"""A manifest that decides otherwise than it did is contradicted, however small the change, also where no sums protect it."""
+"""A manifest that decides otherwise than it did is contradicted, however small the change, also with its sums written again."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from leukolite.decision import Decision
 from leukolite.errors import BundleError
 from leukolite.golden_verdicts import VERDICTS, GoldenVerdicts, contradiction, golden_verdicts
 from leukolite.manifest import AppearanceRanges, CellPicture, Manifest
-from leukolite.sums import SUMS
+from leukolite.sums import SUMS, sums_of, sums_text
 
 RANGES = AppearanceRanges(
     images=100,
@@ -38,12 +38,17 @@ def deciding(manifest: Manifest) -> Manifest:
 
 
 @pytest.fixture
-def unsealed(tmp_path: Path, deciding: Manifest, tiny_model: bytes, golden: Golden) -> Path:
-    """A bundle whose sums are gone, as an attacker or a careless copy leaves it."""
+def whole(tmp_path: Path, deciding: Manifest, tiny_model: bytes, golden: Golden) -> Path:
     folder = tmp_path / "tiny"
     write_bundle(folder, deciding, tiny_model, golden, "")
-    (folder / SUMS).unlink()
     return folder
+
+
+def load_with_new_sums(folder: Path) -> Bundle:
+    """As who changes a bundle and writes its sums again would have it opened."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != SUMS}
+    (folder / SUMS).write_bytes(sums_text(sums_of(files)).encode())
+    return Bundle.load(folder)
 
 
 CHANGES: dict[str, tuple[str, Callable[[dict], object]]] = {
@@ -73,29 +78,29 @@ CHANGES: dict[str, tuple[str, Callable[[dict], object]]] = {
 
 
 @pytest.mark.parametrize("case", CHANGES)
-def test_a_changed_manifest_is_contradicted_without_any_sums(unsealed, case):
+def test_a_changed_manifest_is_contradicted_whose_sums_were_written_again(whole, case):
     named, change = CHANGES[case]
-    content = json.loads((unsealed / MANIFEST).read_text())
+    content = json.loads((whole / MANIFEST).read_text())
     change(content)
-    (unsealed / MANIFEST).write_text(json.dumps(content))
+    (whole / MANIFEST).write_text(json.dumps(content))
     with pytest.raises(BundleError, match=rf"manifest\.json contradicts golden-verdicts\.json, {named}.*expected .*, found"):
-        Bundle.load(unsealed)
+        load_with_new_sums(whole)
 
 
 @pytest.mark.parametrize("swap", ["order", "name"])
-def test_labels_that_changed_places_or_names_are_contradicted(unsealed, swap):
-    content = json.loads((unsealed / MANIFEST).read_text())
+def test_labels_that_changed_places_or_names_are_contradicted(whole, swap):
+    content = json.loads((whole / MANIFEST).read_text())
     content["labels"] = ["blast", "healthy"] if swap == "order" else ["sound", "blast"]
-    (unsealed / MANIFEST).write_text(json.dumps(content))
-    (unsealed / LABELS).write_text("".join(f"{label}\n" for label in content["labels"]))
+    (whole / MANIFEST).write_text(json.dumps(content))
+    (whole / LABELS).write_text("".join(f"{label}\n" for label in content["labels"]))
     with pytest.raises(BundleError, match=r"contradicts golden-verdicts\.json"):
-        Bundle.load(unsealed)
+        load_with_new_sums(whole)
 
 
-def test_what_decides_nothing_may_be_written_in_another_way(unsealed):
-    content = json.loads((unsealed / MANIFEST).read_text())
-    (unsealed / MANIFEST).write_text(json.dumps(content | {"name": "other"}))
-    assert Bundle.load(unsealed).manifest.name == "other"
+def test_what_decides_nothing_may_be_written_in_another_way(whole):
+    content = json.loads((whole / MANIFEST).read_text())
+    (whole / MANIFEST).write_text(json.dumps(content | {"name": "other"}))
+    assert load_with_new_sums(whole).manifest.name == "other"
 
 
 def test_the_verdicts_are_those_of_the_golden_outputs(deciding, golden):
@@ -144,13 +149,13 @@ def test_the_verdicts_of_a_thousand_labels_stay_small(manifest):
     [b"", b"{}", b"[]", b"nonsense", b'{"schema_version": 2}', b"\xff", b'{"frames": NaN}'],
     ids=["empty", "no field", "a list", "no JSON", "a newer schema", "no UTF-8", "no number"],
 )
-def test_verdicts_that_are_none_are_refused_in_one_line(unsealed, content):
-    (unsealed / VERDICTS).write_bytes(content)
+def test_verdicts_that_are_none_are_refused_in_one_line(whole, content):
+    (whole / VERDICTS).write_bytes(content)
     with pytest.raises(BundleError, match=r"golden-verdicts\.json .*; copy the bundle again") as caught:
-        Bundle.load(unsealed)
+        load_with_new_sums(whole)
     assert "\n" not in str(caught.value)
 
 
-def test_a_bundle_without_golden_verdicts_opens(unsealed):
-    (unsealed / VERDICTS).unlink()
-    assert len(Bundle.load(unsealed).notes) == 1
+def test_a_bundle_without_golden_verdicts_opens(whole):
+    (whole / VERDICTS).unlink()
+    assert load_with_new_sums(whole).notes == ()

@@ -14,7 +14,7 @@ from PIL import Image
 from leukolite import images
 from leukolite.errors import ImageError
 from leukolite.file_kinds import SUFFIXES
-from leukolite.images import MAX_PIXELS, read_rgb
+from leukolite.images import MAX_PIXELS, read_rgb, size_of
 
 RED, BLUE = (220, 30, 40), (40, 30, 220)
 
@@ -171,3 +171,20 @@ def test_whatever_a_decoder_raises_is_a_picture_that_cannot_be_used(tmp_path, mo
         monkeypatch.setattr(images, "_decoded", fails)
         with pytest.raises(ImageError, match=r"cell\.png: (damaged or truncated|needs more memory)"):
             read_rgb(path)
+
+        def opens_not(*arguments: object, error: Exception = error, **options: object) -> object:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Image, "open", opens_not)
+            with pytest.raises(ImageError, match=r"cell\.png: (damaged or truncated|needs more memory|cannot be read)"):
+                size_of(path)
+
+
+def test_a_pictures_size_is_had_without_its_pixels_and_of_formats_that_are_meant_alone(tmp_path):
+    assert size_of(png_header(tmp_path / "header.png", 300, 200)) == (300, 200)
+    drawing = tmp_path / "drawing.tif"
+    drawing.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+    for path in (drawing, tmp_path / "missing.png", tmp_path):
+        with pytest.raises(ImageError, match=path.name):
+            size_of(path)

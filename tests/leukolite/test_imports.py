@@ -79,6 +79,7 @@ def failure(module: str) -> str | None:
         ("keras", leukolite, ("throughput", "small_cnn"), "leukolite throughput needs keras"),
         ("keras", leukolite, ("convert", "RUN", "--out", "OUT"), "leukolite convert needs keras, which is not installed"),
         ("tensorflow", leukolite, ("convert", "RUN", "--out", "OUT"), "pip install 'leukolite[convert]'"),
+        ("h5py", leukolite, ("convert", "RUN", "--out", "OUT"), "leukolite convert needs h5py, which is not installed"),
         ("keras", leukolite, ("calibration-study", "RUN"), "leukolite calibration-study needs keras"),
         pytest.param(
             "matplotlib",
@@ -102,6 +103,22 @@ def test_a_library_that_is_missing_is_named_before_the_work(library, command, ar
     line = refuses(command, *(places.get(argument, argument) for argument in arguments))
     assert said in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("library", "arguments"),
+    [
+        ("jinja2", ("export-android", "synthetic-cells", "--out", "OUT")),
+        ("jinja2", ("journal", "summary", "SESSION", "--out", "OUT")),
+    ],
+)
+def test_a_library_that_is_missing_on_the_way_is_one_line_and_leaves_nothing(library, arguments, hide, refuses, call, tmp_path):
+    session = tmp_path / "session"
+    assert call(edge_run, *SERVE[:4], "--frames", 2, "--record", session).exit_code == 0
+    hide(library)
+    line = refuses(leukolite, *({"OUT": tmp_path / "out", "SESSION": session}.get(argument, argument) for argument in arguments))
+    assert line == "Error: jinja2 is not installed; pip install jinja2"
+    assert list(tmp_path.iterdir()) == [session]
 
 
 def test_fine_tuning_asks_for_its_libraries_before_the_work(monkeypatch, refuses, tmp_path):

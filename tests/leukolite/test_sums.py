@@ -1,6 +1,7 @@
 """A bundle's own hash: what is not listed as it is, is refused by its name; what a user drops in does not break it in silence."""
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -190,6 +191,24 @@ def test_sums_in_a_zip_list_its_own_files(sealed_folder):
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("below/model.tflite", b"other")
     assert Bundle.load(path).notes == ()
+
+
+@pytest.mark.parametrize(("gone", "sign"), [((SUMS,), VERDICTS), ((SUMS, VERDICTS), CARD)])
+def test_a_bundle_that_was_made_with_sums_is_refused_without_them(tiny_bundle, tmp_path, call, gone, sign):
+    """By its golden verdicts, or by the card that it got where it was converted; sealed again it opens."""
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+    for name in gone:
+        (folder / name).unlink()
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["decision"] = {"temperature": 1.0, "threshold": 0.1, "abstain": None}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(
+        BundleError, match=rf"SHA256SUMS is missing, and by its {sign} it was made with one; copy the whole bundle"
+    ):
+        Bundle.load(folder)
+    (folder / CARD).write_text((folder / CARD).read_text().replace("\n", "\r\n"))
+    with pytest.raises(BundleError, match=r"SHA256SUMS is missing, and by its (golden|README)"):
+        Bundle.load(folder)
 
 
 def test_the_command_line_says_a_note_once_and_goes_on(bundle_folder, call):

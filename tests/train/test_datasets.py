@@ -204,6 +204,21 @@ def test_whole_fields_among_allidb2_are_named_wherever_they_stand(tmp_path):
     assert len(dataset.samples) == 3
 
 
+FOREIGN = {
+    "DDS": b"DDS " + bytes([124, 0, 0, 0]) + bytes(120),
+    "AVIF": b"\0\0\0\x1cftypavif" + bytes(60),
+    "PostScript": b"%!PS-Adobe-3.0\n",
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_picture_of_a_format_that_is_not_meant_is_named_among_allidb2(tmp_path, kind, capfd):
+    (allidb2(tmp_path) / "img" / "Im998_0.tif").write_bytes(FOREIGN[kind])
+    skipped = load_images(open_dataset(tmp_path), SPEC)[0].unusable
+    assert [one.path.name for one in skipped] == ["Im998_0.tif"]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_allidb1_is_refused_by_the_size_of_its_fields(tmp_path):
     for name in ("Im001_1", "Im002_0"):
         (tmp_path / "im").mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 import ast
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from leukolite.train.recipes import RECIPES
 if TYPE_CHECKING:
     import keras
 
-pytest.importorskip("h5py")  # comes with Keras, and says nothing when it loads
+h5py = pytest.importorskip("h5py")  # comes with Keras, and says nothing when it loads
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -144,6 +145,41 @@ def test_a_missing_weights_file_is_refused(small, tmp_path):
 def test_a_text_file_is_refused(small, tmp_path, name):
     (tmp_path / name).write_text("not weights")
     assert "not weights of small_cnn, or damaged" in refusal(small, tmp_path / name)
+
+
+def linked(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["other"] = h5py.ExternalLink("/etc/hostname", "/x")
+
+
+def virtual(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        layout = h5py.VirtualLayout((4,), "f4")
+        layout[:] = h5py.VirtualSource("elsewhere.h5", "x", (4,))
+        file.create_virtual_dataset("other", layout)
+
+
+def vast(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("other", (10**12,), "f4", chunks=(1024,))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [(linked, "is a link, maybe to another file"), (virtual, "lie in another file"), (vast, "4000.0 GB and more")],
+)
+def test_weights_that_name_other_files_are_refused_before_they_are_read(small, weights_of, tmp_path, harm, said):
+    path = weights_of(small)
+    harm(path)
+    assert said in refusal(small, path)
+    small.save(tmp_path / "net.keras")
+    with zipfile.ZipFile(tmp_path / "net.keras") as given, zipfile.ZipFile(tmp_path / "other.keras", "w") as other:
+        for name in given.namelist():
+            given.extract(name, tmp_path / "within")
+            if name == "model.weights.h5":
+                harm(tmp_path / "within" / name)
+            other.write(tmp_path / "within" / name, name)
+    assert said in refusal(small, tmp_path / "other.keras")
 
 
 def test_a_truncated_weights_file_is_refused(small, weights_of):

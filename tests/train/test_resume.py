@@ -1,8 +1,12 @@
 """A training that was killed goes on and gives the history of one that was not."""
 
 import json
+import shutil
+import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +17,7 @@ from leukolite.errors import TrainingError
 from leukolite.synthetic import LABELS, render_cell
 from leukolite.train import checkpoint, fit
 from leukolite.train.datasets import open_dataset
+from leukolite.train.models import build
 from leukolite.train.recipes import RECIPES, Recipe, resolve
 
 RECIPE = resolve(RECIPES["small_cnn"], {"side": 32, "epochs": 4, "schedule": "plateau", "early_stop": 3})
@@ -128,3 +133,74 @@ def test_a_damaged_checkpoint_is_named_with_the_remedy(prepared: fit.Prepared, t
     with pytest.raises(TrainingError, match=r"stopped after 1 epoch; go on with it, or delete that folder") as caught:
         train(prepared, tmp_path / "run")
     assert "--resume" in ADVICE[caught.value.advice or ""]
+
+
+def with_config(place: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """The checkpoint with another architecture in its model."""
+    with zipfile.ZipFile(place) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    change(config)
+    with zipfile.ZipFile(place, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, json.dumps(config) if name == "config.json" else content)
+
+
+def a_lambda(config: dict[str, Any]) -> None:
+    layer = {"class_name": "Lambda", "module": "keras.layers", "config": {"name": "x"}, "registered_name": None, "name": "x"}
+    config["config"]["layers"].append({**layer, "inbound_nodes": []})
+
+
+def a_foreign_loss(config: dict[str, Any]) -> None:
+    config["compile_config"]["loss"] = {"class_name": "function", "module": "os", "config": "system", "registered_name": "system"}
+
+
+def a_foreign_optimizer(config: dict[str, Any]) -> None:
+    config["compile_config"]["optimizer"]["module"] = "leukolite.nowhere"
+
+
+def a_foreign_rate(config: dict[str, Any]) -> None:
+    config["compile_config"]["optimizer"]["config"]["learning_rate"] = {"class_name": "Rate", "module": "somewhere", "config": {}}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (a_lambda, "holds Python code, which is not run"),
+        (a_foreign_loss, "not compiled as training does"),
+        (a_foreign_optimizer, "trained by 'Adam', not by Keras' own Adam"),
+        (a_foreign_rate, "trained by 'Rate'"),
+        (lambda config: config.clear(), "its architecture names no class"),
+    ],
+)
+def test_a_checkpoint_that_would_run_other_code_is_refused_before_it_is_loaded(stopped, tmp_path, monkeypatch, change, said):
+    import keras
+
+    folder, settings = tmp_path / ".run.resume", stopped[1]
+    shutil.copytree(stopped[0], folder)
+    with_config(next(folder.glob("epoch-*")) / "model.keras", change)
+    monkeypatch.setattr(keras.models, "load_model", lambda *_: pytest.fail("it was loaded"))
+    with pytest.raises(TrainingError, match=r"delete .* and train from the start") as caught:
+        checkpoint.load(folder, settings)
+    assert said in str(caught.value)
+
+
+def test_a_checkpoint_of_either_precision_is_taken(stopped, tmp_path):
+    assert checkpoint.load(*stopped)[0].epochs == 1
+
+
+@pytest.fixture(scope="module", params=["float32", "mixed_float16"])
+def stopped(request, tmp_path_factory) -> tuple[Path, dict[str, Any]]:
+    """Where a training's checkpoint lies, and its settings."""
+    import keras
+
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    try:
+        model = build("small_cnn", 2, 32, dropout=0.2, seed=0)
+    finally:
+        keras.config.set_dtype_policy(previous)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="categorical_crossentropy", metrics=["accuracy"])
+    folder = tmp_path_factory.mktemp("run")
+    checkpoint.save(folder, checkpoint.State({"seed": 1}, 1, [], {}), model, None)
+    return folder, {"seed": 1}

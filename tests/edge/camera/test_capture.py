@@ -13,7 +13,7 @@ from fakes import Item, Listed, a_frame
 from leukolite.edge.camera.capture import Capture, ReconnectPolicy, arrivals
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.control import Control
-from leukolite.errors import SourceError
+from leukolite.errors import BundleError, ImageError, LeukoliteError, RuntimeUnavailable, SourceError
 
 QUICK = ReconnectPolicy(first_s=0.0, longest_s=0.0, times=3)
 
@@ -65,6 +65,41 @@ def test_whatever_a_driver_raises_is_a_reason_why_the_camera_is_lost():
         reason = f"the driver fails ({type(error).__name__}{f': {text}' if text else ''})"
         assert items[1] == Gap(1, "listed", f"signal lost: {reason}")
         assert items[3].index == 1
+
+
+class Panic(BaseException):
+    """As of a library in Rust: no Exception."""
+
+
+class Mute(Exception):
+    """Whose text fails too."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Panic("index out of bounds"), "the driver fails (Panic: index out of bounds)"),
+        (Mute(), "the driver fails (Mute)"),
+        (ImageError("a.jpg", "it is cut off"), "a.jpg: it is cut off"),
+        (RuntimeUnavailable("no decoder"), "no decoder"),
+        (BundleError("b"), "b"),
+        (LeukoliteError("b"), "b"),
+        (SourceError("another", "it is gone"), "another: it is gone"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_also_what_is_no_exception_has_no_text_or_is_an_error_of_ours_is_a_lost_camera(error, reason):
+    source = Listed([a_frame(0), error], [a_frame(1), waits], live=True)
+    assert given(source, 4)[1] == Gap(1, "listed", f"signal lost: {reason}")
+    assert source.opened == 2
+
+
+def test_an_interrupt_in_a_drivers_thread_is_no_lost_camera():
+    with pytest.raises(KeyboardInterrupt):
+        given(Listed([a_frame(0), KeyboardInterrupt()], live=True), 2)
 
 
 def test_a_driver_that_fails_at_once_is_said_at_once():

@@ -39,12 +39,12 @@ def picture(tmp_path_factory) -> bytes:
 
 @pytest.fixture(scope="module")
 def port(picture) -> Iterator[int]:
-    """An MJPEG camera that wants a login, at /basic before the host and at /query within the address."""
+    """An MJPEG camera that wants a login, at /live before the host and at /video within the address."""
 
     class Camera(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            is_in_query = self.path == "/query?user=joe&pwd=s3cret"
-            if not (is_in_query or (self.path == "/basic" and self.headers.get("Authorization") == BASIC)):
+            is_in_query = self.path == "/video?user=joe&pwd=s3cret"
+            if not (is_in_query or (self.path == "/live" and self.headers.get("Authorization") == BASIC)):
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="cam"')
                 self.end_headers()
@@ -88,16 +88,16 @@ def everything_below(folder: Path) -> bytes:
 
 
 def test_a_session_with_a_login_goes_on_with_the_login_given_again(call, refuses, port, login, tmp_path):
-    file, camera = login(), f"http://127.0.0.1:{port}/basic"
+    file, camera = login(), f"http://127.0.0.1:{port}/live"
     out = tmp_path / "out"
     outputs = ("--journal", out / "s", "--out", out / "o", "--json", out / "v.json")
     first = call(edge_run, *session(camera, "--camera-login", file, *outputs))
     assert first.exit_code == 0, first.output
-    assert first_record(out / "s").source.camera == f"http://***@127.0.0.1:{port}/basic"
+    assert first_record(out / "s").source.camera == f"http://***@127.0.0.1:{port}/live"
     line = refuses(edge_run, "--resume", out / "s", "--frames", 1)
     assert line == (
-        f"Error: http://127.0.0.1:{port}/basic: its login is needed, for it is never recorded; give it to edge-run with"
-        " --camera-login FILE"
+        f"Error: http://***@127.0.0.1:{port}/live: what *** stands for is needed, for it is never recorded; give it to"
+        " edge-run with --camera-login FILE"
     )
     again = call(edge_run, "--resume", out / "s", "--frames", 1, "--camera-login", file)
     assert again.exit_code == 0, again.output
@@ -112,23 +112,23 @@ def test_a_session_with_a_login_goes_on_with_the_login_given_again(call, refuses
 
 
 def test_a_login_in_the_query_comes_with_the_whole_address(call, refuses, port, login, tmp_path):
-    whole = f"http://127.0.0.1:{port}/query?user=joe&pwd=s3cret"
+    whole = f"http://127.0.0.1:{port}/video?user=joe&pwd=s3cret"
     assert call(edge_run, *session(whole, "--journal", tmp_path / "s")).exit_code == 0
-    assert first_record(tmp_path / "s").source.camera == f"http://127.0.0.1:{port}/query?user=***&pwd=***"
+    assert first_record(tmp_path / "s").source.camera == f"http://127.0.0.1:{port}/video?user=***&pwd=***"
     resume = ("--resume", tmp_path / "s", "--frames", 1, "--camera-login")
     assert "write the whole address into the file" in refuses(edge_run, *resume, login("joe:s3cret"))
-    other = refuses(edge_run, *resume, login(whole.replace("/query", "/other")))
+    other = refuses(edge_run, *resume, login(whole.replace("/video", "/sub")))
     assert other.endswith(
-        f"it holds the address of another camera, http://127.0.0.1:{port}/other, not http://127.0.0.1:{port}/query"
+        f"it holds the address of another camera, http://127.0.0.1:{port}/sub, not http://127.0.0.1:{port}/video"
     )
     assert call(edge_run, *resume, login(whole)).exit_code == 0
-    bare = session(f"http://127.0.0.1:{port}/query", "--camera-login", login(whole), "--record", tmp_path / "s")
+    bare = session(f"http://127.0.0.1:{port}/video", "--camera-login", login(whole), "--record", tmp_path / "s")
     assert call(edge_run, *bare).exit_code == 0
     assert b"s3cret" not in everything_below(tmp_path / "s")
 
 
 def test_a_wrong_login_is_named_without_being_shown(refuses, port, login):
-    line = refuses(edge_run, *session(f"http://127.0.0.1:{port}/basic", "--camera-login", login("joe:not-s3cret")))
+    line = refuses(edge_run, *session(f"http://127.0.0.1:{port}/live", "--camera-login", login("joe:not-s3cret")))
     assert "401 Unauthorized: the camera refuses this user or password" in line
     assert "s3cret" not in line
 
@@ -145,7 +145,7 @@ def test_a_wrong_login_is_named_without_being_shown(refuses, port, login):
         ("joe:s3cret" * 1000, 0o600, "the first line is longer than 4,096 bytes"),
         (b"joe:s3cret\xff", 0o600, "expected a camera's login in one line of UTF-8 text"),
         ("joe:s3cret".encode("utf-16"), 0o600, "expected a camera's login in one line of UTF-8 text"),
-        ("http://***@cam/x", 0o600, "found one whose login is left out"),
+        ("http://***@cam/x", 0o600, "found one of which a part is left out"),
         ("http://joe:s3cret@other/x", 0o600, "it holds the address of another camera, http://other/x, not http://cam/x"),
     ],
 )
@@ -187,7 +187,7 @@ def test_a_login_goes_with_an_address_alone(refuses, login, options):
 def test_the_login_is_neither_in_the_processs_title_nor_in_what_it_says(port, tmp_path):
     """A real process, whose command line every user may read, with the login on stdin."""
     code = "from leukolite.edge.cli import main; main()"
-    arguments = map(str, session(f"http://127.0.0.1:{port}/basic", "--camera-login", "-", "--journal", tmp_path / "s"))
+    arguments = map(str, session(f"http://127.0.0.1:{port}/live", "--camera-login", "-", "--journal", tmp_path / "s"))
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], input=f"{USER}:{PASSWORD}\n".encode(), capture_output=True, check=False
     )
@@ -197,7 +197,7 @@ def test_the_login_is_neither_in_the_processs_title_nor_in_what_it_says(port, tm
 
 def test_a_recorded_address_without_its_login_is_never_opened():
     for address in ("rtsp://***@cam/x", "http://cam/x?pwd=***"):
-        with pytest.raises(SourceError, match="its login is needed"):
+        with pytest.raises(SourceError, match=r"what \*\*\* stands for is needed"):
             StreamCamera(address)
 
 
@@ -259,7 +259,7 @@ def test_an_exception_of_opencvs_is_an_error_that_hides_the_login(monkeypatch):
 
 def test_a_journal_of_before_gives_no_password_away_and_goes_on(tmp_path, call, port, login):
     """Its first record holds the query with all that stood in it, and no mark that there was a user."""
-    whole = f"http://127.0.0.1:{port}/query?user=joe&pwd=s3cret"
+    whole = f"http://127.0.0.1:{port}/video?user=joe&pwd=s3cret"
     assert call(edge_run, *session(whole, "--journal", tmp_path / "s", "--frames", 1)).exit_code == 0
     start = first_record(tmp_path / "s")
     before = start.model_copy(update={"source": SourceSettings.model_construct(camera=whole, path=None, seed=0)})

@@ -76,6 +76,31 @@ def test_what_another_does_to_the_file_stops_recording_with_the_reason_and_what_
     assert len(said) == 1
 
 
+@pytest.mark.parametrize("place", ["s/mine", FILE])
+def test_records_in_a_file_that_was_renamed_are_said_to_lie_there(tmp_path, place):
+    sink = open_recording(tmp_path / "s", start(), resume=False, on_stop=(said := []).append)
+    sink._journal.append(*(verdict(i) for i in range(20)))
+    sink._journal.sync()
+    (tmp_path / "s" / FILE).rename(tmp_path / place)
+    sink._journal.append(verdict(90))
+    sink._journal.sync()
+    n = (tmp_path / place).read_bytes().count(b"\n")
+    where = f"; {n} lie in {tmp_path / place}"
+    assert said[0].endswith(f"; 0 of {n} records are left in {tmp_path / 's'}{where}")
+    with pytest.raises(JournalError):
+        sink.close()
+    assert sink.outcome == f"0 of {n} records are left, 1 more could not be kept{where}"
+
+
+@pytest.mark.parametrize("change", ["folder removed", "file removed", "file emptied", "file cut", "file written"])
+def test_nothing_is_said_to_lie_elsewhere_that_does_not(tmp_path, change):
+    journal, said = recorded(tmp_path / "s")
+    CHANGES[change][0](tmp_path / "s")
+    journal.append(verdict(90))
+    journal.sync()
+    assert " lie in " not in said[0]
+
+
 @pytest.mark.parametrize("change", ["file emptied", "file cut"])
 def test_nothing_is_written_behind_what_was_cut_off_so_the_rest_goes_on(tmp_path, change):
     do, _, left = CHANGES[change]
@@ -108,6 +133,18 @@ def test_a_folder_that_was_moved_keeps_its_records_and_is_said_to_lie_elsewhere(
     last = list(read(tmp_path / "elsewhere"))[-1].record
     assert isinstance(last, EventRecord)
     assert last.event == "recording stopped"
+
+
+@pytest.mark.parametrize("move", [lambda s: s.rename(s.with_name("elsewhere")), swap])
+def test_a_folder_that_is_moved_after_the_last_sync_is_named_where_it_lies(tmp_path, move):
+    sink = open_recording(tmp_path / "s", start(), resume=False)
+    sink.take(SessionEnd("camera", Ending(EndedBy.SOURCE)))
+    sink._journal.sync()
+    move(tmp_path / "s")
+    sink.close()
+    assert sink.folder == tmp_path / "elsewhere"
+    assert sink.outcome.startswith("2 records; the last is ")
+    assert verify(sink.folder).ended
 
 
 def test_an_earlier_file_that_is_gone_is_said_when_the_next_begins(tmp_path):

@@ -135,6 +135,109 @@ def test_the_address_that_has_most_strangers_makes_room(hall):
         one.close()
 
 
+HALF = b"GET / HTTP/1.1\r\nHost: a\r\n"
+
+
+def strangers_who_sent(served: Hall, sent: bytes, n: int) -> list[socket.socket]:
+    """As many connections one after the other, of which the door has seen that they sent something."""
+    arrived = []
+    for _ in range(n):
+        before = set(served.door.visitors)
+        arrived += served.connect()
+        arrived[-1].sendall(sent)
+        wait_until(lambda: set(served.door.visitors) - before)  # noqa: B023
+    return arrived
+
+
+@pytest.mark.parametrize("sent", [b"G", HALF])
+def test_who_sent_half_a_request_goes_before_a_newcomer_who_has_not_spoken_yet(hall, sent):
+    served = hall(most=16)
+    halves = strangers_who_sent(served, sent, 14)  # all places of strangers
+    (owner,) = served.connect()
+    wait_until(lambda: len(served.door.lobby) == 1)
+    more = strangers_who_sent(served, sent, 13)
+    assert [is_open(one) for one in halves] == [False] * 14
+    assert is_open(owner)
+    owner.sendall(HALF + b"\r\n")
+    assert owner.recv(100).startswith(b"HTTP/1.1 200 ")
+    for one in (owner, *halves, *more):
+        one.close()
+
+
+def test_who_was_answered_without_a_token_goes_before_a_newcomer(hall):
+    served = hall(most=16)
+    refused = [served.ask("/stranger") for _ in range(14)]
+    (owner,) = served.connect()
+    wait_until(lambda: len(served.door.lobby) == 1)
+    assert [is_open(one.sock) for one in refused] == [False] + [True] * 13
+    assert is_open(owner)
+    owner.close()
+    for one in refused:
+        one.close()
+
+
+def test_who_was_long_in_the_lobby_is_no_newcomer_once_he_speaks(hall):
+    served = hall(most=16)
+    (old,) = served.connect()
+    wait_until(lambda: served.door.lobby)
+    others = served.connect(12)
+    wait_until(lambda: len(served.door.lobby) == 13)
+    old.sendall(b"G")
+    wait_until(lambda: served.door.visitors)
+    others += served.connect(2)
+    wait_until(lambda: not is_open(old))
+    assert all(map(is_open, others))
+    for one in (old, *others):
+        one.close()
+
+
+def test_nobody_goes_before_his_moment_is_over_however_many_come(hall, monkeypatch):
+    monkeypatch.setattr(door, "MOMENT_S", 0.4)
+    served, began = hall(most=16), time.monotonic()
+    strangers = served.connect(60)
+    wait_until(lambda: not is_open(strangers[0]))
+    assert time.monotonic() - began >= 0.4
+    for one in strangers:
+        one.close()
+
+
+def test_a_browsers_few_connections_are_no_crowd_among_strangers_of_many_addresses(hall):
+    served = hall(most=16)  # of which one in eight, two, are no crowd
+    strangers = [connect_from(served, f"127.0.1.{i}") for i in range(12)]
+    browser = [connect_from(served, "127.0.0.2") for _ in range(2)]
+    strangers += [connect_from(served, f"127.0.2.{i}") for i in range(12)]
+    wait_until(lambda: not any(map(is_open, strangers[:12])))
+    assert all(map(is_open, browser))
+    for one in (*browser, *strangers):
+        one.close()
+
+
+def connect_from(served: Hall, address: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", served.port), timeout=20, source_address=(address, 0))
+
+
+def test_while_half_open_strangers_come_all_the_time_the_owner_is_always_answered(hall):
+    served, comes, halves = hall(most=64), threading.Event(), []
+
+    def come() -> None:
+        while not comes.wait(1 / 400):
+            halves.extend(served.connect())
+            halves[-1].sendall(b"G")
+
+    attack = threading.Thread(target=come)
+    attack.start()
+    try:
+        wait_until(lambda: len(halves) > 70)
+        for _ in range(40):
+            served.ask().close()
+            time.sleep(0.01)
+    finally:
+        comes.set()
+        attack.join()
+        for one in halves:
+            one.close()
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n", b"GET /" + b"a" * 1000])
 def test_who_sends_no_whole_head_is_thrown_out(hall, monkeypatch, sent):
     monkeypatch.setattr(door, "HEAD_S", 0.3)

@@ -185,7 +185,7 @@ def test_a_slide_that_is_begun_again_under_its_name_counts_from_nought():
     slide = live.new_slide("S-17/2026")
     live.take(new_slide(slide))
     live.take(classified("blast"))
-    assert (shown(live)["slide"]["id"], shown(live)["slide"]["n"]) == (slide, 1)
+    assert (shown(live)["slide"]["named"], shown(live)["slide"]["n"]) == (True, 1)
     assert live.new_slide("S-17/2026") == slide
     live.take(Gap(1, "cam", "dark"))  # comes before the pipeline has told of the new slide
     assert (shown(live)["slide"]["number"], shown(live)["slide"]["n"], shown(live)["slide"]["gaps"]) == (3, 0, 0)
@@ -202,6 +202,35 @@ def test_a_slides_name_is_nowhere_and_its_id_is_the_sessions_own():
     assert len(set(ids)) == 3
     assert all(len(each) == 16 for each in ids)
     assert "S-17" not in json.dumps(shown(live)) + repr(vars(live))
+
+
+def test_the_page_tells_no_slides_id_whose_ever_it_is_and_whatever_was_typed():
+    live = Counted(ABOUT, clock=lambda: 0)
+    pages = [shown(live)]
+    ids = []
+    for name in ("S-17", "S-18", "S-17"):
+        ids.append(live.new_slide(name))
+        pages.append(shown(live))
+        live.take(new_slide(ids[-1]))
+        live.take(classified("blast"))
+        pages.append(shown(live))
+    assert not any(slide[:6] in json.dumps(pages) for slide in ids)
+    again, before = ({**page["slide"], "number": 0} for page in (pages[-1], pages[2]))
+    assert again == before  # nothing tells that a name was there before
+    assert next(message["text"] for message in pages[-1]["messages"]) == "slide 4 of this session begins"
+
+
+def test_a_session_begins_so_many_slides_on_its_page_and_no_more(monkeypatch):
+    monkeypatch.setattr("leukolite.edge.page.state.MOST_SLIDES", 3)
+    live = Counted(ABOUT)
+    for name in ("a", "b", "a"):
+        live.new_slide(name)
+    for name in ("a", "c"):
+        with pytest.raises(
+            ValueError, match=r"^3 slides were begun on this page, the most of a session; end the session and begin"
+        ):
+            live.new_slide(name)
+    assert live.now.slide.number == 4
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201])
