@@ -89,7 +89,9 @@ def _key(network: "keras.Model", pixels: np.ndarray, spec: InputSpec, views: int
     import keras
 
     content = hashlib.sha256(json.dumps([SCHEMA, views, spec.scale, spec.offset, keras.__version__]).encode())
-    content.update(network.to_json().encode())
+    for layer in network.layers:  # without its name, in which Keras counts what a process has built
+        settings = {key: value for key, value in layer.get_config().items() if key != "name"}
+        content.update(json.dumps([type(layer).__name__, settings], default=str, sort_keys=True).encode())
     for weights in network.get_weights():
         content.update(np.ascontiguousarray(weights).data)
     content.update(repr(pixels.shape).encode())

@@ -114,6 +114,10 @@ def test_a_recipe_without_a_head_has_no_field_of_one():
 
 @pytest.fixture
 def network():
+    return fresh_network()
+
+
+def fresh_network():
     import keras
     from keras import layers
 
@@ -136,6 +140,10 @@ def test_features_are_kept_for_the_same_pictures_and_network_only(network, tmp_p
     assert np.array_equal(first, load_features(network, pixels, spec, 2, None, no_progress))
     computed.clear()
     assert np.array_equal(features(pixels), first)
+    assert computed == []
+    again = fresh_network()  # of other names, since Keras counts
+    assert again.layers[1].name != network.layers[1].name
+    assert np.array_equal(load_features(again, pixels, spec, 2, tmp_path, lambda *_: computed.append(0)), first)
     assert computed == []
     for other in (pixels[::-1], pixels[:19]):
         assert features(other).shape[0] == len(other)
