@@ -10,7 +10,7 @@ from leukolite.clock import Clock
 from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
 
 MOST_AHEAD = 3  # pictures are read before they are asked for, at most
-MOST_BYTES_AHEAD = 32 * 2**20  # none is begun while so much waits or is classified: of large scans none is read ahead
+MOST_BYTES_AHEAD = 24 * 2**20  # none is begun while so much waits or is classified: of large scans none is read ahead
 ENDS_WITHIN_S = 2.0  # how long a picture in the making is waited for; a drive that hangs is left behind
 
 

@@ -14,6 +14,7 @@ from leukolite.errors import ImageError, SourceError
 from leukolite.images import decode_rgb
 from leukolite.jpeg import START, decode_jpeg
 
+_STRIP_PIXELS = 1 << 18  # that are turned at a time: OpenCV copies what it turns in place
 READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts as lost
 
 
@@ -52,6 +53,7 @@ def read_frames(
             raise SourceError(name, "no more frames come; is it still plugged in and running?")
         try:
             pixels = _decode(picture.tobytes(), name) if encoded else to_rgb(picture)
+            del picture
         except ImageError as error:
             failures += 1
             yield Gap(index, name, error.reason)
@@ -61,6 +63,7 @@ def read_frames(
             is_stamped = is_believable(age)
             taken = started - age if is_stamped else started
             yield Frame(pixels, index, taken, (clock() - started) / 1e6, name, None, "sensor" if is_stamped else "arrival")
+            del pixels  # see `checked_items`
         index += 1
     raise SourceError(name, f"{READ_FAILURES} pictures in a row cannot be decoded")
 
@@ -72,10 +75,23 @@ def _decode(file: bytes, name: str) -> np.ndarray:
 
 
 def to_rgb(picture: np.ndarray) -> np.ndarray:
-    """OpenCV's B,G,R as R,G,B. Raises: ImageError, if it is no 8-bit colour picture."""
+    """OpenCV's B,G,R as R,G,B, turned where it lies: two of a large picture would not fit beside the one that is classified.
+
+    Args:
+        picture: nobody else's; read-only, it is copied.
+
+    Raises:
+        ImageError: it is no 8-bit colour picture.
+    """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
         raise ImageError("", f"expected 8-bit colour pictures, found {picture.dtype} of shape {picture.shape}")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    if not (picture.flags.writeable and picture.flags.c_contiguous):
+        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    rows = max(1, _STRIP_PIXELS // picture.shape[1])
+    for top in range(0, len(picture), rows):
+        strip = picture[top : top + rows]
+        cv2.cvtColor(strip, cv2.COLOR_BGR2RGB, strip)
+    return picture
 
 
 def jpeg_fault(file: bytes) -> str | None:

@@ -88,6 +88,7 @@ class OpenCvVideo:
             yield from ["cannot be decoded"] * failures  # it went on behind them
             failures = 0
             yield _pixels(got, picture)
+            del picture  # see `checked_items`
 
 
 def _open(path: Path) -> cv2.VideoCapture:

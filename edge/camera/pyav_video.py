@@ -87,11 +87,13 @@ class PyAvVideo:
             if packet is not None:
                 suspects.add(number, fault, is_lost=is_lost)
                 lost.add(number, shown_at, fault if is_lost else None)
-            for frame in frames:
+            while frames:
+                frame = frames.pop(0)
                 yield from lost.before(frame)
                 reason, missing = suspects.of(frame)
                 yield from [_AFTER_DAMAGE] * missing
                 yield self._pixels(frame) if reason is None else reason
+                del frame  # before the next is decoded
             if packet is not None and self._codec == "mjpeg" and fault is None:
                 yield from self._between.lost(bytes(packet))
         yield from lost.before(None)
@@ -162,7 +164,8 @@ class PyAvVideo:
         except SourceError as error:
             return error.reason
         picture = self._to_bgr.reformat(frame, format="bgr24", interpolation="BICUBIC").to_ndarray()  # as OpenCV does
-        pixels = to_rgb(picture)
+        pixels = to_rgb(picture.copy() if frame.format.name == "bgr24" else picture)  # the decoder's own is not to be turned
+        del picture
         return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)) if frame.rotation else pixels
 
 
