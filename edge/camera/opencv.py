@@ -9,11 +9,24 @@ import numpy as np
 
 from leukolite.clock import Clock
 from leukolite.edge.camera.boundary import bound_ffmpeg
+from leukolite.edge.camera.decoder_memory import DecoderMemory
 from leukolite.edge.camera.source import Frame, Gap, is_believable
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import decode_rgb
 from leukolite.jpeg import START, decode_jpeg
 
+_CODECS = {
+    **dict.fromkeys(("avc1", "x264"), "h264"),
+    **dict.fromkeys(("hev1", "hvc1", "h265", "x265"), "hevc"),
+    **dict.fromkeys(("mjpg", "jpeg"), "mjpeg"),
+    **dict.fromkeys(("fmp4", "mp4v", "xvid", "divx", "dx50"), "mpeg4"),
+    "vp80": "vp8",
+    "vp90": "vp9",
+    "av01": "av1",
+    "mpg2": "mpeg2video",
+    "flv1": "flv",
+}  # what containers call them
+_SAMPLE_BYTES = {"I420": 1.5, "Y42B": 2.0, "Y3\x0b\x0a": 3.0, "444P": 3.0}  # a pixel
 _STRIP_PIXELS = 1 << 18  # that are turned at a time: OpenCV copies what it turns in place
 READ_FAILURES = 20  # unreadable pictures in a row after which a camera counts as lost
 
@@ -105,13 +118,42 @@ def jpeg_fault(file: bytes) -> str | None:
 
 def fourcc(video: cv2.VideoCapture) -> str:
     """How its pictures are coded, as 'MJPG'."""
-    return (int(number(video, cv2.CAP_PROP_FOURCC)) % 2**32).to_bytes(4, "little").decode("latin-1")
+    return _four(number(video, cv2.CAP_PROP_FOURCC))
+
+
+def _four(value: float) -> str:
+    return (int(value) % 2**32).to_bytes(4, "little").decode("latin-1")
 
 
 def number(video: cv2.VideoCapture, which: int) -> float:
     """One of its properties; 0 where the driver says what is no number."""
     value = video.get(which)
     return value if math.isfinite(value) else 0.0
+
+
+def threads(most: int) -> list[int]:
+    """For opening a video by FFmpeg: each thread that decodes holds frames of its own."""
+    which = getattr(cv2, "CAP_PROP_N_THREADS", None)  # since OpenCV 4.6
+    return [] if which is None else [which, most]
+
+
+def decoder_memory(video: cv2.VideoCapture, *, waiting: int = 0) -> DecoderMemory:
+    """What FFmpeg will hold at the most of a video that it has opened; OpenCV does not say how many frames it is made from.
+
+    Args:
+        waiting: see `DecoderMemory`.
+    """
+    width, height = (int(number(video, which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    codec = fourcc(video).strip("\0 ").lower()
+    samples = _four(number(video, getattr(cv2, "CAP_PROP_CODEC_PIXEL_FORMAT", -1)))
+    return DecoderMemory(
+        width,
+        height,
+        _CODECS.get(codec, codec),
+        _SAMPLE_BYTES.get(samples, 3.0),
+        threads=max(int(number(video, getattr(cv2, "CAP_PROP_N_THREADS", -1))), 1),
+        waiting=waiting + 1,  # its own R,G,B
+    )
 
 
 def describe(video: cv2.VideoCapture) -> str:

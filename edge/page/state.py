@@ -221,7 +221,7 @@ def shown_pixels(pixels: np.ndarray) -> np.ndarray:
 
 
 def _to_be_kept(result: FrameResult) -> FrameResult:
-    if result.frame.pixels.nbytes <= MOST_KEPT_BYTES:  # made smaller only when somebody looks: a frame's verdict waits for no page
+    if result.frame.pixels.nbytes <= MOST_KEPT_BYTES:  # made smaller where somebody looks, else a verdict would wait for it
         return result
     return replace(result, frame=replace(result.frame, pixels=shown_pixels(result.frame.pixels)))
 
