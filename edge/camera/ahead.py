@@ -7,10 +7,9 @@ from contextlib import closing
 from dataclasses import replace
 
 from leukolite.clock import Clock
-from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
+from leukolite.edge.camera.source import LARGE_BYTES, Frame, FrameSource, Gap, Items, Note
 
 MOST_AHEAD = 3  # pictures are read before they are asked for, at most
-MOST_BYTES_AHEAD = 24 * 2**20  # none is begun while so much waits or is classified: of large scans none is read ahead
 ENDS_WITHIN_S = 2.0  # how long a picture in the making is waited for; a drive that hangs is left behind
 
 
@@ -99,7 +98,7 @@ class _Reader:
 
     def _is_short(self) -> bool:
         held = self._given_bytes + sum(map(_bytes_of, self._items))
-        return len(self._items) < MOST_AHEAD and held < MOST_BYTES_AHEAD
+        return len(self._items) < MOST_AHEAD and held < LARGE_BYTES  # of large scans none is read ahead
 
 
 def _bytes_of(item: Frame | Gap | Note) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
+from leukolite.edge.camera.source import Arriving, Frame, FrameSource, Gap, Items, Note
 from leukolite.errors import LeukoliteError, SourceError, first_line
 from leukolite.jpeg import MAX_PIXELS
 
@@ -26,7 +26,7 @@ def checked_items(source: FrameSource) -> Items:
             for item in items:
                 if isinstance(item, Frame) and (reason := why_no_picture(item.pixels, live=source.live)) is not None:
                     item = Gap(item.index, item.source, reason)
-                if not isinstance(item, Frame | Gap | Note):
+                if not isinstance(item, Frame | Gap | Note | Arriving):
                     raise SourceError(source.name, f"the driver gives {type(item).__name__}, which is no frame")
                 yield item
                 del item  # the next picture is made while this one is not held any more: large ones would not fit twice

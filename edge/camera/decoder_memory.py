@@ -6,14 +6,15 @@ docs/evidence/attacks.md, by tests/attack/memory.py.
 
 from dataclasses import dataclass
 
+from leukolite.edge.camera.source import LARGE_BYTES
 from leukolite.errors import SourceError
 
-MOST_BYTES = 215_000_000  # of decoder and pictures together; Python, the runtime and the page take the rest
+MOST_BYTES = 210_000_000  # of decoder and pictures together; Python, the runtime and the page take the rest
 MOST_PIXELS = 4096 * 2304  # of a frame
 
 _OWN_FRAMES = 2  # the decoder's frame in the making, and the one that is given out
 _R_G_B = 3  # bytes a pixel
-_PICTURES = 2  # R,G,B: the one that is converted, then classified; its noisy copy
+_PICTURES = 3.5  # R,G,B: the one that is converted, then classified; its noisy copy, or what encoding it for the journal takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +26,20 @@ class _Codec:
 
 
 _CODECS = {
-    "h264": _Codec(16, 0.55),
-    "hevc": _Codec(16, 0.8),
+    "h264": _Codec(16, 0.35),
+    "hevc": _Codec(16, 0.35),
     "vp8": _Codec(3, 0.3),
     "vp9": _Codec(8, 0.3),
     "av1": _Codec(8, 0.3),
     "dav1d": _Codec(8, 0.3),
-    "mpeg4": _Codec(2, 0.55),
-    "mpeg2video": _Codec(2, 0.55),
-    "flv": _Codec(1, 0.55),
+    "mpeg4": _Codec(2, 0.35),
+    "mpeg2video": _Codec(2, 0.35),
+    "flv": _Codec(1, 0.35),
     "mjpeg": _Codec(0, 0.0),
     "png": _Codec(1, 0.0),
     "ffv1": _Codec(1, 0.0),
 }
-_ANY = _Codec(16, 0.8)
+_ANY = _Codec(16, 0.35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class DecoderMemory:
         sample_bytes: a pixel, as they are decoded: 1.5 for 8-bit 4:2:0.
         references: frames that another may be made from; None: as many as the codec allows.
         threads: that decode frames at the same time, each its own.
-        waiting: pictures beside the one that is classified: of a live camera one waits.
+        copies: the library's own of each picture, R,G,B.
+        live: one picture waits while another is classified, however large it is.
     """
 
     width: int
@@ -60,16 +62,18 @@ class DecoderMemory:
     sample_bytes: float = 1.5
     references: int | None = None
     threads: int = 1
-    waiting: int = 0
+    copies: int = 0
+    live: bool = False
 
     @property
     def bytes(self) -> float:
         """At the most."""
         codec = _CODECS.get(self.codec, _ANY)
         references = codec.references if self.references is None else self.references
-        frames = references + _OWN_FRAMES + (self.threads - 1)
-        a_pixel = frames * (self.sample_bytes + codec.beside) + _R_G_B * (_PICTURES + self.waiting)
-        return self.width * self.height * a_pixel
+        frames, pixels = references + _OWN_FRAMES + (self.threads - 1), self.width * self.height
+        is_large = pixels * _R_G_B >= LARGE_BYTES
+        pictures = _PICTURES + self.copies + (self.live or not is_large) + (not is_large)
+        return pixels * (frames * (self.sample_bytes + codec.beside) + _R_G_B * pictures)
 
 
 def check_decoder_memory(decoder: DecoderMemory, name: str, remedy: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from leukolite.clock import Clock
 from leukolite.edge.camera.boundary import bound_ffmpeg
 from leukolite.edge.camera.decoder_memory import DecoderMemory
-from leukolite.edge.camera.source import Frame, Gap, is_believable
+from leukolite.edge.camera.source import LARGE_BYTES, Arriving, Frame, Gap, is_believable
 from leukolite.errors import ImageError, SourceError
 from leukolite.images import decode_rgb
 from leukolite.jpeg import START, decode_jpeg
@@ -47,8 +47,8 @@ def silence_opencv() -> None:
 
 def read_frames(
     video: cv2.VideoCapture, name: str, index: int, clock: Clock, *, encoded: bool, stamped: bool
-) -> Iterator[Frame | Gap]:
-    """Frames and gaps until the camera is lost.
+) -> Iterator[Frame | Gap | Arriving]:
+    """Frames and gaps until the camera is lost; of large frames also when the next is here.
 
     Args:
         encoded: it gives JPEG files, not pictures.
@@ -57,10 +57,12 @@ def read_frames(
     Raises:
         SourceError: nothing comes any more, or nothing that is a picture.
     """
-    failures = 0
+    failures, is_large = 0, False
     while failures < READ_FAILURES:
         grabbed = video.grab()
         started = clock()
+        if grabbed and is_large:
+            yield Arriving()
         got, picture = video.retrieve() if grabbed else (False, None)
         if not got or picture is None:
             raise SourceError(name, "no more frames come; is it still plugged in and running?")
@@ -71,7 +73,7 @@ def read_frames(
             failures += 1
             yield Gap(index, name, error.reason)
         else:
-            failures = 0
+            failures, is_large = 0, pixels.nbytes >= LARGE_BYTES
             age = started - round(number(video, cv2.CAP_PROP_POS_MSEC) * 1e6) if stamped else -1
             is_stamped = is_believable(age)
             taken = started - age if is_stamped else started
@@ -137,12 +139,8 @@ def threads(most: int) -> list[int]:
     return [] if which is None else [which, most]
 
 
-def decoder_memory(video: cv2.VideoCapture, *, waiting: int = 0) -> DecoderMemory:
-    """What FFmpeg will hold at the most of a video that it has opened; OpenCV does not say how many frames it is made from.
-
-    Args:
-        waiting: see `DecoderMemory`.
-    """
+def decoder_memory(video: cv2.VideoCapture, *, live: bool) -> DecoderMemory:
+    """Of a video that FFmpeg has opened; OpenCV does not say how many frames others are made from."""
     width, height = (int(number(video, which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     codec = fourcc(video).strip("\0 ").lower()
     samples = _four(number(video, getattr(cv2, "CAP_PROP_CODEC_PIXEL_FORMAT", -1)))
@@ -152,7 +150,8 @@ def decoder_memory(video: cv2.VideoCapture, *, waiting: int = 0) -> DecoderMemor
         _CODECS.get(codec, codec),
         _SAMPLE_BYTES.get(samples, 3.0),
         threads=max(int(number(video, getattr(cv2, "CAP_PROP_N_THREADS", -1))), 1),
-        waiting=waiting + 1,  # its own R,G,B
+        copies=1,
+        live=live,
     )
 
 

@@ -40,7 +40,7 @@ class OpenCvVideo:
         silence_opencv()
         self._decoded = _open(path)
         try:
-            check_decoder_memory(decoder_memory(self._decoded), str(path), f"install {EXTRA}, or {SMALLER}")
+            check_decoder_memory(decoder_memory(self._decoded, live=False), str(path), f"install {EXTRA}, or {SMALLER}")
         except SourceError:
             self._decoded.release()
             raise

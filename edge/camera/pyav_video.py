@@ -7,6 +7,7 @@ codecs show their damage.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,7 +166,7 @@ class PyAvVideo:
                 return max(held) + max(shown_later, default=2) if held else None
             case "hevc":
                 held = self._in_header("sps_max_dec_pic_buffering_minus1")
-                return max(held) + 1 if held else None
+                return max(held) if held else None  # beside the one in the making
         return None
 
     def _in_header(self, field: str) -> list[int]:
@@ -182,8 +183,10 @@ class PyAvVideo:
         return [text for _, _, text in log]
 
     def _pixels(self, frame: "VideoFrame") -> np.ndarray | str:
-        if frame.width * frame.height > self._memory.width * self._memory.height:
-            return f"its size changes from {self._memory.width}x{self._memory.height} to {frame.width}x{frame.height}"
+        try:  # its size may change on the way
+            check_decoder_memory(replace(self._memory, width=frame.width, height=frame.height), "", SMALLER)
+        except SourceError as error:
+            return error.reason
         picture = self._to_bgr.reformat(frame, format="bgr24", interpolation="BICUBIC").to_ndarray()  # as OpenCV does
         pixels = to_rgb(picture.copy() if frame.format.name == "bgr24" else picture)  # the decoder's own is not to be turned
         del picture

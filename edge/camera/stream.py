@@ -8,7 +8,7 @@ from leukolite.address import has_hidden, with_secrets_hidden, without_password
 from leukolite.clock import Clock
 from leukolite.edge.camera.decoder_memory import check_decoder_memory
 from leukolite.edge.camera.opencv import decoder_memory, describe, fourcc, read_frames, silence_opencv, threads
-from leukolite.edge.camera.source import CameraOptions, Items, Note
+from leukolite.edge.camera.source import Arriving, CameraOptions, Items, Note
 from leukolite.errors import SourceError, first_line
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -51,12 +51,13 @@ class StreamCamera:
                 raise SourceError(self.name, f"no video there: {reason}", advice=advice)
             encoded = fourcc(video) == "MJPG" and video.set(cv2.CAP_PROP_FORMAT, -1)
             if not encoded:
-                check_decoder_memory(decoder_memory(video, waiting=1), self.name, SMALLER)
+                check_decoder_memory(decoder_memory(video, live=True), self.name, SMALLER)
             yield Note(self.name, describe(video))
             if not encoded:
                 yield Note(self.name, UNCHECKED)
             for item in read_frames(video, self.name, self._next, self._clock, encoded=encoded, stamped=False):
-                self._next = item.index + 1
+                if not isinstance(item, Arriving):
+                    self._next = item.index + 1
                 yield item
         finally:
             video.release()

@@ -18,7 +18,7 @@ import numpy as np
 from leukolite.classes import Classes
 from leukolite.clock import Clock
 from leukolite.decision import ABSTAIN
-from leukolite.edge.camera.source import Gap, Note, Size
+from leukolite.edge.camera.source import LARGE_BYTES, Gap, Note, Size
 from leukolite.edge.control import Control
 from leukolite.edge.counts import SessionCounts, SlideCounts, by_kind
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
@@ -32,7 +32,6 @@ from leukolite.wording import shown_label
 RECENT_FRAMES = 100  # that the latency and the rate shown are of
 KEPT_MESSAGES = 6
 LONGEST_SIDE = 1024  # of the picture that is shown, pixels
-MOST_KEPT_BYTES = 16 * 2**20  # of a picture's pixels, beside the next: of a larger one only what is shown stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +220,7 @@ def shown_pixels(pixels: np.ndarray) -> np.ndarray:
 
 
 def _to_be_kept(result: FrameResult) -> FrameResult:
-    if result.frame.pixels.nbytes <= MOST_KEPT_BYTES:  # made smaller where somebody looks, else a verdict would wait for it
+    if result.frame.pixels.nbytes < LARGE_BYTES:  # made smaller where somebody looks, else a verdict would wait for it
         return result
     return replace(result, frame=replace(result.frame, pixels=shown_pixels(result.frame.pixels)))
 

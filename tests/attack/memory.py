@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 from leukolite.edge.camera.boundary import LIVE_PIXELS
-from leukolite.edge.camera.decoder_memory import MOST_BYTES, MOST_PIXELS, DecoderMemory
+from leukolite.edge.camera.decoder_memory import MOST_BYTES, DecoderMemory
 from leukolite.images import _BYTES_A_PIXEL, MAX_MEMORY
 from leukolite.synthetic import render_field
 
@@ -151,32 +151,31 @@ CODECS = {
     "MPEG-4": Encoding("mpeg4", {"qscale": "4"}, "mp4", "mpeg4"),
     "MJPEG": Encoding("mjpeg", {"qscale": "3"}, "avi", "mjpeg"),
 }
-Memory = Callable[[Encoding], DecoderMemory]  # of one pixel
+Memory = Callable[[Encoding, int, int], DecoderMemory]  # of a video of that width and height
 _made = tempfile.TemporaryDirectory(prefix="videos-")  # each video is made once
 
 
-def by_pyav(encoding: Encoding) -> DecoderMemory:
-    return DecoderMemory(1, 1, encoding.codec, references=encoding.references)
+def by_pyav(encoding: Encoding, width: int, height: int) -> DecoderMemory:
+    return DecoderMemory(width, height, encoding.codec, references=encoding.references)
 
 
-def by_opencv(encoding: Encoding) -> DecoderMemory:
-    return DecoderMemory(1, 1, encoding.codec, waiting=1)
+def by_opencv(encoding: Encoding, width: int, height: int) -> DecoderMemory:
+    return DecoderMemory(width, height, encoding.codec, copies=1)
 
 
-def by_network(encoding: Encoding) -> DecoderMemory:
-    return DecoderMemory(1, 1, encoding.codec, threads=2, waiting=2)
+def by_network(encoding: Encoding, width: int, height: int) -> DecoderMemory:
+    return DecoderMemory(width, height, encoding.codec, threads=2, copies=1, live=True)
 
 
-def of_4k(encoding: Encoding) -> DecoderMemory:
-    return DecoderMemory(1, 1, encoding.codec, references=0)
+def of_4k(encoding: Encoding, width: int, height: int) -> DecoderMemory:
+    return DecoderMemory(width, height, encoding.codec, references=0)
 
 
 def encoded(name: str, memory: Memory) -> Path:
     """A video as large as is taken where decoding takes so much."""
     encoding = CODECS[name]
-    pixels = min(0.995 * MOST_BYTES / memory(encoding).bytes, MOST_PIXELS)
-    width = int((pixels * 16 / 9) ** 0.5) // 16 * 16
-    size = (width, int(pixels / width) // 16 * 16)
+    sizes = ((width, width * 9 // 16 // 16 * 16) for width in range(4096, 0, -16))
+    size = next(size for size in sizes if memory(encoding, *size).bytes <= MOST_BYTES)
     path = Path(_made.name, f"{name.replace(' ', '-')}-{size[0]}x{size[1]}.{encoding.ending}")
     if not path.exists():
         video(encoding.encoder, encoding.options, path, size)
