@@ -12,7 +12,7 @@ from leukolite.errors import SourceError
 MOST_BYTES = 210_000_000  # of decoder and pictures together; Python, the runtime and the page take the rest
 MOST_PIXELS = 4096 * 2304  # of a frame
 
-_OWN_FRAMES = 2  # the decoder's frame in the making, and the one that is given out
+_OWN_FRAMES = 2  # of each thread: the frame in the making, and the one that is given out
 _R_G_B = 3  # bytes a pixel
 _PICTURES = 3.5  # R,G,B: the one that is converted, then classified; its noisy copy, or what encoding it for the journal takes
 
@@ -70,7 +70,7 @@ class DecoderMemory:
         """At the most."""
         codec = _CODECS.get(self.codec, _ANY)
         references = codec.references if self.references is None else self.references
-        frames, pixels = references + _OWN_FRAMES + (self.threads - 1), self.width * self.height
+        frames, pixels = references + _OWN_FRAMES * self.threads, self.width * self.height
         is_large = pixels * _R_G_B >= LARGE_BYTES
         pictures = _PICTURES + self.copies + (self.live or not is_large) + (not is_large)
         return pixels * (frames * (self.sample_bytes + codec.beside) + _R_G_B * pictures)

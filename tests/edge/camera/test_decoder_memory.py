@@ -7,7 +7,7 @@ from leukolite.edge.camera.opencv_video import OpenCvVideo
 from leukolite.edge.camera.pyav_video import PyAvVideo
 from leukolite.errors import SourceError
 
-UHD, CINEMA, HD = (3840, 2160), (4096, 2304), (1920, 1080)
+UHD, CINEMA, QHD, HD = (3840, 2160), (4096, 2304), (2560, 1440), (1920, 1080)
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,9 @@ UHD, CINEMA, HD = (3840, 2160), (4096, 2304), (1920, 1080)
         (CINEMA, "h264", 4),
         (UHD, "h264", 6),  # what level 5.1 allows, and a frame that is shown later
         (UHD, "hevc", 6),
-        (UHD, "vp9", None),
-        (UHD, "dav1d", None),
+        (QHD, "vp9", None),
+        (QHD, "dav1d", None),
+        (QHD, "h264", None),
         (HD, "h264", None),
         (HD, "hevc", None),
         (HD, "a codec of nobody", None),
@@ -61,6 +62,11 @@ def h264(tmp_path_factory):
             container.mux(stream.encode(av.VideoFrame(320, 240, "yuv420p")))
         container.mux(stream.encode(None))
     return path
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "vp9", "mjpeg"])
+def test_a_cameras_stream_of_2560x1440_is_taken(codec):
+    check_decoder_memory(DecoderMemory(*QHD, codec, threads=2, copies=1, live=True), "http://camera", "")
 
 
 def test_pyav_counts_the_references_of_its_header(h264, monkeypatch):
