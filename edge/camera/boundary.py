@@ -11,7 +11,7 @@ from leukolite.errors import LeukoliteError, SourceError, first_line
 from leukolite.jpeg import MAX_PIXELS
 
 FFMPEG_BYTES = 96 * 2**20  # in one piece: a 4K frame of 16-bit R,G,B takes 50 MB, a camera's picture less
-LIVE_PIXELS = 20_000_000  # of a camera's picture: with three of them a session stays within a service's 400 MB
+LIVE_PIXELS = 20_000_000  # of a camera's picture: with two of them and its noise a session stays within a service's 400 MB
 LIBRARIES = Path("/proc/self/maps")  # what this process has loaded
 
 
@@ -47,7 +47,7 @@ def why_no_picture(pixels: object, *, live: bool) -> str | None:
     """What is wrong with an array that should be uint8 RGB of shape (height, width, 3); None if nothing is.
 
     Args:
-        live: it is a camera's, of which three are held at a time: one that is classified, one that waits, one in the making.
+        live: it is a camera's, of which two are held at a time: one that is classified, one that waits or is in the making.
     """
     if not isinstance(pixels, np.ndarray):
         return f"expected a picture, found {type(pixels).__name__}"

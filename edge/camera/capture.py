@@ -151,6 +151,8 @@ def _on_demand(
 ) -> Generator[Arrival | None, None, None]:
     with closing(checked_items(source)) as items:
         for item in items:
+            if isinstance(item, Arriving):  # nothing waits here
+                continue
             yield from _new_slides(source, control)
             if control.paused:
                 yield Arrival(_pause_note(source, paused=True))
