@@ -1,7 +1,7 @@
 """Whole sessions of the largest pictures that are taken: how much memory `edge-run` held at most in each.
 
     python tests/attack/memory.py                        # all of them, some ten minutes
-    python tests/attack/memory.py --only webp --frames /path/to/fields
+    python tests/attack/memory.py --only webp --fields /path/to/fields
 
 Each session has several pictures in a row, for what one leaves behind counts beside the next, and by turns noise, a page that
 somebody looks at, a journal with kept frames, and results. Exit code 1 if one took over 400 MB, or ended in another way than
@@ -83,7 +83,7 @@ class Outcome:
 
 @cache
 def field() -> Image.Image:
-    """A stained field; another where --frames names a folder."""
+    """A stained field; another where --fields names a folder."""
     return Image.fromarray(render_field(np.random.default_rng(0), width=1296, height=972, white_cells=6).pixels)
 
 
