@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leukolite.classifier import Classifier
-from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
+from leukolite.edge.camera.source import Arriving, Frame, FrameSource, Gap, Items, Note
 from leukolite.edge.classify import FrameProcessing
 from leukolite.edge.events import Event, FrameResult, RegionResult
 from leukolite.edge.field.exclusion import SWAPPED, Exclusion
@@ -161,7 +161,7 @@ class _SourceAgain:
 
     def __init__(self, open_source: Callable[[], FrameSource]) -> None:
         self._open = open_source
-        self._items: Iterator[Frame | Gap | Note] = iter(())
+        self._items: Iterator[Frame | Gap | Note | Arriving] = iter(())
         self._next = -1
 
     def at(self, index: int) -> Frame:
@@ -169,7 +169,7 @@ class _SourceAgain:
         if index < self._next or self._next < 0:
             self._items, self._next = iter(self._open().frames()), 0
         for item in self._items:
-            if isinstance(item, Note):
+            if isinstance(item, Note | Arriving):
                 continue
             self._next = item.index + 1
             if item.index == index:

@@ -33,11 +33,11 @@ from leukolite.tiff_kinds import STARTS, check_tiff_kind, check_unread_tiff
 from leukolite.zeros import check_bmp, check_webp
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow's; GIF so that its frames are counted
-MAX_MEMORY = 280_000_000  # bytes for one picture: with Python, OpenCV and the runtime a session stays within a service's 400 MB
+MAX_MEMORY = 280_000_000  # bytes for one picture: a session of several, with page and journal, stays within a service's 400 MB
 
 # bytes a pixel, beside the file, that decoding takes at its peak, or what follows: noise, cutting out, a copy that is kept;
 # measured by tests/attack/decoders.py
-_BYTES_A_PIXEL = {"JPEG": 9, "MPO": 9, "PNG": 9, "TIFF": 10, "BMP": 9, "WEBP": 17}
+_BYTES_A_PIXEL = {"JPEG": 9, "MPO": 9, "PNG": 9, "TIFF": 10, "BMP": 9, "WEBP": 18}
 _TURNED = 3  # more, where EXIF turns it on its side; of a JPEG within its 9
 _STRIP_PIXELS = 1 << 20  # that are converted at a time
 

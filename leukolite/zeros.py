@@ -107,17 +107,17 @@ def check_rows(
     height, width, channels = shape
     stride = stride or width * channels
     rows_per_strip = rows_per_strip or height
-    strips = []
+    shown = np.zeros((height, width), bool)
     for k, offset in enumerate(offsets):
-        rows = min(rows_per_strip, height - k * rows_per_strip)
+        first = k * rows_per_strip
+        rows = min(rows_per_strip, height - first)
         if len(data) < offset + (rows - 1) * stride + width * channels:
             return  # not all there: the decoder says so
-        raw = np.frombuffer(data[offset : offset + rows * stride].ljust(rows * stride, b"\0"), np.uint8)
-        strips.append(raw.reshape(rows, stride)[:, : width * channels])
-    samples = strips[0] if len(strips) == 1 else np.concatenate(strips)
-    shown = np.asarray(samples.reshape(height, width, channels).any(axis=2))
+        pixels = np.ndarray((rows, width, channels), np.uint8, data, offset, (stride, channels, 1))  # the file's own: no copy
+        np.any(pixels, axis=2, out=shown[first : first + rows])
     in_one_piece = all(second == first + rows_per_strip * stride for first, second in pairwise(offsets))
-    if _is_torn(shown) or _is_torn(shown[::-1, ::-1]) or (in_one_piece and _has_hole(data, offsets[0], samples, stride)):
+    has_hole = in_one_piece and _has_hole(data, offsets[0], (height, width * channels), stride)
+    if has_hole or _is_torn(shown) or _is_torn(shown[::-1, ::-1]):
         raise _zeroed(name)
 
 
@@ -138,12 +138,17 @@ def _is_torn(shown: np.ndarray) -> bool:
     return False
 
 
-def _has_hole(data: bytes, offset: int, samples: np.ndarray, stride: int) -> bool:
-    """Whether whole sectors of the file are zeros, no more and no less, where the rows above and below are not black."""
-    height, used = samples.shape
+def _has_hole(data: bytes, offset: int, rows: tuple[int, int], stride: int) -> bool:
+    """Whether whole sectors of the file are zeros, no more and no less, where the rows above and below are not black.
+
+    Args:
+        rows: how many, and the bytes of each.
+    """
+    height, used = rows
     end = offset + (height - 1) * stride + used
     first = -(-offset // SECTOR)
-    sectors = np.frombuffer(data[first * SECTOR : end // SECTOR * SECTOR], np.uint8).reshape(-1, SECTOR)
+    count = max(end // SECTOR - first, 0)
+    sectors = np.frombuffer(data, np.uint8, count * SECTOR, first * SECTOR if count else 0).reshape(-1, SECTOR)
     is_zero = np.concatenate([[False], ~sectors.any(axis=1), [False]])
     edges = np.flatnonzero(np.diff(is_zero.astype(np.int8))).reshape(-1, 2)
     for start, stop in (edges + first) * SECTOR:

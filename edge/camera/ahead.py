@@ -7,10 +7,9 @@ from contextlib import closing
 from dataclasses import replace
 
 from leukolite.clock import Clock
-from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
+from leukolite.edge.camera.source import LARGE_BYTES, Arriving, Frame, FrameSource, Gap, Items, Note
 
 MOST_AHEAD = 3  # pictures are read before they are asked for, at most
-MOST_BYTES_AHEAD = 32 * 2**20  # none is begun while so much waits or is classified: of large scans none is read ahead
 ENDS_WITHIN_S = 2.0  # how long a picture in the making is waited for; a drive that hangs is left behind
 
 
@@ -48,14 +47,14 @@ class _Reader:
 
     def __init__(self, source: FrameSource) -> None:
         self._changed = threading.Condition()
-        self._items: deque[Frame | Gap | Note] = deque()
+        self._items: deque[Frame | Gap | Note | Arriving] = deque()
         self._given_bytes = 0  # of the picture that was taken last, until the next is asked for
         self._closing = self._ended = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, args=(source,), name=f"read ahead {source.name}", daemon=True)
         self._thread.start()
 
-    def get(self) -> Frame | Gap | Note | None:
+    def get(self) -> Frame | Gap | Note | Arriving | None:
         """The next item; None after the last. Raises: what the source raised, after all that came before."""
         with self._changed:
             self._given_bytes = 0
@@ -99,8 +98,8 @@ class _Reader:
 
     def _is_short(self) -> bool:
         held = self._given_bytes + sum(map(_bytes_of, self._items))
-        return len(self._items) < MOST_AHEAD and held < MOST_BYTES_AHEAD
+        return len(self._items) < MOST_AHEAD and held < LARGE_BYTES  # of large scans none is read ahead
 
 
-def _bytes_of(item: Frame | Gap | Note) -> int:
+def _bytes_of(item: Frame | Gap | Note | Arriving) -> int:
     return item.pixels.nbytes if isinstance(item, Frame) else 0

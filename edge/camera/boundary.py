@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolite.edge.camera.source import Frame, FrameSource, Gap, Items, Note
+from leukolite.edge.camera.source import Arriving, Frame, FrameSource, Gap, Items, Note
 from leukolite.errors import LeukoliteError, SourceError, first_line
 from leukolite.jpeg import MAX_PIXELS
 
 FFMPEG_BYTES = 96 * 2**20  # in one piece: a 4K frame of 16-bit R,G,B takes 50 MB, a camera's picture less
-LIVE_PIXELS = 20_000_000  # of a camera's picture: with three of them a session stays within a service's 400 MB
+LIVE_PIXELS = 20_000_000  # of a camera's picture: with two of them and its noise a session stays within a service's 400 MB
 LIBRARIES = Path("/proc/self/maps")  # what this process has loaded
 
 
@@ -26,7 +26,7 @@ def checked_items(source: FrameSource) -> Items:
             for item in items:
                 if isinstance(item, Frame) and (reason := why_no_picture(item.pixels, live=source.live)) is not None:
                     item = Gap(item.index, item.source, reason)
-                if not isinstance(item, Frame | Gap | Note):
+                if not isinstance(item, Frame | Gap | Note | Arriving):
                     raise SourceError(source.name, f"the driver gives {type(item).__name__}, which is no frame")
                 yield item
                 del item  # the next picture is made while this one is not held any more: large ones would not fit twice
@@ -53,7 +53,7 @@ def why_no_picture(pixels: object, *, live: bool) -> str | None:
     """What is wrong with an array that should be uint8 RGB of shape (height, width, 3); None if nothing is.
 
     Args:
-        live: it is a camera's, of which three are held at a time: one that is classified, one that waits, one in the making.
+        live: it is a camera's, of which two are held at a time: one that is classified, one that waits or is in the making.
     """
     if not isinstance(pixels, np.ndarray):
         return f"expected a picture, found {type(pixels).__name__}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from leukolite.clock import Clock
 from leukolite.edge.camera.boundary import checked_items
-from leukolite.edge.camera.source import Frame, FrameSource, Gap, Note
+from leukolite.edge.camera.source import Arriving, Frame, FrameSource, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.errors import SourceError
 from leukolite.wording import count
@@ -112,12 +112,13 @@ class Capture:
                     with self._changed:
                         if self._closing:
                             break
-                        if isinstance(item, Frame):
+                        if isinstance(item, Frame | Arriving):
                             self._skipped += self._frame is not None
-                            self._frame = item
+                            self._frame = item if isinstance(item, Frame) else None
                         else:
                             self._messages.append(item)
                         self._changed.notify()
+                    del item  # see `checked_items`
         except SourceError as error:
             ended = error.reason if error.name == self._source.name else str(error)
         except BaseException as error:  # noqa: BLE001  # raised again where it is seen, by `get`
@@ -150,6 +151,8 @@ def _on_demand(
 ) -> Generator[Arrival | None, None, None]:
     with closing(checked_items(source)) as items:
         for item in items:
+            if isinstance(item, Arriving):  # nothing waits here
+                continue
             yield from _new_slides(source, control)
             if control.paused:
                 yield Arrival(_pause_note(source, paused=True))

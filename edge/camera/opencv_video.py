@@ -7,8 +7,18 @@ import numpy as np
 
 from leukolite.edge.camera.bare_mjpeg import BetweenPictures
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
-from leukolite.edge.camera.opencv import READ_FAILURES, fourcc, jpeg_fault, number, silence_opencv, to_rgb
-from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, EXTRA, Pictures, check_video_size
+from leukolite.edge.camera.decoder_memory import check_decoder_memory
+from leukolite.edge.camera.opencv import (
+    READ_FAILURES,
+    decoder_memory,
+    fourcc,
+    jpeg_fault,
+    number,
+    silence_opencv,
+    threads,
+    to_rgb,
+)
+from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, EXTRA, SMALLER, Pictures
 from leukolite.errors import ImageError, SourceError
 from leukolite.jpeg import START
 
@@ -29,8 +39,11 @@ class OpenCvVideo:
     def __init__(self, path: Path) -> None:
         silence_opencv()
         self._decoded = _open(path)
-        width, height = (int(number(self._decoded, which)) for which in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        check_video_size(width, height, str(path))
+        try:
+            check_decoder_memory(decoder_memory(self._decoded, live=False), str(path), f"install {EXTRA}, or {SMALLER}")
+        except SourceError:
+            self._decoded.release()
+            raise
         self._files = _open(path)
         self._files.set(cv2.CAP_PROP_FORMAT, -1)  # gives the frames as they are stored
         got, first = self._files.read()
@@ -88,11 +101,12 @@ class OpenCvVideo:
             yield from ["cannot be decoded"] * failures  # it went on behind them
             failures = 0
             yield _pixels(got, picture)
+            del picture  # see `checked_items`
 
 
 def _open(path: Path) -> cv2.VideoCapture:
     with name_for_ffmpeg(path) as name:
-        video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        video = cv2.VideoCapture(name, cv2.CAP_FFMPEG, threads(1))
     if not video.isOpened():
         raise SourceError(str(path), CANNOT_BE_OPENED)
     return video

@@ -6,7 +6,8 @@ codecs show their damage.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,10 @@ import numpy as np
 from leukolite.edge.camera.bare_mjpeg import BetweenPictures
 from leukolite.edge.camera.boundary import bound_ffmpeg
 from leukolite.edge.camera.containers import counts_its_frames, name_for_ffmpeg
+from leukolite.edge.camera.decoder_memory import DecoderMemory, check_decoder_memory
 from leukolite.edge.camera.nal_units import zeroed_slice
 from leukolite.edge.camera.opencv import jpeg_fault, to_rgb
-from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, Pictures, check_video_size
+from leukolite.edge.camera.video_reader import CANNOT_BE_OPENED, SMALLER, Pictures
 from leukolite.errors import SourceError
 
 if TYPE_CHECKING:
@@ -65,8 +67,12 @@ class PyAvVideo:
         if self._decoder is None:
             self._container.close()
             raise SourceError(str(path), "the video's codec is not known here; convert it to H.264 first")
+        self._codec = self._decoder.name.removeprefix("lib")
+        self._memory = DecoderMemory(
+            self._decoder.width, self._decoder.height, self._codec, _sample_bytes(self._decoder.pix_fmt), self._references()
+        )
         try:
-            check_video_size(self._decoder.width, self._decoder.height, str(path))
+            check_decoder_memory(self._memory, str(path), SMALLER)
         except SourceError:
             self._container.close()
             raise
@@ -74,10 +80,9 @@ class PyAvVideo:
         self._between = BetweenPictures(path)
         self._to_bgr = av.video.reformatter.VideoReformatter()
         self.announced = self._stream.frames if counts_its_frames(path) else 0
-        self._codec = codec = self._decoder.name.removeprefix("lib")
-        self._level = _DEBUG if codec == "h264" else _INFO
-        is_blind = codec not in SHOWS_DAMAGE
-        self.unchecked = f"damage within its frames may go unnoticed: {codec} does not show it" if is_blind else None
+        self._level = _DEBUG if self._codec == "h264" else _INFO
+        is_blind = self._codec not in SHOWS_DAMAGE
+        self.unchecked = f"damage within its frames may go unnoticed: {self._codec} does not show it" if is_blind else None
 
     def pictures(self) -> Pictures:
         suspects, lost = _Suspects(), _Lost()
@@ -87,11 +92,13 @@ class PyAvVideo:
             if packet is not None:
                 suspects.add(number, fault, is_lost=is_lost)
                 lost.add(number, shown_at, fault if is_lost else None)
-            for frame in frames:
+            while frames:
+                frame = frames.pop(0)
                 yield from lost.before(frame)
                 reason, missing = suspects.of(frame)
                 yield from [_AFTER_DAMAGE] * missing
                 yield self._pixels(frame) if reason is None else reason
+                del frame  # before the next is decoded
             if packet is not None and self._codec == "mjpeg" and fault is None:
                 yield from self._between.lost(bytes(packet))
         yield from lost.before(None)
@@ -149,21 +156,48 @@ class PyAvVideo:
     @cached_property
     def _may_lack_frames(self) -> bool:
         """Whether the stream says that frames may be left out, as those of a finer rate are."""
+        return 1 in self._in_header("gaps_in_frame_num_allowed_flag")
+
+    def _references(self) -> int | None:
+        """How many frames the stream says that its decoder must hold; None where it does not say."""
+        match self._codec:
+            case "h264":
+                held, shown_later = self._in_header("max_num_ref_frames"), self._in_header("max_num_reorder_frames")
+                return max(held) + max(shown_later, default=2) if held else None
+            case "hevc":
+                held = self._in_header("sps_max_dec_pic_buffering_minus1")
+                return max(held) if held else None  # beside the one in the making
+        return None
+
+    def _in_header(self, field: str) -> list[int]:
+        """What stands under a name before the first frame."""
+        return [int(value) for line in self._header if field in line and (value := line.split("=")[-1].strip()).isdecimal()]
+
+    @cached_property
+    def _header(self) -> list[str]:
+        """A line for each number in what stands before the first frame of H.264 and H.265."""
         import av
 
-        with _listening(_DEBUG) as log:
-            av.BitStreamFilterContext("trace_headers", self._stream)  # which logs what stands before the first frame
-        flags = [text.split("=")[-1].strip() for _, _, text in log if "gaps_in_frame_num_allowed_flag" in text]
-        return "1" in flags
+        with _listening(_DEBUG) as log, suppress(av.error.FFmpegError, ValueError):  # it is damaged, or of another codec
+            av.BitStreamFilterContext("trace_headers", self._stream)
+        return [text for _, _, text in log]
 
     def _pixels(self, frame: "VideoFrame") -> np.ndarray | str:
-        try:
-            check_video_size(frame.width, frame.height, "")
+        try:  # its size may change on the way
+            check_decoder_memory(replace(self._memory, width=frame.width, height=frame.height), "", SMALLER)
         except SourceError as error:
             return error.reason
         picture = self._to_bgr.reformat(frame, format="bgr24", interpolation="BICUBIC").to_ndarray()  # as OpenCV does
-        pixels = to_rgb(picture)
+        pixels = to_rgb(picture.copy() if frame.format.name == "bgr24" else picture)  # the decoder's own is not to be turned
+        del picture
         return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)) if frame.rotation else pixels
+
+
+def _sample_bytes(pix_fmt: str | None) -> float:
+    """Of a pixel as it is decoded, by FFmpeg's name of its format."""
+    import av
+
+    return 1.5 if pix_fmt is None else av.VideoFormat(pix_fmt).padded_bits_per_pixel / 8
 
 
 class _Suspects:

@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from leukolite.edge.camera.source import FrameSource, Items, Note
+from leukolite.edge.camera.source import Arriving, FrameSource, Items, Note
 from leukolite.errors import SourceError
 from leukolite.wording import count
 
@@ -25,8 +25,8 @@ class RemainingFrames:
         is_done = True
         with closing(self._source.frames()) as items:
             for item in items:
-                if isinstance(item, Note) or item.index >= self._first_index:
-                    is_done = is_done and isinstance(item, Note)
+                if isinstance(item, Note | Arriving) or item.index >= self._first_index:
+                    is_done = is_done and isinstance(item, Note | Arriving)
                     yield item
                 del item  # see `checked_items`
         if is_done:

@@ -9,6 +9,7 @@ import numpy as np
 from leukolite.image_files import Unusable
 from leukolite.manifest import Unit
 
+LARGE_BYTES = 16 * 2**20  # of a picture's pixels: as large, it is held alone; else one may be read ahead, and the page keeps one
 OLDEST_BELIEVABLE_S = 60.0  # a camera's time stamp that says more, or lies ahead, is of another clock
 
 
@@ -62,7 +63,12 @@ class Note:
     skipped: tuple[Unusable, ...] = ()
 
 
-Items = Generator[Frame | Gap | Note, None, None]
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """A live camera's next picture is here and will now be decoded. It is large: what waits makes room for it."""
+
+
+Items = Generator[Frame | Gap | Note | Arriving, None, None]
 
 
 class FrameSource(Protocol):

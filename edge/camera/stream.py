@@ -6,12 +6,15 @@ import cv2
 
 from leukolite.address import HIDDEN, has_hidden, with_secrets_hidden, without_password, without_secrets
 from leukolite.clock import Clock
-from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
-from leukolite.edge.camera.source import CameraOptions, Items, Note
+from leukolite.edge.camera.decoder_memory import check_decoder_memory
+from leukolite.edge.camera.opencv import decoder_memory, describe, fourcc, read_frames, silence_opencv, threads
+from leukolite.edge.camera.source import Arriving, CameraOptions, Items, Note
 from leukolite.errors import SourceError, first_line
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 OPEN_MS, READ_MS = 5_000, 5_000
+MOST_THREADS = 2  # that decode one stream: each holds frames of its own
+SMALLER = "set the camera to a smaller size, or to MJPEG"
 UNCHECKED = "damage within the frames of this stream is not checked; MJPEG is, where the camera offers it"
 
 
@@ -39,7 +42,7 @@ class StreamCamera:
 
     def frames(self) -> Items:
         silence_opencv()
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS]
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS, *threads(MOST_THREADS)]
         video = _opened(self._url, self.name, limits)
         try:
             if not video.isOpened():
@@ -49,11 +52,14 @@ class StreamCamera:
                 advice = "camera-login" if reason.startswith("401") else None
                 raise SourceError(self.name, f"no video there: {reason}", advice=advice)
             encoded = fourcc(video) == "MJPG" and video.set(cv2.CAP_PROP_FORMAT, -1)
+            if not encoded:
+                check_decoder_memory(decoder_memory(video, live=True), self.name, SMALLER)
             yield Note(self.name, describe(video))
             if not encoded:
                 yield Note(self.name, UNCHECKED)
             for item in read_frames(video, self.name, self._next, self._clock, encoded=encoded, stamped=False):
-                self._next = item.index + 1
+                if not isinstance(item, Arriving):
+                    self._next = item.index + 1
                 yield item
         finally:
             video.release()

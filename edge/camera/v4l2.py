@@ -12,7 +12,7 @@ import cv2
 
 from leukolite.clock import Clock
 from leukolite.edge.camera.opencv import describe, fourcc, read_frames, silence_opencv
-from leukolite.edge.camera.source import CameraInfo, CameraOptions, Items, Note, Size
+from leukolite.edge.camera.source import Arriving, CameraInfo, CameraOptions, Items, Note, Size
 from leukolite.errors import SourceError, reason_of
 
 BY_ID = Path("v4l/by-id"), Path("v4l/by-path")  # below /dev: links whose names udev keeps when devices are numbered anew
@@ -94,7 +94,8 @@ class V4l2Camera:
             encoded = fourcc(video) in ("MJPG", "JPEG") and video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
             yield Note(self.name, describe(video) + ("" if what is None else f"; {what}"))
             for item in read_frames(video, self.name, self._next, self._clock, encoded=encoded, stamped=True):
-                self._next = item.index + 1
+                if not isinstance(item, Arriving):
+                    self._next = item.index + 1
                 yield item
         finally:
             video.release()

@@ -43,6 +43,7 @@ class VideoFile:
                     yield Gap(index, self.name, picture)
                 else:
                     yield timed_frame(picture, index, started, self._clock(), self.name, None)
+                del picture  # see `checked_items`
                 index += 1
                 started = self._clock()
         finally:

@@ -5,13 +5,11 @@ from typing import Protocol
 
 import numpy as np
 
-from leukolite.errors import SourceError
-
 Pictures = Generator[np.ndarray | str, None, None]
 
 CANNOT_BE_OPENED = "the video cannot be opened; is it whole, and of a format that FFmpeg reads?"
 EXTRA = "leukolite[video]"
-MOST_PIXELS = 4096 * 2304  # of a frame: a decoder holds up to seventeen at a time, 14 MB each
+SMALLER = "convert the video to a smaller size, or to MJPEG"
 
 
 class PictureReader(Protocol):
@@ -32,9 +30,3 @@ class PictureReader(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-def check_video_size(width: int, height: int, name: str) -> None:
-    """Raises: SourceError, if frames are larger than `MOST_PIXELS`."""
-    if width * height > MOST_PIXELS:
-        raise SourceError(name, f"frames of {width}x{height} are larger than 4K (4096x2304); convert the video to 4K or less")

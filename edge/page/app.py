@@ -30,11 +30,11 @@ from leukolite.clock import Clock
 from leukolite.edge.control import Control
 from leukolite.edge.host.health import Health
 from leukolite.edge.journal.sink import RecordingState
-from leukolite.edge.page.state import Estimate, Live, LiveState, as_counted, state_json
+from leukolite.edge.page.state import Estimate, Live, LiveState, as_counted, shown_pixels, state_json
 from leukolite.textfiles import parse_json
 from leukolite.wording import all_shown, count
 
-LONGEST_SIDE, JPEG_QUALITY = 1024, 85  # of the picture that is shown, pixels; percent
+JPEG_QUALITY = 85  # of the picture that is shown, percent
 PERIOD_S = 0.2  # a state is made at most so often, however many look
 LARGEST_POST = 4096  # bytes
 SLIDES_AT_ONCE, SLIDE_S = (
@@ -258,11 +258,8 @@ def picture_jpeg(pixels: np.ndarray) -> bytes:
     Args:
         pixels: uint8 RGB, shape (height, width, 3).
     """
-    height, width = pixels.shape[:2]
-    scale = LONGEST_SIDE / max(height, width)
-    if scale < 1:
-        pixels = cv2.resize(pixels, (max(round(width * scale), 1), max(round(height * scale), 1)), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    shown = cv2.cvtColor(shown_pixels(pixels), cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()
 
 

@@ -9,15 +9,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from leukolite.classes import Classes
 from leukolite.clock import Clock
 from leukolite.decision import ABSTAIN
-from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.camera.source import LARGE_BYTES, Gap, Note, Size
 from leukolite.edge.control import Control
 from leukolite.edge.counts import SessionCounts, SlideCounts, by_kind
 from leukolite.edge.events import Event, FrameResult, RegionResult, SessionEnd
@@ -31,6 +32,7 @@ from leukolite.wording import shown_label
 RECENT_FRAMES = 100  # that the latency and the rate shown are of
 KEPT_MESSAGES = 6
 MOST_SLIDES = 500  # that may begin on the page in a session: more than a day's, fewer than a laboratory's names
+LONGEST_SIDE = 1024  # of the picture that is shown, pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,15 @@ class LiveState:
 
     Attributes:
         picture: number of the frame shown, from 1; 0 where there is none yet.
-        result: that frame's; None before the slide's first.
+        result: that frame's, with pixels that may be made smaller for showing; None before the slide's first.
+        size: that frame's own width and height, pixels; (0, 0) where there is none.
         lost: why there is no newer frame; None while they come.
         recent: of the newest frames that were classified, oldest first: the clock's nanoseconds, and their ages in milliseconds.
     """
 
     picture: int
     result: FrameResult | None
+    size: Size
     slide: ShownSlide
     lost: str | None
     recent: tuple[tuple[int, float], ...]
@@ -135,12 +139,14 @@ class Live:
         self._number, self._began, self._pictures, self._ended = 1, clock(), 0, False
         self._slide = counts.slide.copy()
         self._result: FrameResult | None = None
+        self._size: Size = (0, 0)
         self._lost: str | None = None
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_FRAMES)
         self._messages: deque[Message] = deque(maxlen=KEPT_MESSAGES)
         self.now = self._state()
 
     def take(self, event: Event) -> None:
+        shown = _to_be_kept(event) if isinstance(event, FrameResult) else None
         with self._lock:
             match event:
                 case FrameResult():
@@ -150,7 +156,7 @@ class Live:
                     if event.excluded is None:
                         self._recent.append((self._clock(), event.age_ms))
                     self._pictures += 1
-                    self._result = event
+                    self._result, self._size = shown, (event.frame.pixels.shape[1], event.frame.pixels.shape[0])
                 case Gap():
                     self._lost = event.reason
                     self._tell(f"{event.source}: {event.reason}")
@@ -192,7 +198,7 @@ class Live:
             self._slide = SlideCounts(slide)
             self._number += 1
             self._began = self._clock()
-            self._result = None  # the slide before is not to be taken for this one
+            self._result, self._size = None, (0, 0)  # the slide before is not to be taken for this one
             self._recent.clear()
             self._tell(f"slide {self._number} of this session begins")  # not its id: names could be tried against another's
             self.now = self._state()
@@ -205,7 +211,23 @@ class Live:
     def _state(self) -> LiveState:
         slide = ShownSlide(self._number, self._slide)
         picture = 0 if self._result is None else self._pictures
-        return LiveState(picture, self._result, slide, self._lost, tuple(self._recent), tuple(self._messages), self._ended)
+        recent, messages = tuple(self._recent), tuple(self._messages)
+        return LiveState(picture, self._result, self._size, slide, self._lost, recent, messages, self._ended)
+
+
+def shown_pixels(pixels: np.ndarray) -> np.ndarray:
+    """A frame's, made smaller where a side is longer than `LONGEST_SIDE`; uint8 RGB, shape (height, width, 3)."""
+    height, width = pixels.shape[:2]
+    scale = LONGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return pixels
+    return cv2.resize(pixels, (max(round(width * scale), 1), max(round(height * scale), 1)), interpolation=cv2.INTER_AREA)
+
+
+def _to_be_kept(result: FrameResult) -> FrameResult:
+    if result.frame.pixels.nbytes < LARGE_BYTES:  # made smaller where somebody looks, else a verdict would wait for it
+        return result
+    return replace(result, frame=replace(result.frame, pixels=shown_pixels(result.frame.pixels)))
 
 
 def state_json(
@@ -228,7 +250,7 @@ def state_json(
         "state": _condition(state, control),
         "lost": state.lost,
         "model": {"name": about.name, "unit": about.unit, "source": about.source},
-        "picture": None if result is None else _picture(result, about, now),
+        "picture": None if result is None else _picture(result, state.size, about, now),
         "slide": _slide(state.slide, about, estimate),
         "latency": _latency(state, now),
         "runtime": None if result is None else str(result.runtime),
@@ -248,13 +270,13 @@ def _condition(state: LiveState, control: Control) -> str:
     return "waiting" if state.result is None else "running"
 
 
-def _picture(result: FrameResult, about: About, now: int) -> dict[str, Any]:
+def _picture(result: FrameResult, size: Size, about: About, now: int) -> dict[str, Any]:
     first = result.regions[0].sigma if result.regions else 0.0
     return {
         "index": result.frame.index,
         "source": result.frame.source,
-        "width": result.frame.pixels.shape[1],
-        "height": result.frame.pixels.shape[0],
+        "width": size[0],
+        "height": size[1],
         "age_s": round((now - result.frame.captured_at) / 1e9, 2),
         "excluded": None if result.excluded is None else str(result.excluded),
         "sigma": first,

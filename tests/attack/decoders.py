@@ -4,7 +4,7 @@
 
 Every mutant is decoded as a file of the edge is. It must give a picture, or a refusal in one line; anything else is counted as
 escaped. Then pictures at the limit of what is taken are decoded in processes of their own. Exit code 1 if anything escaped, hung
-or took over 400 MB.
+or took over 400 MB. Whole sessions of several are memory.py's.
 """
 
 import argparse

@@ -12,7 +12,7 @@ from camera_items import picture
 from fakes import Item, Listed, Remembers, a_frame, colour_classifier
 
 from leukolite.edge.camera import ahead
-from leukolite.edge.camera.ahead import MOST_AHEAD, MOST_BYTES_AHEAD, ReadAhead
+from leukolite.edge.camera.ahead import LARGE_BYTES, MOST_AHEAD, ReadAhead
 from leukolite.edge.camera.capture import arrivals
 from leukolite.edge.camera.open import open_source
 from leukolite.edge.camera.remaining import RemainingFrames
@@ -108,7 +108,7 @@ def test_few_pictures_are_made_that_nobody_asked_for():
 
 
 def test_of_large_pictures_none_is_made_ahead():
-    source = Counting(side=int((MOST_BYTES_AHEAD / 3) ** 0.5) + 1)
+    source = Counting(side=int((LARGE_BYTES / 3) ** 0.5) + 1)
     frames = ReadAhead(Listed(source)).frames()
     for asked in (1, 2):
         next(frames)

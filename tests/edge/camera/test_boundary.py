@@ -17,7 +17,6 @@ from leukolite.edge.camera.opencv_video import OpenCvVideo
 from leukolite.edge.camera.source import Frame, Gap, Note
 from leukolite.edge.camera.v4l2 import V4l2Camera
 from leukolite.edge.camera.video import VideoFile
-from leukolite.edge.camera.video_reader import MOST_PIXELS, check_video_size
 from leukolite.errors import SourceError
 
 ERRORS = (ValueError("odd"), cv2.error("bad flag"), MemoryError(), OSError(5, "Input/output error"), AttributeError("gone"))
@@ -132,14 +131,9 @@ def test_an_exception_of_a_pictures_decoder_is_a_gap_and_the_other_pictures_come
 
 
 def test_a_video_larger_than_4k_is_refused_before_it_is_decoded(tmp_path, with_pyav, monkeypatch):
-    monkeypatch.setattr("leukolite.edge.camera.video_reader.MOST_PIXELS", 32 * 24 - 1)
+    monkeypatch.setattr("leukolite.edge.camera.decoder_memory.MOST_PIXELS", 32 * 24 - 1)
     with pytest.raises(SourceError, match=r"frames of 32x24 are larger than 4K \(4096x2304\)"):
         VideoFile(video(tmp_path / "red.avi"))
-
-
-def test_a_video_of_4k_is_taken():
-    check_video_size(4096, 2304, "")
-    assert MOST_PIXELS == 4096 * 2304
 
 
 def test_an_exception_of_a_videos_decoder_is_a_gap_that_says_so(tmp_path, monkeypatch):

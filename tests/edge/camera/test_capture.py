@@ -11,7 +11,7 @@ import pytest
 from fakes import Item, Listed, a_frame
 
 from leukolite.edge.camera.capture import Capture, ReconnectPolicy, arrivals
-from leukolite.edge.camera.source import Frame, Gap, Note
+from leukolite.edge.camera.source import Arriving, Frame, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.errors import BundleError, ImageError, LeukoliteError, RuntimeUnavailable, SourceError
 
@@ -34,6 +34,22 @@ def test_an_older_frame_is_forgotten_for_a_newer_one_and_counted():
     arrival = capture.get(1)
     assert (arrival.item.index, arrival.skipped) == (2, 2)
     assert capture.get(0) is None
+
+
+def test_a_large_frame_that_waits_makes_room_when_the_next_is_decoded_and_counts_as_skipped():
+    here, seen, shown = threading.Event(), threading.Event(), threading.Event()
+
+    def decode() -> None:
+        here.set()
+        assert seen.wait(10)
+
+    capture = Capture(Listed([a_frame(0), Arriving(), decode, a_frame(1), shown.set], live=True))
+    assert here.wait(10)
+    assert capture.get(0) is None
+    seen.set()
+    assert shown.wait(10)
+    arrival = capture.get(1)
+    assert (arrival.item.index, arrival.skipped) == (1, 1)
 
 
 def test_gaps_and_notes_are_not_overtaken_by_frames():

@@ -297,6 +297,15 @@ def test_every_kind_of_source_is_in_this_suite():
         "boundary",
         "login",
     }  # the seam, and what reads and opens
-    without |= {"containers", "video_reader", "opencv_video", "pyav_video", "bare_mjpeg", "nal_units", "torn"}  # of `video`
+    without |= {
+        "containers",
+        "video_reader",
+        "opencv_video",
+        "pyav_video",
+        "bare_mjpeg",
+        "nal_units",
+        "torn",
+        "decoder_memory",
+    }  # of `video`
     files = {"ahead": "read_ahead", "picamera": "picamera2", "synthetic": "synthetic_live"}
     assert {files.get(kind, kind) for kind in kinds - without} <= set(KINDS)

@@ -7,13 +7,13 @@ from fakes import a_frame
 
 from leukolite.classes import Classes
 from leukolite.classifier import Latency, Verdict
-from leukolite.edge.camera.source import Gap, Note
+from leukolite.edge.camera.source import LARGE_BYTES, Gap, Note
 from leukolite.edge.control import Control
 from leukolite.edge.counts import SessionCounts
 from leukolite.edge.events import Event, FrameResult, RegionResult
 from leukolite.edge.field.exclusion import Exclusion, ExclusionKind
 from leukolite.edge.host.health import Health
-from leukolite.edge.page.state import About, Live, Share, state_json
+from leukolite.edge.page.state import About, Live, Share, shown_pixels, state_json
 from leukolite.runtime import RuntimeInfo
 
 ABOUT = About("tiny", "cell", Classes.of(("blast", "healthy"), ("blast",)), "synthetic")
@@ -248,3 +248,16 @@ def test_a_picture_has_another_number_after_a_new_slide():
     live.new_slide("a")
     live.take(classified("blast"))
     assert (live.now.picture, first) == (2, 1)
+
+
+def test_of_a_large_picture_only_what_is_shown_is_kept_and_its_size_is_told():
+    live, result = Counted(ABOUT), classified("blast")
+    large = np.arange(2500 * 2400 * 3, dtype=np.uint32).astype(np.uint8).reshape(2400, 2500, 3)
+    assert large.nbytes >= LARGE_BYTES
+    live.take(replace(result, frame=replace(result.frame, pixels=large)))
+    np.testing.assert_array_equal(live.now.result.frame.pixels, shown_pixels(large))
+    assert live.now.result.frame.pixels.shape == (983, 1024, 3)
+    picture = shown(live)["picture"]
+    assert (picture["width"], picture["height"]) == (2500, 2400)
+    live.take(result)
+    assert live.now.result is result
