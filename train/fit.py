@@ -105,8 +105,7 @@ def prepare_for(dataset: Dataset, spec: InputSpec, progress: OnProgress = no_pro
 def input_spec(dataset: Dataset, recipe: Recipe) -> InputSpec:
     """The network's input for a dataset: the recipe's crop, else what suits the layout; resized by `halve-linear`."""
     crop = recipe.crop_fraction or CROP_FRACTION.get(dataset.layout, 1.0)
-    scale, offset = {"0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}[recipe.values]
-    return InputSpec(height=recipe.side, width=recipe.side, crop_fraction=crop, kernel="halve-linear", scale=scale, offset=offset)
+    return InputSpec(height=recipe.side, width=recipe.side, crop_fraction=crop, kernel="halve-linear")
 
 
 @dataclass(frozen=True)

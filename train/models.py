@@ -67,16 +67,18 @@ def mobilenet_pooled(classes: int, side: int, dropout: float) -> "keras.Model":
     """MobileNet 1.0 to its block 11, the means of blocks 3 to 11 side by side, one dense layer: for a head on frozen blocks.
 
     Middle blocks near native scale tell cells of people never seen apart better than the last ones, which know ImageNet's
-    things: measured in docs/evidence/people.md. On values in [-1, 1], as its ImageNet weights. Dropout is not used.
+    things: measured in docs/evidence/people.md. It begins with a step to [-1, 1], as its ImageNet weights had it. No dropout.
     """
     import keras
     from keras import layers
 
-    backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(side, side, 3))
+    image = layers.Input((side, side, 3))
+    values = layers.Rescaling(2.0, -1.0)(image)
+    backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(side, side, 3), input_tensor=values)
     blocks = [backbone.get_layer(f"conv_pw_{k}_relu").output for k in POOLED_BLOCKS]
     means = [layers.GlobalAveragePooling2D()(block) for block in blocks]
     pooled = layers.Concatenate(name=POOLED)(means)
-    return keras.Model(backbone.input, _softmax(layers.Dense(classes, name=HEAD)(pooled)), name="mobilenet_pooled")
+    return keras.Model(image, _softmax(layers.Dense(classes, name=HEAD)(pooled)), name="mobilenet_pooled")
 
 
 def light_cnn(classes: int, side: int, dropout: float) -> "keras.Model":

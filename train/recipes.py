@@ -41,9 +41,6 @@ class Recipe(Frozen):
     crop_fraction: float | None = Field(
         default=None, gt=0, le=1, description="of the image's shorter side; None: what suits the dataset's layout"
     )
-    values: Literal["0..1", "-1..1"] = Field(
-        default="0..1", description="what grey levels 0 to 255 become at the network's input"
-    )
     weights: str = "none"
     dropout: float = Field(ge=0, lt=1)
     split: tuple[float, float, float] = Field(description="training, validation, test")
@@ -163,7 +160,6 @@ RECIPES: dict[str, Recipe] = {
         " middle blocks near C-NMC's native scale, and a logistic regression chosen over people",
         side=224,
         crop_fraction=200 / 450,
-        values="-1..1",
         weights="imagenet",
         dropout=0.0,
         split=(0.7, 0.1, 0.2),
