@@ -79,7 +79,13 @@ def failure(module: str) -> str | None:
         ("keras", leukolite, ("throughput", "small_cnn"), "leukolite throughput needs keras"),
         ("keras", leukolite, ("convert", "RUN", "--out", "OUT"), "leukolite convert needs keras, which is not installed"),
         ("tensorflow", leukolite, ("convert", "RUN", "--out", "OUT"), "pip install 'leukolite[convert]'"),
-        ("h5py", leukolite, ("convert", "RUN", "--out", "OUT"), "leukolite convert needs h5py, which is not installed"),
+        pytest.param(
+            "h5py",
+            leukolite,
+            ("convert", "RUN", "--out", "OUT"),
+            "leukolite convert needs h5py, which is not installed",
+            marks=WITH_KERAS,
+        ),
         ("keras", leukolite, ("calibration-study", "RUN"), "leukolite calibration-study needs keras"),
         pytest.param(
             "matplotlib",
