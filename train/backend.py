@@ -1,5 +1,6 @@
 """Keras and its backend, loaded where they are needed and without a word."""
 
+import logging
 import os
 import re
 
@@ -30,6 +31,7 @@ def import_keras(needed_for: str, *others: str, extra: str = "train") -> None:
 
             _check_version(needed_for, keras.__version__)
             keras.ops.zeros(1)  # the first array looks for devices, which is when backends chatter
+            logging.getLogger(keras.backend.backend()).setLevel(logging.ERROR)  # its advice to programmers, as on retracing
     except ValueError as error:  # of a backend that Keras does not know
         raise LeukoliteError(f"{needed_for}: Keras does not start ({first_line(error)}); see KERAS_BACKEND") from error
 
