@@ -4,7 +4,7 @@ Plain NumPy, because a Pi must be able to compute them; the tests hold them agai
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from pydantic import Field
@@ -135,7 +135,11 @@ def bootstrap_interval(statistic: Callable[[np.ndarray], float | None], n: int, 
         statistic: takes image indices, shape (n,), drawn with replacement; may return None (left out).
     """
     rng = np.random.default_rng(seed)
-    draws = [statistic(rng.integers(0, n, n)) for _ in range(BOOTSTRAP_RESAMPLES)] if n else []
+    return percentile_interval(statistic(rng.integers(0, n, n)) for _ in range(BOOTSTRAP_RESAMPLES if n else 0))
+
+
+def percentile_interval(draws: Iterable[float | None]) -> Interval | None:
+    """The middle 95% of the draws that are defined; None where none is."""
     defined = [draw for draw in draws if draw is not None]
     if not defined:
         return None

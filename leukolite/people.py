@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from leukolite.classes import Classes, label_key
-from leukolite.metrics import Interval, balanced_accuracy, confusion_matrix, weighted_f1
+from leukolite.metrics import Interval, balanced_accuracy, confusion_matrix, percentile_interval, weighted_f1
 from leukolite.path_text import text_of_path
 
 RESAMPLES = 1000
@@ -163,8 +163,8 @@ def people_metrics(
         "balanced_accuracy": balanced_accuracy,
         "weighted_f1": weighted_f1,
     }
-    figures = {name: Figure(rate(whole), _interval(map(rate, drawn))) for name, rate in rates.items()}
-    area = Figure(areas.value(np.ones(len(names), dtype=int)), _interval(map(areas.value, draws)))
+    figures = {name: Figure(rate(whole), percentile_interval(map(rate, drawn))) for name, rate in rates.items()}
+    area = Figure(areas.value(np.ones(len(names), dtype=int)), percentile_interval(map(areas.value, draws)))
     return PeopleMetrics(**figures, auc=area, rows=tuple(rows))
 
 
@@ -177,15 +177,6 @@ def _draws(people: int, resamples: int, seed: int) -> list[np.ndarray]:
 def _accuracy(confusion: np.ndarray) -> float | None:
     total = int(confusion.sum())
     return int(np.trace(confusion)) / total if total else None
-
-
-def _interval(draws: Iterable[float | None]) -> Interval | None:
-    """95% percentile interval of the draws that are defined."""
-    defined = [draw for draw in draws if draw is not None]
-    if not defined:
-        return None
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return float(low), float(high)
 
 
 class _Areas:
